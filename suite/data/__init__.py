@@ -1,0 +1,1 @@
+"""Examples: where they come from, which rows a track uses, as token ids, in batches."""

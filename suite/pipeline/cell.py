@@ -1,0 +1,138 @@
+"""A cell of the matrix, (track, task, seed), and the stages all its recipes share: tokens, teacher, teacher logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from typing import Any
+
+import numpy as np
+
+from suite import models
+from suite.canonical import digest
+from suite.data.encode import Encoded, encode, load_tokenizer
+from suite.data.rows import Draw
+from suite.models import pretrained
+from suite.pipeline.stage import Context, Stage
+from suite.protocol import Track
+from suite.tasks import Task
+from suite.training.feeds import logits_of
+
+
+@lru_cache
+def _polynomial(config: str) -> tuple[int, int, int]:
+    import json
+
+    from suite.measure.cost import count
+    from suite.measure.recount import polynomial
+
+    return polynomial(count(json.loads(config)).ops)
+
+
+def forward_tflop(config: Mapping[str, Any], lengths: np.ndarray) -> float:
+    """Forward pass over examples of these lengths, in TFLOP (1 MAC = 2 FLOPs), padding excluded."""
+    from suite.canonical import canonical_json
+
+    a, b, c = _polynomial(canonical_json(dict(config)).decode())
+    n = lengths.astype(np.float64)
+    return float((a + b * n + c * n * n).sum() / 1e12)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a method's ``plan`` is given."""
+
+    track: Track
+    task: Task
+    seed: int
+    draw: Draw
+    encoded: Stage
+    lengths: Mapping[str, np.ndarray]  # split -> tokens of each example
+    reference: Stage | None = None  # the fine-tuned teacher of this task and seed
+    corpus: Stage | None = None
+
+    @cached_property
+    def threads(self) -> int:
+        import os
+
+        return self.track.threads or len(os.sched_getaffinity(0))
+
+    @property
+    def pretrained(self) -> str:
+        """sha256 of the encoder the track starts from; part of every key that depends on it."""
+        return pretrained.fingerprint(self.track.teacher)
+
+    def config(self, **changes: Any) -> dict[str, Any]:
+        """A BERT of the reference's width for this task; ``changes`` as in ``layers=3``."""
+        return {**self.track.teacher.config, "outputs": self.task.outputs, **changes}
+
+    @property
+    def train_tokens(self) -> int:
+        return int(self.lengths["train"].sum())
+
+    def forward(self, config: Mapping[str, Any], split: str = "train") -> float:
+        """TFLOP of one forward pass of ``config`` over a split."""
+        return forward_tflop(config, self.lengths[split])
+
+    def stage(self, name: str, version: int, function: Any, **details: Any) -> Stage:
+        """A plain stage at this cell's thread count and seed."""
+        settings = {"threads": self.threads, "seed": self.seed, **details}
+        return Stage(name=name, version=version, function=function, **settings)
+
+    @cached_property
+    def teacher_logits(self) -> Stage:
+        """The reference's logits on the train split, computed once for every recipe of the cell."""
+        if self.reference is None:
+            raise ValueError("the reference itself has no teacher")
+        return self.stage(
+            "teacher-logits",
+            1,
+            write_logits,
+            params={"split": "train"},
+            inputs={"model": self.reference, "data": self.encoded},
+            tflop=self.forward(self.config()),
+            tokens=self.train_tokens,
+        )
+
+
+def encoding(draw: Draw, track: Track) -> Stage:
+    """The stage that tokenises a draw for a track."""
+    return Stage(
+        name="encode",
+        version=1,
+        function=partial(encode_draw, draw, track),
+        params={
+            "task": draw.task.name,
+            "max_length": track.max_length,
+            "outputs": draw.task.outputs,
+            "tokenizer": pretrained.fingerprint(track.teacher),
+        },
+        data=digest(draw.fingerprints),
+        tokens=0,
+        shared=True,
+    )
+
+
+def encode_draw(draw: Draw, track: Track, context: Context) -> None:
+    """Tokenise the splits of a draw with the teacher's tokenizer, each into a folder of its own."""
+    tokenizer = load_tokenizer(pretrained.folder(track.teacher))
+    parts = {"train": draw.train, "selection": draw.selection, **draw.dev}
+    for done, (split, rows) in enumerate(parts.items()):
+        encode(rows, draw.task, tokenizer, track.max_length).save(context.folder / split)
+        context.progress(done + 1, len(parts))
+
+
+def write_logits(context: Context) -> None:
+    """``logits.npy`` of a model folder on one split."""
+    data = Encoded.load(context.inputs["data"] / context.params["split"])
+    np.save(context.folder / "logits.npy", logits_of(models.load(context.inputs["model"]), data))
+
+
+def predict(context: Context) -> None:
+    """``<split>.npy`` logits of a model folder on every dev set."""
+    model = models.load(context.inputs["model"])
+    splits: Sequence[str] = context.params["splits"]
+    for done, split in enumerate(splits):
+        np.save(context.folder / f"{split}.npy", logits_of(model, Encoded.load(context.inputs["data"] / split)))
+        context.progress(done + 1, len(splits))

@@ -1,0 +1,126 @@
+"""From recipes, tasks and seeds to stages: cells in seed-major order, cheapest task first, all recipes of a cell together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from suite.data.encode import Encoded
+from suite.data.rows import Draw, draw
+from suite.data.sources import load
+from suite.errors import UserError
+from suite.loading import load_recipe, resolve
+from suite.paths import load_module
+from suite.pipeline.cell import Cell, encoding, predict
+from suite.pipeline.execute import Reporter, execute
+from suite.pipeline.stage import Stage, closure
+from suite.pipeline.store import Store
+from suite.protocol import Track
+from suite.recipe import Resolved
+from suite.tasks import Task, task
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be: a recipe variant on one cell, and the two stages whose artifacts the run is written from."""
+
+    cell: Cell
+    resolved: Resolved
+    variant: str
+    model: Stage
+    predictions: Stage
+    shared: frozenset[str]  # keys of stages outside the recipe's budget
+
+
+def draw_of(track: Track, name: str, source: str) -> Draw:
+    """The rows a track uses of a task, from ``source`` ("auto" means what the track says, then what is there)."""
+    chosen = track.data if source == "auto" else source
+    found = task(name)
+    return _draw(track, found, chosen)
+
+
+@lru_cache(maxsize=16)
+def _cached_draw(track: str, name: str, source: str) -> Draw:
+    from suite.protocol import track as track_of
+
+    found = task(name)
+    return draw(load(found, source), track_of(track), found)
+
+
+def _draw(track: Track, found: Task, source: str) -> Draw:
+    return _cached_draw(track.name, found.name, source)
+
+
+def cell_of(track: Track, data: Draw, seed: int, store: Store, reporter: Reporter | None = None) -> Cell:
+    """A cell without its teacher. Tokenises the task if the store has not seen it: plans need the lengths."""
+    encoded = encoding(data, track)
+    execute([encoded], store, reporter)
+    folder = store.folder(encoded.key)
+    lengths = {part: Encoded.load(folder / part).lengths for part in ("train", "selection", *data.dev)}
+    return Cell(track=track, task=data.task, seed=seed, draw=data, encoded=encoded, lengths=lengths)
+
+
+def variants(resolved: Resolved, track: Track, outputs: int) -> Mapping[str, dict[str, Any]]:
+    """variant -> model configuration; needs neither weights nor data."""
+    method = load_module("methods", resolved.recipe.method)
+    parameters = method.Parameters.model_validate(resolved.parameters)
+    configs: Mapping[str, dict[str, Any]] = method.students(parameters, track, outputs)
+    if resolved.recipe.tracks[track.name].default not in configs:
+        raise UserError(
+            f"recipe {resolved.recipe.name}: tracks.{track.name}.default is "
+            f"{resolved.recipe.tracks[track.name].default!r}, but its variants are {', '.join(configs)}"
+        )
+    return configs
+
+
+def model_stages(resolved: Resolved, cell: Cell) -> Mapping[str, Stage]:
+    """variant -> the stage that ends in its model folder."""
+    method = load_module("methods", resolved.recipe.method)
+    stages: Mapping[str, Stage] = method.plan(method.Parameters.model_validate(resolved.parameters), cell)
+    return stages
+
+
+def jobs_of(recipes: Sequence[Resolved], cell: Cell) -> Iterator[Job]:
+    """The runs of a cell, the reference's own first: everybody learns from it."""
+    reference = resolve(load_recipe(cell.track.reference_recipe), cell.track.name)
+    teacher = next(iter(model_stages(reference, cell).values()))
+    taught = replace(cell, reference=teacher)
+    for resolved in sorted(recipes, key=lambda r: r.recipe.name != reference.recipe.name):
+        own = resolved.recipe.name == reference.recipe.name
+        outside = frozenset() if own else frozenset(stage.key for stage in closure([teacher]))
+        for variant, model in model_stages(resolved, cell if own else taught).items():
+            yield Job(cell, resolved, variant, model, _predictions(cell, model), outside)
+
+
+def _predictions(cell: Cell, model: Stage) -> Stage:
+    splits = cell.task.dev_splits
+    return cell.stage(
+        "predictions",
+        1,
+        predict,
+        params={"splits": list(splits)},
+        inputs={"model": model, "data": cell.encoded},
+        tokens=int(sum(cell.lengths[s].sum() for s in splits)),
+        shared=True,  # scoring is not training
+    )
+
+
+def plan(
+    recipes: Sequence[Resolved],
+    track: Track,
+    *,
+    tasks: Sequence[str],
+    seeds: Sequence[int],
+    source: str,
+    store: Store,
+    reporter: Reporter | None = None,
+) -> list[Job]:
+    """Every job, in the order in which they should run, so that a part of the matrix is a fair comparison."""
+    draws = [draw_of(track, name, source) for name in tasks]
+    cells = [cell_of(track, data, seeds[0], store, reporter) for data in draws]
+    cells.sort(key=lambda cell: int(np.sum(cell.lengths["train"])))
+    return [job for seed in seeds for cell in cells for job in jobs_of(recipes, replace(cell, seed=seed))]

@@ -1,0 +1,56 @@
+"""Hardware profiles: the YAML files in ``hardware_profiles/`` that say what a measurement requires."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from suite.canonical import digest
+from suite.documents import DECLARED, Name, Strict, Text
+
+
+class Requires(Strict):
+    """What a machine must have; a field left out is not asked for. A measurement records what held."""
+
+    memory_bytes: Annotated[Annotated[int, Field(ge=1)] | None, DECLARED] = None
+    cores: Annotated[Annotated[int, Field(ge=1)] | None, DECLARED] = None
+    cpu_flags: Annotated[tuple[Name, ...], DECLARED] = ()
+    governor: Annotated[Name | None, DECLARED] = None
+    max_load_1min: Annotated[Annotated[float, Field(gt=0)] | None, DECLARED] = None
+
+
+class Profile(Strict):
+    """A file in ``hardware_profiles/``; its name is the file's. Times in seconds, counts per process pair."""
+
+    schema_: Annotated[Literal["lightboard/profile/1"], DECLARED] = Field(
+        "lightboard/profile/1", alias="schema"
+    )
+    name: Annotated[Name, DECLARED]
+    title: Annotated[Text, DECLARED]
+    about: Annotated[Text, DECLARED]
+    device: Annotated[Literal["cpu", "cuda"], DECLARED]
+    threads: Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["all"], DECLARED]
+    pin: Annotated[bool, DECLARED] = True  # to as many cores as there are threads
+    pairs: Annotated[Annotated[int, Field(ge=1, le=100)], DECLARED] = 6
+    blocks: Annotated[Annotated[int, Field(ge=2, le=1000, multiple_of=2)], DECLARED] = 12
+    """Blocks of a process pair, both sides together: even, so that each side has as many."""
+    block_seconds: Annotated[Annotated[float, Field(gt=0, le=600)], DECLARED] = 0.5
+    block_queries: Annotated[Annotated[int, Field(ge=1, le=100_000)], DECLARED] = 8
+    warmup_queries: Annotated[Annotated[int, Field(ge=0, le=1000)], DECLARED] = 2
+    requires: Annotated[Requires, DECLARED] = Requires()
+    emulated: Annotated[bool, DECLARED] = False  # its times say nothing of the device: never ranked
+    runtimes: Annotated[tuple[Name, ...], DECLARED]  # measured on by default
+
+    @model_validator(mode="after")
+    def _runtimes_named(self) -> Self:
+        if not self.runtimes or len(set(self.runtimes)) != len(self.runtimes):
+            raise ValueError(
+                f"runtimes: found {', '.join(self.runtimes) or 'none'}, expected one or more, each once"
+            )
+        return self
+
+    @property
+    def hash(self) -> str:
+        """Digest of the profile's content, defaults included; a measurement carries it."""
+        return digest(self.model_dump(mode="json", by_alias=True))

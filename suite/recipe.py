@@ -1,0 +1,74 @@
+"""Recipes: the YAML files in ``recipes/`` that say what is trained, and how, at each track's scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from suite.canonical import digest
+from suite.documents import DECLARED, Name, Strict, Text
+
+
+class Reference(Strict):
+    """A paper or a place to read more."""
+
+    title: Annotated[Text, DECLARED]
+    authors: Annotated[Text, DECLARED]
+    year: Annotated[Annotated[int, Field(ge=1950, le=2100)], DECLARED]
+    arxiv: Annotated[Annotated[str, StringConstraints(pattern=r"^\d{4}\.\d{4,5}$")] | None, DECLARED] = None
+
+
+class About(Strict):
+    """What the website says of the method."""
+
+    title: Annotated[Text, DECLARED]
+    idea: Annotated[Text, DECLARED]  # three sentences
+    colour: Annotated[Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")], DECLARED]
+    shape: Annotated[Literal["circle", "square", "diamond", "triangle", "cross", "star"], DECLARED]
+    references: Annotated[tuple[Reference, ...], DECLARED] = ()
+
+
+class TrackSettings(Strict):
+    """One track's scale of a recipe. ``parameters`` are checked by the method's own model."""
+
+    parameters: Annotated[dict[str, Any], DECLARED]
+    default: Annotated[Name, DECLARED] = "default"  # the one variant that is ranked
+    departures: Annotated[tuple[Text, ...], DECLARED] = ()
+
+
+class Recipe(Strict):
+    """A file in ``recipes/``; its name is the file's."""
+
+    schema_: Annotated[Literal["lightboard/recipe/1"], DECLARED] = Field("lightboard/recipe/1", alias="schema")
+    name: Annotated[Name, DECLARED]
+    method: Annotated[Name, DECLARED]
+    division: Annotated[Literal["standard", "open"], DECLARED] = "standard"
+    about: Annotated[About, DECLARED]
+    modifiers: Annotated[tuple[Name, ...], DECLARED] = ()
+    tracks: Annotated[dict[Name, TrackSettings], DECLARED]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe at one track, with the method's defaults filled in: what a run's settings hold."""
+
+    recipe: Recipe
+    track: str
+    parameters: dict[str, Any]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The part that decides what is trained; its digest is the recipe hash."""
+        return {
+            "method": self.recipe.method,
+            "track": self.track,
+            "parameters": self.parameters,
+            "modifiers": list(self.recipe.modifiers),
+            "default": self.recipe.tracks[self.track].default,
+        }
+
+    @property
+    def hash(self) -> str:
+        return digest(self.settings)

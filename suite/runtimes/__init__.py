@@ -1,0 +1,73 @@
+"""What executes a model. One module per runtime, found by its existence; its file's stem is its name.
+
+Each module has::
+
+    PRECISION = "fp32"            # of the arithmetic
+    SHAPES = "dynamic"            # or "padded": to fixed lengths, padding counted
+    available() -> str | None     # None where it can be used, else the reason
+    describe() -> dict            # versions of what it needs
+    export(model_folder, out) -> Path       # the model file, written into the folder ``out`` where it is not there yet
+    prepare(model_file, threads) -> Run     # loads it
+
+and a ``Run`` takes ids, mask and segment types, numpy int64 [batch, length] each, and gives logits, float32
+[batch, outputs]. This file imports nothing heavy: the processes that are timed load one runtime each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.errors import UserError
+from suite.paths import load_module
+
+Tokens = NDArray[np.int64]
+Run = Callable[[Tokens, Tokens, Tokens], NDArray[np.float32]]
+
+
+def runtime(name: str) -> ModuleType:
+    """The module of a runtime that can be used here; UserError with the reason, or the nearest name."""
+    module = load_module("runtimes", name)
+    reason = module.available()
+    if reason is not None:
+        raise UserError(f"runtime {name}: {reason}", code=1)
+    return module
+
+
+def exported(name: str, model_folder: Path) -> Path:
+    """The runtime's model file for a model folder, made once and kept in the store.
+
+    Its key is the weights, the configuration and the runtime with its versions: another model, or another
+    exporter, makes another file.
+    """
+    from suite.canonical import digest, digest_file
+    from suite.pipeline.store import Store
+
+    module = runtime(name)
+    identity: dict[str, Any] = {
+        "name": "export",
+        "runtime": name,
+        "version": getattr(module, "EXPORT_VERSION", 1),
+        "versions": module.describe(),
+        "config": digest_file(model_folder / "config.json"),
+        "weights": digest_file(model_folder / "model.safetensors"),
+    }
+    if not getattr(module, "EXPORTS", True):
+        return Path(module.export(model_folder, model_folder))
+    key, store = digest(identity), Store()
+    with store.lock(key):
+        found = store.get(key)
+        if found is None:
+            record = {"stage": "export", "version": identity["version"], "tflop": 0.0, "tokens": 0,
+                      "shared": True, "seed": 0, "threads": 1}  # fmt: skip
+            with store.make(key, record) as (folder, _):
+                file = Path(module.export(model_folder, folder)).relative_to(folder)
+                (folder / "model-file").write_text(str(file), encoding="utf-8")
+            found = store.get(key)
+    assert found is not None
+    return found.folder / (found.folder / "model-file").read_text(encoding="utf-8")

@@ -1,0 +1,512 @@
+"""Uncertainty of scores, ranks, retention and speed ratios.
+
+**The model of a score.** On one task, run j of recipe r scores Y_rj = mu_r + examples + seed. What is
+estimated is mu_r: the expected score over seeds *and* over examples like the dev set's. With n runs, u_rj the
+influence values (points; see :mod:`suite.scoring`) and u_r their mean over the runs, example by example::
+
+    SE^2 = C_r + s^2 / n          C_r = |u_r|^2 - I / n
+
+- s: seed standard deviation on the fixed dev set, pooled over recipes (:func:`pooled_seed_sd`), so that one
+  run has an interval too.
+- |u_r|^2: the example variance of the mean score. It still holds the part that differs between seeds (seeds
+  get other examples wrong), which s^2 holds as well; I = the pooled variance of the influences between seeds
+  is that part. Counting it once gives C_r, the example variance of the expected score.
+- (s^2 - I) is never taken below 0, so SE^2 is at least |u_r|^2.
+
+Two recipes on the same examples: |u_a - u_b|^2 + (s^2 - I) (1/n_a + 1/n_b). Means over tasks add up the
+variances, tasks being independent. Intervals are 95%, Student t with Satterthwaite's degrees of freedom (only
+s^2 is treated as estimated). Where no recipe has two runs no seed deviation is known: it is left out and
+``examples_only`` is set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from suite.errors import UserError
+
+Floats = npt.NDArray[np.float64]
+Interval = tuple[float, float]
+
+CONFIDENCE = 0.95
+DRAWS = 20_000  # of the largest |t|: its 95% point is then off by about 0.2% in coverage
+DRAW_SEED = 20_250_101
+RESOLUTION = 1e-3  # points; a difference of rows below this is never significant, whatever its variance
+FEWEST_PAIRS = 3  # process pairs; with two, Student's t has one degree of freedom and says nothing
+
+
+# --- what is known of a recipe ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The runs of one recipe (variant) on one task, one per seed, all on the same dev examples."""
+
+    scores: tuple[float, ...]  # points
+    influences: tuple[npt.NDArray[Any], ...]  # per run [examples], dev splits one after another, points
+    diverged: tuple[bool, ...] = ()  # per run; empty: none
+
+    def __post_init__(self) -> None:
+        if not self.scores or len(self.scores) != len(self.influences):
+            raise UserError(f"{len(self.scores)} scores with {len(self.influences)} sets of influence values")
+        if self.diverged and len(self.diverged) != len(self.scores):
+            raise UserError(f"{len(self.scores)} scores with {len(self.diverged)} diverged flags")
+        if len({len(u) for u in self.influences}) > 1:
+            raise UserError("runs on dev sets of different sizes cannot be averaged")
+
+    @property
+    def runs(self) -> int:
+        return len(self.scores)
+
+    @property
+    def score(self) -> float:
+        """Mean over all runs, diverged ones included."""
+        return float(np.mean(self.scores))
+
+    @property
+    def influence(self) -> Floats:
+        """Mean over the runs, example by example: [examples]."""
+        mean: Floats = np.mean(np.stack(self.influences).astype(np.float64), axis=0)
+        return mean
+
+    @property
+    def seedless(self) -> bool:
+        """Two or more runs with exactly the same answers: the seed plays no part (majority class, ...)."""
+        first = self.influences[0]
+        return self.runs > 1 and all(
+            s == self.scores[0] and np.array_equal(u, first)
+            for s, u in zip(self.scores, self.influences, strict=True)
+        )
+
+    @property
+    def good(self) -> Evidence | None:
+        """Without the diverged runs; None when none is left."""
+        if not any(self.diverged):
+            return self
+        keep = [i for i, bad in enumerate(self.diverged) if not bad]
+        if not keep:
+            return None
+        return Evidence(tuple(self.scores[i] for i in keep), tuple(self.influences[i] for i in keep))
+
+
+Rows = Mapping[str, Mapping[str, Evidence]]  # recipe (variant) -> task -> its runs
+
+
+@dataclass(frozen=True)
+class SeedSpread:
+    """How far scores of one task differ from seed to seed, for any one recipe."""
+
+    sd: float | None  # points; None: no recipe has two runs
+    degrees: int  # of freedom: sum over recipes of (runs - 1)
+    overlap: float = 0.0  # I of the module's formula, points^2
+
+    @property
+    def variance(self) -> float:
+        return 0.0 if self.sd is None else self.sd**2
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95% interval, in points."""
+
+    value: float
+    interval: Interval
+    se: float
+    degrees: float  # of freedom; infinite when the seed variance plays no part
+    examples_only: bool  # no seed deviation is known: the interval holds the example variance alone
+
+
+@dataclass(frozen=True)
+class Difference(Estimate):
+    """a - b on the same examples."""
+
+    p: float  # two-sided, uncorrected for other comparisons
+
+
+def pooled_seed_sd(evidence: Mapping[str, Evidence]) -> SeedSpread:
+    """One task's seed deviation: s^2 = sum_r sum_j (Y_rj - Y_r)^2 / sum_r (n_r - 1), and likewise I.
+
+    Diverged runs are left out (they are another population), and so are recipes that do not depend on the
+    seed. It is assumed that recipes of a task share one s; a handful of seeds cannot show otherwise.
+    """
+    squares = overlap = 0.0
+    degrees = 0
+    for runs in (e.good for e in evidence.values()):
+        if runs is None or runs.runs < 2 or runs.seedless:
+            continue
+        squares += sum((y - runs.score) ** 2 for y in runs.scores)
+        mean = runs.influence
+        overlap += sum(float(((u - mean) ** 2).sum()) for u in runs.influences)
+        degrees += runs.runs - 1
+    if degrees == 0:
+        return SeedSpread(None, 0)
+    return SeedSpread(math.sqrt(squares / degrees), degrees, overlap / degrees)
+
+
+def seed_spreads(rows: Rows) -> dict[str, SeedSpread]:
+    """:func:`pooled_seed_sd` of every task that occurs in ``rows``."""
+    tasks = sorted({task for row in rows.values() for task in row})
+    return {t: pooled_seed_sd({name: row[t] for name, row in rows.items() if t in row}) for t in tasks}
+
+
+# --- the joint distribution of rows, from which everything below is taken -----------------------------------
+
+
+@dataclass(frozen=True)
+class _Seeds:
+    """One estimated seed variance and the rows that it applies to."""
+
+    variance: float  # s^2
+    overlap: float  # I
+    degrees: int
+    weight: Floats  # [rows]: 1 / runs / tasks^2; 0 where it does not apply
+
+    def part(self, variance: Any) -> Any:
+        """What it adds to the example variance, before the weights; also for simulated variances."""
+        return np.maximum(variance - self.overlap, 0.0)
+
+
+@dataclass(frozen=True)
+class _Joint:
+    """Estimates of rows' mean scores over some tasks, and their covariance."""
+
+    value: Floats  # [rows]
+    examples: Floats  # [rows, rows]
+    seeds: tuple[_Seeds, ...]
+    examples_only: bool
+
+    def covariance(self, a: Floats, b: Floats) -> float:
+        """Of the contrasts sum_r a_r value_r and sum_r b_r value_r."""
+        seeds = sum(float(g.part(g.variance) * (a * b) @ g.weight) for g in self.seeds)
+        return float(a @ self.examples @ b) + seeds
+
+    def degrees(self, a: Floats, variance: float) -> float:
+        """Satterthwaite: V^2 / sum_g (s_g^2 w_g)^2 / nu_g, the example variance being known well."""
+        doubt = sum((g.variance * float(a**2 @ g.weight)) ** 2 / g.degrees for g in self.seeds)
+        return variance**2 / doubt if doubt > 0 else math.inf
+
+
+def _joint(rows: Sequence[Mapping[str, Evidence]], spreads: Mapping[str, SeedSpread]) -> _Joint:
+    """Of the rows' means over the tasks of ``spreads``; every row has all of them."""
+    value = np.zeros(len(rows))
+    examples = np.zeros((len(rows), len(rows)))
+    seeds: list[_Seeds] = []
+    for task, spread in spreads.items():
+        runs = [row[task] for row in rows]
+        if len({len(e.influences[0]) for e in runs}) > 1:
+            raise UserError(f"task {task}: rows with different dev sets cannot be compared")
+        mean = np.stack([e.influence for e in runs])
+        value += np.array([e.score for e in runs]) / len(spreads)
+        examples += mean @ mean.T / len(spreads) ** 2
+        seeds += _seed_parts(runs, spread, len(spreads))
+    return _Joint(value, examples, tuple(seeds), any(s.sd is None for s in spreads.values()))
+
+
+def _seed_parts(runs: Sequence[Evidence], spread: SeedSpread, tasks: int) -> list[_Seeds]:
+    """The pooled variance for most rows; its own for a row of which some runs diverged, if that is larger."""
+    pooled = np.zeros(len(runs))
+    parts = []
+    for row, e in enumerate(runs):
+        weight = np.zeros(len(runs))
+        weight[row] = 1 / e.runs / tasks**2
+        own = float(np.var(e.scores, ddof=1)) if e.runs > 1 and any(e.diverged) else 0.0
+        if own > spread.variance:
+            parts.append(_Seeds(own, 0.0, e.runs - 1, weight))
+        elif not e.seedless:
+            pooled += weight
+    if spread.sd is not None and pooled.any():
+        parts.append(_Seeds(spread.variance, spread.overlap, spread.degrees, pooled))
+    return parts
+
+
+def _t_point(probability: float, degrees: float) -> float:
+    """Quantile of Student's t; of the normal for infinite degrees."""
+    point = special.ndtri(probability) if math.isinf(degrees) else special.stdtrit(degrees, probability)
+    return float(point)
+
+
+def _contrast(joint: _Joint, weights: Floats) -> Estimate:
+    variance = max(joint.covariance(weights, weights), 0.0)
+    value = float(weights @ joint.value)
+    degrees = joint.degrees(weights, variance)
+    half = _t_point((1 + CONFIDENCE) / 2, degrees) * math.sqrt(variance) if variance > 0 else 0.0
+    return Estimate(value, (value - half, value + half), math.sqrt(variance), degrees, joint.examples_only)
+
+
+# --- scores and differences ---------------------------------------------------------------------------------
+
+
+def estimate(evidence: Evidence, spread: SeedSpread) -> Estimate:
+    """A recipe's expected score on one task. The interval is cut at -100 and 100, the range of a score."""
+    return _score(_joint([{"": evidence}], {"": spread}))
+
+
+def board_score(row: Mapping[str, Evidence], spreads: Mapping[str, SeedSpread]) -> Estimate | None:
+    """Mean over the tasks of ``spreads`` (a track's core tasks); None when the row lacks one of them.
+
+    Variance = sum over tasks of SE_t^2 / tasks^2.
+    """
+    if not spreads or any(task not in row for task in spreads):
+        return None
+    return _score(_joint([row], spreads))
+
+
+def _score(joint: _Joint) -> Estimate:
+    e = _contrast(joint, np.ones(1))
+    inside = (max(e.interval[0], -100.0), min(e.interval[1], 100.0))
+    return Estimate(e.value, inside, e.se, e.degrees, e.examples_only)
+
+
+def paired_difference(
+    a: Mapping[str, Evidence], b: Mapping[str, Evidence], spreads: Mapping[str, SeedSpread]
+) -> Difference:
+    """a - b, the mean over the tasks of ``spreads``, compared on the same examples. For one task give one.
+
+    The variance is taken to be at least that of two numbers known to :data:`RESOLUTION`.
+    """
+    joint = _resolved(_joint([a, b], spreads))
+    e = _contrast(joint, np.array([1.0, -1.0]))
+    t = abs(e.value) / e.se
+    below = special.ndtr(-t) if math.isinf(e.degrees) else special.stdtr(e.degrees, -t)
+    return Difference(e.value, e.interval, e.se, e.degrees, e.examples_only, p=min(1.0, 2 * float(below)))
+
+
+def _resolved(joint: _Joint) -> _Joint:
+    """With the variance of :data:`RESOLUTION` in every row, so that no difference has variance 0."""
+    examples = joint.examples + RESOLUTION**2 * np.eye(len(joint.value))
+    return _Joint(joint.value, examples, joint.seeds, joint.examples_only)
+
+
+# --- ranks --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rank:
+    """The positions a row can hold among ``of`` rows."""
+
+    lowest: int  # 1 + rows significantly better
+    highest: int  # of - rows significantly worse
+    of: int
+    ties_with_best: bool  # cannot be told from the best
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All comparisons of a table's rows, in the order of ``names`` (best score first, then by name)."""
+
+    names: tuple[str, ...]
+    value: Floats  # [rows] points
+    se: Floats  # [rows, rows] of the differences
+    t: Floats  # [rows, rows] difference / se; positive: the row is better than the column
+    critical: float  # largest |t| over all pairs, 95% point
+    critical_each: Floats  # [rows] largest |t| over the comparisons with this row, 95% point
+    ranks: dict[str, Rank]
+    examples_only: bool
+
+
+def rank_ranges(rows: Rows, spreads: Mapping[str, SeedSpread]) -> dict[str, Rank]:
+    """:func:`ranking`'s ranks. Rows that lack a task of ``spreads`` have no rank and are not in the answer."""
+    return ranking(rows, spreads).ranks
+
+
+def ranking(rows: Rows, spreads: Mapping[str, SeedSpread]) -> Ranking:
+    """Rank ranges of the means over the tasks of ``spreads``: single-step max-|t| (Hothorn et al. 2008).
+
+    Two rows differ when |t| exceeds the 95% point of the largest |t| over *all* pairs of rows that would be
+    seen if all were equal: with 95% confidence not one "better" or "worse" of the table is wrong, and all
+    true ranks lie in their ranges together (Mogstad et al. 2024).
+
+    The comparison with the best asks of every row whether some other row beats it by more than the 95% point
+    of the largest |t| over the comparisons with *that* row (Hsu 1996: multiple comparisons with the best). So
+    the truly best row is among those that "tie with the best" with 95% confidence, which a comparison with
+    the row that happens to stand first does not give.
+    """
+    known = [name for name in rows if all(task in rows[name] for task in spreads)]
+    if not known or not spreads:
+        return Ranking((), np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)), 0.0, np.zeros(0), {}, False)
+    joint = _resolved(_joint([rows[name] for name in sorted(known)], spreads))
+    se = _difference_se(joint)
+    t = np.subtract.outer(joint.value, joint.value) / np.where(se > 0, se, np.inf)
+    critical, each = _largest_t(joint)
+    better = (t < -critical).sum(axis=1)
+    worse = (t > critical).sum(axis=1)
+    ties = (t < -each[:, None]).sum(axis=1) == 0
+    names = sorted(known)
+    n = len(names)
+    ranks = {
+        name: Rank(1 + int(better[i]), n - int(worse[i]), n, bool(ties[i])) for i, name in enumerate(names)
+    }
+    order = sorted(range(n), key=lambda i: (-joint.value[i], names[i]))
+    return Ranking(
+        names=tuple(names[i] for i in order),
+        value=joint.value[order],
+        se=se[np.ix_(order, order)],
+        t=t[np.ix_(order, order)],
+        critical=critical,
+        critical_each=each[order],
+        ranks={names[i]: ranks[names[i]] for i in order},
+        examples_only=joint.examples_only,
+    )
+
+
+def _difference_se(joint: _Joint) -> Floats:
+    """[rows, rows] standard error of every difference, 0 on the diagonal."""
+    own = np.diag(joint.examples)
+    variance = np.add.outer(own, own) - 2 * joint.examples
+    for g in joint.seeds:
+        variance = variance + g.part(g.variance) * np.add.outer(g.weight, g.weight)
+    np.fill_diagonal(variance, 0.0)
+    result: Floats = np.sqrt(variance)
+    return result
+
+
+def _largest_t(joint: _Joint) -> tuple[float, Floats]:
+    """95% points of the largest |t| over all pairs, and over the pairs of every row; rounded up to 0.01.
+
+    Simulated from the estimates' joint normal distribution, with every seed variance drawn anew from its
+    scaled chi-squared, since it is estimated too. The random numbers are fixed, and the rounding makes the
+    answer the same on machines whose last digits differ.
+    """
+    rows = len(joint.value)
+    if rows < 2:
+        return 0.0, np.zeros(rows)
+    random = np.random.default_rng(DRAW_SEED)
+    seed_variance = sum((g.part(g.variance) * g.weight for g in joint.seeds), np.zeros(rows))
+    root = np.linalg.cholesky(joint.examples + np.diag(seed_variance))
+    z = random.standard_normal((DRAWS, rows)) @ root.T
+    drawn = [g.part(g.variance * random.chisquare(g.degrees, DRAWS) / g.degrees) for g in joint.seeds]
+    seeds = np.stack(drawn, axis=1) if drawn else np.zeros((DRAWS, 0))
+    weights = np.stack([g.weight for g in joint.seeds]) if drawn else np.zeros((0, rows))
+    own = np.diag(joint.examples)
+    largest = np.zeros((DRAWS, rows))
+    for a in range(rows - 1):
+        b = slice(a + 1, rows)
+        variance = own[a] + own[b] - 2 * joint.examples[a, b] + seeds @ (weights[:, [a]] + weights[:, b])
+        t = np.abs(z[:, [a]] - z[:, b]) / np.sqrt(variance)
+        np.maximum(largest[:, a], t.max(axis=1), out=largest[:, a])
+        np.maximum(largest[:, b], t, out=largest[:, b])
+    overall = np.quantile(largest.max(axis=1), CONFIDENCE)
+    each = np.quantile(largest, CONFIDENCE, axis=0)
+    return math.ceil(float(overall) * 100) / 100, np.ceil(each * 100) / 100
+
+
+# --- retention ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Retention:
+    """(student - majority) / (teacher - majority), or the reason why there is none."""
+
+    value: float | None
+    interval: Interval | None
+    reason: str | None = None
+    examples_only: bool = False
+
+
+NO_TEACHER = "n/a: teacher not above chance"
+
+
+def retention(
+    student: Mapping[str, Evidence],
+    teacher: Mapping[str, Evidence],
+    majority: Mapping[str, Evidence],
+    spreads: Mapping[str, SeedSpread],
+) -> Retention:
+    """Share of the teacher's gain over the majority class that the student keeps.
+
+    Over the tasks of ``spreads`` (one task: give one), which all three have.
+    With A = student - majority, B = teacher - majority, the interval is Fieller's (1954): all r with
+    (A - r B)^2 <= c^2 (v_AA - 2 r v_AB + r^2 v_BB). It is bounded exactly when B's own interval lies above 0,
+    which is the condition to report a retention at all. c is Student's t with the fewer degrees of freedom of B
+    and of A - r B. The majority class has no seed; its dependence on the examples counts.
+    """
+    if all(student[task] is teacher[task] for task in spreads):
+        student = teacher
+    still = {task: _without_seed(majority[task]) for task in spreads}
+    joint = _joint([student, teacher, still], spreads)
+    one, two = np.array([1.0, 0.0, -1.0]), np.array([0.0, 1.0, -1.0])
+    a, b = float(one @ joint.value), float(two @ joint.value)
+    v_aa, v_ab, v_bb = joint.covariance(one, one), joint.covariance(one, two), joint.covariance(two, two)
+    if b <= 0:
+        return Retention(None, None, NO_TEACHER, joint.examples_only)
+    ratio = a / b
+    rest = one - ratio * two
+    degrees = min(joint.degrees(two, v_bb), joint.degrees(rest, joint.covariance(rest, rest)))
+    c2 = _t_point((1 + CONFIDENCE) / 2, degrees) ** 2
+    if b * b - c2 * v_bb <= 0:
+        return Retention(None, None, NO_TEACHER, joint.examples_only)
+    if student is teacher:  # the seed parts of two rows are independent, but these are one row
+        return Retention(1.0, (1.0, 1.0), None, joint.examples_only)
+    lead, middle, last = b * b - c2 * v_bb, a * b - c2 * v_ab, a * a - c2 * v_aa
+    root = math.sqrt(max(middle**2 - lead * last, 0.0))
+    return Retention(ratio, ((middle - root) / lead, (middle + root) / lead), None, joint.examples_only)
+
+
+def _without_seed(evidence: Evidence) -> Evidence:
+    """The same mean, told twice: that is how a recipe that does not depend on the seed looks."""
+    return Evidence((evidence.score,) * 2, (evidence.influence,) * 2)
+
+
+# --- speed --------------------------------------------------------------------------------------------------
+
+
+def t_interval(values: Sequence[float]) -> tuple[float, Interval | None]:
+    """Mean and 95% Student t interval: mean +- t(n-1) sd / sqrt(n). No interval from a single value."""
+    x = np.asarray(values, dtype=np.float64)
+    mean = float(x.mean())
+    if len(x) < 2:
+        return mean, None
+    half = _t_point((1 + CONFIDENCE) / 2, len(x) - 1) * float(x.std(ddof=1)) / math.sqrt(len(x))
+    return mean, (mean - half, mean + half)
+
+
+def pairs_estimate(log_ratios: Sequence[float]) -> tuple[float, Interval | None]:
+    """Ratio from one log(reference time / entry time) per process pair.
+
+    Geometric mean, with the t interval of the logs; no interval from fewer than 3 pairs.
+    """
+    mean, interval = t_interval(log_ratios)
+    if interval is None or len(log_ratios) < FEWEST_PAIRS:
+        return math.exp(mean), None
+    return math.exp(mean), (math.exp(interval[0]), math.exp(interval[1]))
+
+
+def failures_allowed(queries: int, percentile: float, confidence: float = 0.99) -> int:
+    """Largest t with P(Binomial(queries, 1 - percentile) <= t) <= 1 - confidence; -1 when there is none.
+
+    MLPerf Inference's early stopping criterion with tolerance 0.
+    """
+    tail = special.bdtr(np.arange(queries), queries, 1 - percentile)
+    return int(np.searchsorted(tail, 1 - confidence, side="right")) - 1
+
+
+def queries_needed(percentile: float, confidence: float = 0.99) -> int:
+    """Fewest queries with one failure allowed: 64 for the 90th percentile, 662 for the 99th."""
+    low, high = 1, 2
+    while failures_allowed(high, percentile, confidence) < 1:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = failures_allowed(middle, percentile, confidence) >= 1
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
+def percentile_bound(samples: Sequence[float], percentile: float, confidence: float = 0.99) -> float | None:
+    """Upper confidence bound of a percentile, whatever the distribution: the t-th largest
+    sample, t failures being allowed.
+
+    None below :func:`queries_needed`. MLPerf Inference, early stopping for single-stream. Samples are taken
+    as independent: give those of one process, not of several together.
+    """
+    allowed = failures_allowed(len(samples), percentile, confidence)
+    if allowed < 1:
+        return None
+    return float(np.sort(np.asarray(samples, dtype=np.float64))[-allowed])

@@ -1,0 +1,1 @@
+"""One training loop for every phase of every method, with its schedules, losses and feeds."""

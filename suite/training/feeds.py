@@ -1,0 +1,78 @@
+"""Where batches come from: every batch is a pure function of (seed, step), so resuming needs no state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from suite.data.batching import batches, pad
+from suite.data.encode import Encoded
+
+
+class Batch(NamedTuple):
+    """int64 [batch, length] x 3, labels [batch], and further columns picked for the same examples."""
+
+    ids: Tensor
+    mask: Tensor
+    types: Tensor
+    labels: Tensor
+    extra: Mapping[str, Tensor]
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.ids, self.mask, self.types
+
+
+class Feed(Protocol):
+    """``len`` batches an epoch; ``batch(step)`` goes on over epochs for ever."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, step: int) -> Batch: ...
+
+
+def make_batch(data: Encoded, index: np.ndarray, extra: Mapping[str, np.ndarray] | None = None) -> Batch:
+    """The examples of ``index`` padded to the longest of them."""
+    ids, mask, types = (torch.from_numpy(part) for part in pad(data, index))
+    labels = torch.from_numpy(data.labels[index])
+    return Batch(ids, mask, types, labels, {k: torch.from_numpy(v[index]) for k, v in (extra or {}).items()})
+
+
+@dataclass
+class TaskFeed:
+    """Length-bucketed, reshuffled every epoch. ``extra`` holds columns aligned with the examples (teacher logits)."""
+
+    data: Encoded
+    size: int
+    seed: int
+    extra: Mapping[str, np.ndarray] = field(default_factory=dict)
+    _order: tuple[int, list[np.ndarray]] = field(default=(-1, []), repr=False)
+
+    def __len__(self) -> int:
+        return -(-len(self.data) // self.size)
+
+    def batch(self, step: int) -> Batch:
+        epoch, position = divmod(step, len(self))
+        if self._order[0] != epoch:
+            self._order = (epoch, batches(self.data.lengths, self.size, self.seed, epoch))
+        return make_batch(self.data, self._order[1][position], self.extra)
+
+
+def logits_of(model: nn.Module, data: Encoded, size: int = 64) -> np.ndarray:
+    """Logits [examples, outputs] float32, batches sorted by length so that little is padded."""
+    order = np.argsort(data.lengths, kind="stable")
+    result: np.ndarray | None = None
+    with torch.inference_mode():
+        for start in range(0, len(order), size):
+            index = order[start : start + size]
+            logits = model(*make_batch(data, index).inputs).float().numpy()
+            if result is None:
+                result = np.empty((len(data), logits.shape[1]), np.float32)
+            result[index] = logits
+    assert result is not None
+    return result

@@ -53,6 +53,8 @@ class Data(Strict):
     train: Annotated[Split, EVIDENCE]
     selection: Annotated[Split, EVIDENCE]
     dev: Annotated[dict[Name, Split], EVIDENCE]
+    train_lengths: Annotated[dict[str, Count], EVIDENCE] = Field(default_factory=dict)
+    """Tokens -> number of training examples: what the budget is counted from."""
     dev_subset: Annotated[bool, DERIVED]  # fewer dev rows than the official set
 
 

@@ -30,6 +30,8 @@ from suite.recipe import Recipe, Resolved
 T = TypeVar("T", bound=BaseModel)
 Place = tuple[str | int, ...]  # keys and list positions from the document's top
 
+_YAML_TAG = "tag:yaml.org,2002:"
+
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
 MAX_EVENTS = 20_000  # values, and beginnings and ends of lists and mappings
@@ -121,7 +123,9 @@ def _check_events(path: Path, text: str) -> None:
             elif anchor is not None:
                 mistakes.append(Mistake(line, "", f"anchor &{_plain(anchor)}", "the value alone"))
             if isinstance(event, yaml.NodeEvent) and tag is not None:
-                mistakes.append(Mistake(line, "", f"tag {_plain(tag)}", "a value without a tag"))
+                mistakes.append(
+                    Mistake(line, "", f"tag {_plain(tag.replace(_YAML_TAG, '!!'))}", "a value without a tag")
+                )
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
@@ -131,7 +135,7 @@ def _check_events(path: Path, text: str) -> None:
             if events > MAX_EVENTS:
                 mistakes.append(Mistake(line, "", "more values", f"at most {MAX_EVENTS:,}"))
                 break
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: an escape for a character that is none
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two: an escape for no character
         raise _syntax(path, error) from error
     if mistakes:
         raise _refused(path, mistakes)
@@ -171,11 +175,11 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode):
                 self._mistake(line, place, "a key that is no name", "a name")
                 continue
-            key = key_node.value
-            inside = (*place, key)
-            if not _is_text(key):
-                self._mistake(line, place, f"the key {_short(key)}", "Unicode text")
+            key = _unicode(key_node.value)
+            if key is None:
+                self._mistake(line, place, f"the key {_short(key_node.value)}", "Unicode text")
                 continue
+            inside = (*place, key)
             if key in data:
                 first = self.lines[inside]
                 self._mistake(line, inside, f"it again (first on line {first})", "each field once")
@@ -185,9 +189,9 @@ class _Builder:
         return data
 
     def _scalar(self, node: yaml.ScalarNode, place: Place) -> Any:
-        text: str = node.value
-        if not _is_text(text):
-            self._mistake(node.start_mark.line + 1, place, _short(text), "Unicode text")
+        text = _unicode(node.value)
+        if text is None:
+            self._mistake(node.start_mark.line + 1, place, _short(node.value), "Unicode text")
             return ""
         if node.style is not None:  # quoted, or a block of text
             return text
@@ -454,9 +458,12 @@ def show(value: Any) -> str:
     return _short(value) if isinstance(value, str) else str(value)
 
 
-def _is_text(text: str) -> bool:
-    """Whether it is Unicode: an escape can name half a surrogate pair."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+def _unicode(text: str) -> str | None:
+    """The text with escaped surrogate pairs joined, as JSON writes them; None where one half is alone."""
+    try:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        return None
 
 
 def _short(text: str) -> str:

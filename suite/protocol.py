@@ -109,7 +109,7 @@ TRAINING: dict[str, Any] = {
             "train_cap": 8000,
             "selection_fraction": 0.1,
             "max_length": 128,
-            "threads": 2,
+            "threads": 1,  # two cells side by side beat one on two threads
             "budget_u": 3.0,
             "pairs": None,
             "general_distillation": {
@@ -263,6 +263,7 @@ REPORTING: dict[str, Any] = {
     },
     "task_score": "100 x mean of the task's metrics",
     "board_score": "mean of the track's core tasks; none without all of them",
+    "diverged": {"classes": "all predictions equal", "regression_span_of_gold_below": 1e-4},
     "label_order_warning": {"classes": 3, "accuracy_below": 0.2},
     "interval": {
         "confidence": 0.95,
@@ -275,8 +276,9 @@ REPORTING: dict[str, Any] = {
         "shown": "[1 + significantly better, N - significantly worse]",
         "test": "single-step max-|t|",
         "confidence": 0.95,
-        "draws": 20000,
-        "seed": 11,
+        "draws": 20_000,
+        "seed": 20_250_101,
+        "resolution_points": 1e-3,  # rows nearer than this are never told apart
     },
     "retention": {"formula": "(student - majority) / (teacher - majority)", "na": "teacher not above chance"},
     "baselines": {"majority": "majority", "linear": "ngram"},

@@ -14,9 +14,13 @@ influence values (points; see :mod:`suite.scoring`) and u_r their mean over the 
 - (s^2 - I) is never taken below 0, so SE^2 is at least |u_r|^2.
 
 Two recipes on the same examples: |u_a - u_b|^2 + (s^2 - I) (1/n_a + 1/n_b). Means over tasks add up the
-variances, tasks being independent. Intervals are 95%, Student t with Satterthwaite's degrees of freedom (only
-s^2 is treated as estimated). Where no recipe has two runs no seed deviation is known: it is left out and
-``examples_only`` is set.
+variances, tasks being independent. Where no recipe has two runs no seed deviation is known: it is left out
+and ``examples_only`` is set.
+
+**Intervals and tests** are 95%. s^2 is itself estimated, on nu degrees of freedom, so the error is taken as
+normal with a variance in which s^2 is replaced by s^2 nu / chi^2_nu (a generalised pivotal quantity,
+Weerahandi 1993). That is Student's t where seeds are all that matters, the normal where examples are, and
+between them it holds its level down to one degree of freedom, where Satterthwaite's approximation does not.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,7 +43,9 @@ Interval = tuple[float, float]
 CONFIDENCE = 0.95
 DRAWS = 20_000  # of the largest |t|: its 95% point is then off by about 0.2% in coverage
 DRAW_SEED = 20_250_101
+BISECTIONS = 40
 RESOLUTION = 1e-3  # points; a difference of rows below this is never significant, whatever its variance
+LARGEST_RATIO = 1e6  # a retention known no better than this has no interval
 FEWEST_PAIRS = 3  # process pairs; with two, Student's t has one degree of freedom and says nothing
 
 
@@ -119,7 +126,6 @@ class Estimate:
     value: float
     interval: Interval
     se: float
-    degrees: float  # of freedom; infinite when the seed variance plays no part
     examples_only: bool  # no seed deviation is known: the interval holds the example variance alone
 
 
@@ -187,10 +193,22 @@ class _Joint:
         seeds = sum(float(g.part(g.variance) * (a * b) @ g.weight) for g in self.seeds)
         return float(a @ self.examples @ b) + seeds
 
-    def degrees(self, a: Floats, variance: float) -> float:
-        """Satterthwaite: V^2 / sum_g (s_g^2 w_g)^2 / nu_g, the example variance being known well."""
-        doubt = sum((g.variance * float(a**2 @ g.weight)) ** 2 / g.degrees for g in self.seeds)
-        return variance**2 / doubt if doubt > 0 else math.inf
+    @cached_property
+    def seed_parts(self) -> Floats:
+        """[rows, draws] every row's part from the seeds, as each s^2 ranges over s^2 nu / chi^2_nu."""
+        random = np.random.default_rng(DRAW_SEED)
+        result: Floats = np.zeros((len(self.value), len(_chi_squared(1))))
+        for i, g in enumerate(self.seeds):
+            ratio = _chi_squared(g.degrees)
+            if i > 0:  # independent of the others
+                ratio = random.permutation(ratio)
+            result += np.outer(g.weight, g.part(g.variance / ratio))
+        return result
+
+    def possible_variances(self, a: Floats) -> Floats:
+        """[draws] variances that the contrast may have, equally likely."""
+        result: Floats = float(a @ self.examples @ a) + a**2 @ self.seed_parts
+        return np.maximum(result, 0.0)
 
 
 def _joint(rows: Sequence[Mapping[str, Evidence]], spreads: Mapping[str, SeedSpread]) -> _Joint:
@@ -226,18 +244,44 @@ def _seed_parts(runs: Sequence[Evidence], spread: SeedSpread, tasks: int) -> lis
     return parts
 
 
-def _t_point(probability: float, degrees: float) -> float:
-    """Quantile of Student's t; of the normal for infinite degrees."""
-    point = special.ndtri(probability) if math.isinf(degrees) else special.stdtrit(degrees, probability)
-    return float(point)
+@lru_cache(maxsize=256)
+def _chi_squared(degrees: int, points: int = 1000) -> Floats:
+    """Equally likely values of chi^2 / degrees: its quantiles at (i + 1/2) / points."""
+    result: Floats = 2 / degrees * special.gammaincinv(degrees / 2, (np.arange(points) + 0.5) / points)
+    return result
+
+
+def _p_value(distance: float, variances: Floats) -> float:
+    """P(|error| > distance), two-sided, over the possible variances; an error of variance 0 is 0."""
+    if distance == 0:
+        return 1.0
+    scale = np.sqrt(variances)
+    z = np.divide(distance, scale, out=np.full(len(scale), np.inf), where=scale > 0)
+    return float(2 * special.ndtr(-z).mean())
+
+
+def _half_width(variances: Floats) -> float:
+    """The distance whose p-value is 5%. The p-value is convex in it, so Newton's steps from 0 never overshoot."""
+    scale = np.sqrt(variances[variances > 0])
+    target = (1 - CONFIDENCE) * len(variances)
+    if len(scale) <= target:
+        return 0.0
+    distance = 0.0
+    for _ in range(100):
+        z = distance / scale
+        excess = float(2 * special.ndtr(-z).sum()) - target
+        slope = float((np.exp(-(z**2) / 2) / scale).sum()) * math.sqrt(2 / math.pi)
+        step = excess / slope
+        distance += step
+        if step <= 1e-12 * distance:
+            break
+    return distance
 
 
 def _contrast(joint: _Joint, weights: Floats) -> Estimate:
-    variance = max(joint.covariance(weights, weights), 0.0)
-    value = float(weights @ joint.value)
-    degrees = joint.degrees(weights, variance)
-    half = _t_point((1 + CONFIDENCE) / 2, degrees) * math.sqrt(variance) if variance > 0 else 0.0
-    return Estimate(value, (value - half, value + half), math.sqrt(variance), degrees, joint.examples_only)
+    value, half = float(weights @ joint.value), _half_width(joint.possible_variances(weights))
+    se = math.sqrt(max(joint.covariance(weights, weights), 0.0))
+    return Estimate(value, (value - half, value + half), se, joint.examples_only)
 
 
 # --- scores and differences ---------------------------------------------------------------------------------
@@ -261,7 +305,7 @@ def board_score(row: Mapping[str, Evidence], spreads: Mapping[str, SeedSpread]) 
 def _score(joint: _Joint) -> Estimate:
     e = _contrast(joint, np.ones(1))
     inside = (max(e.interval[0], -100.0), min(e.interval[1], 100.0))
-    return Estimate(e.value, inside, e.se, e.degrees, e.examples_only)
+    return Estimate(e.value, inside, e.se, e.examples_only)
 
 
 def paired_difference(
@@ -271,11 +315,10 @@ def paired_difference(
 
     The variance is taken to be at least that of two numbers known to :data:`RESOLUTION`.
     """
-    joint = _resolved(_joint([a, b], spreads))
-    e = _contrast(joint, np.array([1.0, -1.0]))
-    t = abs(e.value) / e.se
-    below = special.ndtr(-t) if math.isinf(e.degrees) else special.stdtr(e.degrees, -t)
-    return Difference(e.value, e.interval, e.se, e.degrees, e.examples_only, p=min(1.0, 2 * float(below)))
+    joint, weights = _resolved(_joint([a, b], spreads)), np.array([1.0, -1.0])
+    e = _contrast(joint, weights)
+    p = _p_value(abs(e.value), joint.possible_variances(weights))
+    return Difference(e.value, e.interval, e.se, e.examples_only, p)
 
 
 def _resolved(joint: _Joint) -> _Joint:
@@ -312,7 +355,7 @@ class Ranking:
 
 
 def rank_ranges(rows: Rows, spreads: Mapping[str, SeedSpread]) -> dict[str, Rank]:
-    """:func:`ranking`'s ranks. Rows that lack a task of ``spreads`` have no rank and are not in the answer."""
+    """:func:`ranking`'s ranks. Rows that lack a task of ``spreads`` have no rank: they are left out."""
     return ranking(rows, spreads).ranks
 
 
@@ -334,7 +377,7 @@ def ranking(rows: Rows, spreads: Mapping[str, SeedSpread]) -> Ranking:
     joint = _resolved(_joint([rows[name] for name in sorted(known)], spreads))
     se = _difference_se(joint)
     t = np.subtract.outer(joint.value, joint.value) / np.where(se > 0, se, np.inf)
-    critical, each = _largest_t(joint)
+    critical, each = _largest_t(joint, se)
     better = (t < -critical).sum(axis=1)
     worse = (t > critical).sum(axis=1)
     ties = (t < -each[:, None]).sum(axis=1) == 0
@@ -367,34 +410,32 @@ def _difference_se(joint: _Joint) -> Floats:
     return result
 
 
-def _largest_t(joint: _Joint) -> tuple[float, Floats]:
+def _largest_t(joint: _Joint, se: Floats) -> tuple[float, Floats]:
     """95% points of the largest |t| over all pairs, and over the pairs of every row; rounded up to 0.01.
 
-    Simulated from the estimates' joint normal distribution, with every seed variance drawn anew from its
-    scaled chi-squared, since it is estimated too. The random numbers are fixed, and the rounding makes the
-    answer the same on machines whose last digits differ.
+    Simulated: the rows' errors are drawn from their joint normal distribution, every seed variance anew as
+    s^2 nu / chi^2_nu. The random numbers are fixed, and the rounding makes the answer the same on machines
+    whose last digits differ.
     """
     rows = len(joint.value)
     if rows < 2:
         return 0.0, np.zeros(rows)
     random = np.random.default_rng(DRAW_SEED)
-    seed_variance = sum((g.part(g.variance) * g.weight for g in joint.seeds), np.zeros(rows))
-    root = np.linalg.cholesky(joint.examples + np.diag(seed_variance))
-    z = random.standard_normal((DRAWS, rows)) @ root.T
-    drawn = [g.part(g.variance * random.chisquare(g.degrees, DRAWS) / g.degrees) for g in joint.seeds]
-    seeds = np.stack(drawn, axis=1) if drawn else np.zeros((DRAWS, 0))
-    weights = np.stack([g.weight for g in joint.seeds]) if drawn else np.zeros((0, rows))
-    own = np.diag(joint.examples)
+    error = random.standard_normal((DRAWS, rows)) @ np.linalg.cholesky(joint.examples).T
+    seed_variance = np.zeros((DRAWS, rows))
+    for g in joint.seeds:
+        ratio = random.chisquare(g.degrees, DRAWS) / g.degrees
+        seed_variance += np.outer(g.part(g.variance / ratio), g.weight)
+    error += np.sqrt(seed_variance) * random.standard_normal((DRAWS, rows))
     largest = np.zeros((DRAWS, rows))
     for a in range(rows - 1):
         b = slice(a + 1, rows)
-        variance = own[a] + own[b] - 2 * joint.examples[a, b] + seeds @ (weights[:, [a]] + weights[:, b])
-        t = np.abs(z[:, [a]] - z[:, b]) / np.sqrt(variance)
+        t = np.abs(error[:, [a]] - error[:, b]) / se[a, b]
         np.maximum(largest[:, a], t.max(axis=1), out=largest[:, a])
         np.maximum(largest[:, b], t, out=largest[:, b])
-    overall = np.quantile(largest.max(axis=1), CONFIDENCE)
-    each = np.quantile(largest, CONFIDENCE, axis=0)
-    return math.ceil(float(overall) * 100) / 100, np.ceil(each * 100) / 100
+    overall = float(np.quantile(largest.max(axis=1), CONFIDENCE))
+    each: Floats = np.ceil(np.quantile(largest, CONFIDENCE, axis=0) * 100) / 100
+    return math.ceil(overall * 100) / 100, each
 
 
 # --- retention ----------------------------------------------------------------------------------------------
@@ -421,32 +462,45 @@ def retention(
 ) -> Retention:
     """Share of the teacher's gain over the majority class that the student keeps.
 
-    Over the tasks of ``spreads`` (one task: give one), which all three have.
-    With A = student - majority, B = teacher - majority, the interval is Fieller's (1954): all r with
-    (A - r B)^2 <= c^2 (v_AA - 2 r v_AB + r^2 v_BB). It is bounded exactly when B's own interval lies above 0,
-    which is the condition to report a retention at all. c is Student's t with the fewer degrees of freedom of B
-    and of A - r B. The majority class has no seed; its dependence on the examples counts.
+    Over the tasks of ``spreads`` (one task: give one), which all three have. With A = student - majority and
+    B = teacher - majority, the interval is Fieller's (1954): all r for which A - r B does not differ
+    significantly from 0. It is bounded exactly when B does (the teacher's lower bound lies above the majority
+    class), and only then is there a retention to report. The majority class has no seed; its dependence on
+    the examples counts.
     """
-    if all(student[task] is teacher[task] for task in spreads):
-        student = teacher
+    same = all(student[task] is teacher[task] for task in spreads)
     still = {task: _without_seed(majority[task]) for task in spreads}
     joint = _joint([student, teacher, still], spreads)
-    one, two = np.array([1.0, 0.0, -1.0]), np.array([0.0, 1.0, -1.0])
-    a, b = float(one @ joint.value), float(two @ joint.value)
-    v_aa, v_ab, v_bb = joint.covariance(one, one), joint.covariance(one, two), joint.covariance(two, two)
-    if b <= 0:
+    gain = float(joint.value[1] - joint.value[2])
+    chance = _p_value(abs(gain), joint.possible_variances(np.array([0.0, 1.0, -1.0])))
+    if gain <= 0 or chance >= 1 - CONFIDENCE:
         return Retention(None, None, NO_TEACHER, joint.examples_only)
-    ratio = a / b
-    rest = one - ratio * two
-    degrees = min(joint.degrees(two, v_bb), joint.degrees(rest, joint.covariance(rest, rest)))
-    c2 = _t_point((1 + CONFIDENCE) / 2, degrees) ** 2
-    if b * b - c2 * v_bb <= 0:
-        return Retention(None, None, NO_TEACHER, joint.examples_only)
-    if student is teacher:  # the seed parts of two rows are independent, but these are one row
+    if same:  # the seed parts of two rows are independent, but these are one row
         return Retention(1.0, (1.0, 1.0), None, joint.examples_only)
-    lead, middle, last = b * b - c2 * v_bb, a * b - c2 * v_ab, a * a - c2 * v_aa
-    root = math.sqrt(max(middle**2 - lead * last, 0.0))
-    return Retention(ratio, ((middle - root) / lead, (middle + root) / lead), None, joint.examples_only)
+    ratio = float(joint.value[0] - joint.value[2]) / gain
+    lower, upper = _fieller(joint, ratio, -1.0), _fieller(joint, ratio, 1.0)
+    if lower is None or upper is None:
+        return Retention(None, None, NO_TEACHER, joint.examples_only)
+    return Retention(ratio, (lower, upper), None, joint.examples_only)
+
+
+def _fieller(joint: _Joint, ratio: float, direction: float) -> float | None:
+    """The r on one side of ``ratio`` where A - r B becomes significant; None when it does so nowhere."""
+
+    def inside(r: float) -> bool:
+        weights = np.array([1.0, -r, r - 1.0])
+        p = _p_value(abs(float(weights @ joint.value)), joint.possible_variances(weights))
+        return p > 1 - CONFIDENCE
+
+    near, far = ratio, ratio + direction
+    while inside(far):
+        near, far = far, ratio + 2 * (far - ratio)
+        if abs(far) > LARGEST_RATIO:
+            return None
+    for _ in range(BISECTIONS):
+        middle = (near + far) / 2
+        near, far = (middle, far) if inside(middle) else (near, middle)
+    return far
 
 
 def _without_seed(evidence: Evidence) -> Evidence:
@@ -463,7 +517,8 @@ def t_interval(values: Sequence[float]) -> tuple[float, Interval | None]:
     mean = float(x.mean())
     if len(x) < 2:
         return mean, None
-    half = _t_point((1 + CONFIDENCE) / 2, len(x) - 1) * float(x.std(ddof=1)) / math.sqrt(len(x))
+    point = float(special.stdtrit(len(x) - 1, (1 + CONFIDENCE) / 2))
+    half = point * float(x.std(ddof=1)) / math.sqrt(len(x))
     return mean, (mean - half, mean + half)
 
 

@@ -210,7 +210,7 @@ _TABLE = (
         hub_columns=_PAIR,
         hub_splits=_HUB,
         official_rows=_rows(635, 71),
-        note="Shown, not averaged: many dev sentences stand in train with the other label.",
+        note="Shown, not averaged: most dev passages stand in train too, with another hypothesis.",
     ),
 )
 

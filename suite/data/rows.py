@@ -185,16 +185,29 @@ def draw_rows(
     )
 
 
+def dev_positions(track: str, task: Task, split: str, columns: Columns) -> NDArray[np.int64]:
+    """Where the track's dev rows lie in a source: a prediction's ``row`` r is about row positions[r] of
+    ``columns``. UserError when the source lacks some. For checking results: no data set needed.
+    """
+    from suite.protocol import row_list
+
+    listed = row_list(track, task.name)
+    if listed is None:
+        return np.arange(len(columns["label"]))
+    return _find(listed[split], content_hashes(task, columns), f"{task.name} {split}")
+
+
 def choose(
     hashes: NDArray[np.uint64], repeated: NDArray[np.bool_], cap: int | None, selection: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions of the train and the selection rows.
 
-    Rows whose texts are ``repeated`` in dev are dropped; the others are ordered by a hash of their content
-    hash, so that the order owes nothing to the source's; the first ``cap`` are kept, and of these the first
-    ``selection`` share is the selection split.
+    Rows whose texts are ``repeated`` in dev are dropped; the others are ordered by the first 8 bytes of
+    SHA-256 over the draw's key and the content hash (little-endian), so that the order owes nothing to the
+    source's; the first ``cap`` are kept, and of these the first ``selection`` share is the selection split.
     """
-    keys = _first_bytes(DRAW_KEY + value.tobytes() for value in hashes.astype(">u8"))
+    raw = hashes.astype("<u8").tobytes()
+    keys = _first_bytes(DRAW_KEY + raw[i : i + 8] for i in range(0, len(raw), 8))
     order = np.argsort(keys, kind="stable")
     order = order[~repeated[order]][:cap]
     held = round(selection * len(order))

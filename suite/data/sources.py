@@ -182,8 +182,8 @@ def _hub_split(task: Task, split: Dataset, where: str) -> Dataset:
         )
     label = columns["label"]
     if not task.regression:
-        order = getattr(split.features["label"], "names", None)
-        if order is None or sorted(order) != sorted(task.labels):
+        order = [str(name) for name in getattr(split.features["label"], "names", None) or ()]
+        if sorted(order) != sorted(task.labels):
             found = ", ".join(order) if order else "no label names"
             raise UserError(f"{where}: found {found}, expected {', '.join(task.labels)}; fetch it again")
         if min(label) < 0:

@@ -1,20 +1,19 @@
 """From raw times to the figures of a measurement: ratio, percentiles, residual, verdict.
 
-Needs numpy and scipy only: a verifier recomputes every derived field of a measurement with this module. A
+Needs no torch: a verifier recomputes every derived field of a measurement with this module. A
 *round* is the column ``block``: both sides answer the same queries in it, one side after the other.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from suite import statistics
 from suite.documents import Latency, Ratio
 from suite.protocol import MEASURING
 
@@ -41,28 +40,9 @@ class Samples:
         return Samples(**{f.name: getattr(self, f.name)[mask] for f in fields(self)})
 
 
-_TYPES = {"pair": "int16", "block": "int16", "side": "int8", "query": "int16", "nanoseconds": "int64"}
-
-
-def to_parquet(samples: Samples) -> bytes:
-    """The file as it is stored."""
-    import pyarrow
-    from pyarrow import parquet
-
-    table = pyarrow.table({name: getattr(samples, name).astype(kind) for name, kind in _TYPES.items()})
-    stream = io.BytesIO()
-    parquet.write_table(table, stream, compression="zstd", compression_level=9)
-    return stream.getvalue()
-
-
-def from_columns(columns: dict[str, Any]) -> Samples:
-    """Samples from named columns; ValueError when they cannot be the times of two sides."""
-    if set(columns) != set(_TYPES):
-        raise ValueError(f"columns {', '.join(sorted(columns))}; expected {', '.join(sorted(_TYPES))}")
-    arrays = {name: np.asarray(columns[name]) for name in _TYPES}
-    if any(a.ndim != 1 or a.dtype.kind not in "iu" for a in arrays.values()):
-        raise ValueError("samples must be whole numbers without gaps")
-    samples = Samples(**{name: array.astype(np.int64) for name, array in arrays.items()})
+def from_columns(columns: Mapping[str, Any]) -> Samples:
+    """Samples from what :func:`suite.tables.read_samples` gives; ValueError when the sides do not match."""
+    samples = Samples(**{f.name: np.asarray(columns[f.name]).astype(np.int64) for f in fields(Samples)})
     _matched(samples)
     return samples
 
@@ -109,14 +89,8 @@ def pair_log_ratios(samples: Samples) -> Floats:
 
 def ratio(logs: Floats | Sequence[float]) -> Ratio:
     """Geometric mean over pairs with Student's t interval on the log scale; none with fewer than 3 pairs."""
-    values = np.asarray(logs, dtype=np.float64)
-    pairs, centre = len(values), float(values.mean())
-    interval = None
-    if pairs >= MEASURING["estimator"]["pairs_for_interval"]:
-        tail = (1 + MEASURING["estimator"]["confidence"]) / 2
-        half = float(stats.t.ppf(tail, pairs - 1) * values.std(ddof=1) / np.sqrt(pairs))
-        interval = (float(np.exp(centre - half)), float(np.exp(centre + half)))
-    return Ratio(value=float(np.exp(centre)), interval=interval, pairs=pairs)
+    value, interval = statistics.pairs_estimate([float(log) for log in logs])
+    return Ratio(value=value, interval=interval, pairs=len(logs))
 
 
 def latency(samples: Samples, side: int) -> Latency:
@@ -129,33 +103,18 @@ def latency(samples: Samples, side: int) -> Latency:
     fewest = min(len(process) for process in processes)
     found: dict[str, Any] = {"p50": _milliseconds([float(np.median(process)) for process in processes])}
     for name, level in (("p90", 0.9), ("p99", 0.99)):
-        needed = MEASURING["percentiles"]["fewest_queries"][name]
-        if fewest < needed:
-            found |= {name: None, f"{name}_reason": f"{fewest} queries a process, {needed} needed"}
+        bounds = [statistics.percentile_bound(process.tolist(), level) for process in processes]
+        supported = [bound for bound in bounds if bound is not None]
+        if len(supported) == len(bounds):
+            found[name] = _milliseconds(supported)
         else:
-            found[name] = _milliseconds([percentile_bound(process, level) for process in processes])
+            needed = MEASURING["percentiles"]["fewest_queries"][name]
+            found |= {name: None, f"{name}_reason": f"{fewest} queries a process, {needed} needed"}
     return Latency(**found)
 
 
 def _milliseconds(nanoseconds: list[float]) -> float:
     return float(np.median(nanoseconds)) / 1e6
-
-
-def percentile_bound(times: NDArray[Any], level: float, confidence: float | None = None) -> float:
-    """Upper bound of a percentile, distribution-free, at 99% confidence (MLPerf's early stopping, d = 0).
-
-    With t the most slower queries at which a run of this size still shows that a share ``level``
-    of all queries is faster, t - 1 of the slowest are discarded and the largest of the rest is the bound.
-    ValueError when the times are too few for any bound.
-    """
-    confidence = MEASURING["percentiles"]["confidence"] if confidence is None else confidence
-    n = len(times)
-    # P(at most t of n are slower), if exactly 1 - level were: it must not exceed 1 - confidence.
-    slower = np.arange(n)
-    allowed = int(np.count_nonzero(stats.binom.cdf(slower, n, 1 - level) <= 1 - confidence)) - 1
-    if allowed < 1:
-        raise ValueError(f"{n} times are too few for percentile {level:g}")
-    return float(np.sort(times)[n - allowed])
 
 
 def residual(samples: Samples) -> float:
@@ -200,3 +159,13 @@ def _matched(samples: Samples) -> tuple[Samples, Samples]:
     if not all(np.array_equal(getattr(reference, c), getattr(entry, c)) for c in ("pair", "block", "query")):
         raise ValueError("the two sides did not answer the same queries in every round")
     return reference, entry
+
+
+def repeat_passed(over_repeated: float) -> bool:
+    """Different inputs take as long as one repeated, within the protocol's share."""
+    return abs(over_repeated - 1) <= float(MEASURING["answers"]["repeat_check_within"])
+
+
+def answers_equal(largest: float, tolerance: float) -> bool:
+    """The timed answers were the model's."""
+    return largest <= tolerance

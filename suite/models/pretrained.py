@@ -16,14 +16,18 @@ WEIGHTS = "model.safetensors"
 
 def folder(teacher: Teacher) -> Path:
     """The teacher's folder: LIGHTBOARD_TEACHER, else the package that carries it, else the hub (or its cache)."""
+    return local(teacher) or _checked(_from_hub(teacher), teacher)
+
+
+def local(teacher: Teacher) -> Path | None:
+    """The folder without asking the hub; None where there is none."""
     named = os.environ.get("LIGHTBOARD_TEACHER")
     if named:
         return _checked(Path(named), teacher)
-    if teacher.package:
-        spec = find_spec(teacher.package)  # found, never imported
-        if spec is not None and spec.origin is not None:
-            return _checked(Path(spec.origin).parent / "model", teacher)
-    return _checked(_from_hub(teacher), teacher)
+    spec = find_spec(teacher.package) if teacher.package else None  # found, never imported
+    if spec is not None and spec.origin is not None:
+        return _checked(Path(spec.origin).parent / "model", teacher)
+    return None
 
 
 def _from_hub(teacher: Teacher) -> Path:

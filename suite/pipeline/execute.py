@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Protocol
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
 
 from suite.pipeline.stage import Context, Stage, closure
 from suite.pipeline.store import Artifact, Store
 
 
-class Reporter(Protocol):
-    """Who is told of progress."""
+@dataclass(frozen=True)
+class StageInfo:
+    """What a reporter needs to know of a stage; small, since it travels between processes."""
 
-    def begin(self, stage: Stage, position: int, total: int) -> None: ...
+    name: str
+    key: str
+    task: str
+    seed: int
+    tflop: float
 
-    def progress(self, done: int, total: int) -> None: ...
 
-    def end(self, stage: Stage, cached: bool, seconds: float) -> None: ...
+@dataclass(frozen=True)
+class Event:
+    """Something worth telling: a plan's remaining stages, or one stage that began, advanced or ended."""
+
+    kind: Literal["plan", "begin", "progress", "end"]
+    stage: StageInfo | None = None
+    done: int = 0
+    total: int = 0
+    seconds: float = 0.0
+    stages: tuple[StageInfo, ...] = ()
 
 
-class Silent:
-    """Tells nobody."""
+Reporter = Callable[[Event], None]
 
-    def begin(self, stage: Stage, position: int, total: int) -> None:
-        pass
 
-    def progress(self, done: int, total: int) -> None:
-        pass
-
-    def end(self, stage: Stage, cached: bool, seconds: float) -> None:
-        pass
+def info(stage: Stage) -> StageInfo:
+    return StageInfo(stage.name, stage.key, str(stage.params.get("task", "")), stage.seed, stage.tflop)
 
 
 def pending(targets: Iterable[Stage], store: Store) -> list[Stage]:
@@ -54,23 +62,26 @@ def pending(targets: Iterable[Stage], store: Store) -> list[Stage]:
 
 def execute(targets: Iterable[Stage], store: Store, reporter: Reporter | None = None) -> None:
     """Make every target that is not in the store yet. A kill loses at most the last seconds of one stage."""
-    reporter = reporter or Silent()
     targets = list(targets)
-    todo = pending(targets, store)
-    for position, stage in enumerate(todo):
-        reporter.begin(stage, position, len(todo))
+    for stage in pending(targets, store):
         with store.lock(stage.key):
-            found = store.get(stage.key)
-            if found is None:
-                found = _make(stage, store, reporter)
-                reporter.end(stage, False, found.record["seconds"])
-            else:  # another process made it while this one waited
-                reporter.end(stage, True, found.record["seconds"])
+            if store.get(stage.key) is None:  # else another process made it while this one waited
+                _make(stage, store, reporter or (lambda event: None))
     store.gc(keep=[stage.key for stage in closure(targets)])
 
 
 def _make(stage: Stage, store: Store, reporter: Reporter) -> Artifact:
-    inputs: Mapping[str, Path] = {name: store.folder(s.key) for name, s in stage.inputs.items()}
+    import torch
+
+    torch.set_num_threads(stage.threads)
+    who, told = info(stage), 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > 0.25:
+            told = time.monotonic()
+            reporter(Event("progress", who, done, total))
+
     record = {
         "stage": stage.name,
         "version": stage.version,
@@ -80,11 +91,11 @@ def _make(stage: Stage, store: Store, reporter: Reporter) -> Artifact:
         "seed": stage.seed,
         "threads": stage.threads,
     }
-    import torch
-
-    torch.set_num_threads(stage.threads)
+    reporter(Event("begin", who))
     with store.make(stage.key, record) as (folder, scratch):
-        stage.function(Context(folder, inputs, scratch, stage.params, stage.seed, reporter.progress))
+        inputs = {name: store.folder(upstream.key) for name, upstream in stage.inputs.items()}
+        stage.function(Context(folder, inputs, scratch, stage.params, stage.seed, progress))
     made = store.get(stage.key)
     assert made is not None
+    reporter(Event("end", who, seconds=made.record["seconds"]))
     return made

@@ -4,10 +4,12 @@ Each module has::
 
     PRECISION = "fp32"            # of the arithmetic
     SHAPES = "dynamic"            # or "padded": to fixed lengths, padding counted
-    available() -> str | None     # None where it can be used, else the reason
-    describe() -> dict            # versions of what it needs
-    export(model_folder, out) -> Path       # the model file, written into the folder ``out`` where it is not there yet
-    prepare(model_file, threads) -> Run     # loads it
+    available() -> str | None              # None where it can be used, else the reason
+    describe() -> dict[str, str]           # versions of what it needs
+    export(model_folder, out) -> Path      # the model file, written into the folder ``out``
+    prepare(model_file, threads) -> Run    # loads it
+    EXPORTS = False                        # optional: export writes nothing, the trained weights are the file
+    EXPORT_VERSION = 1                     # optional: raised by hand when export writes something else
 
 and a ``Run`` takes ids, mask and segment types, numpy int64 [batch, length] each, and gives logits, float32
 [batch, outputs]. This file imports nothing heavy: the processes that are timed load one runtime each.

@@ -54,7 +54,7 @@ def export(model_folder: Path, out: Path) -> Path:
             dynamo=True,
             input_names=list(INPUTS),
             output_names=["logits"],
-            dynamic_shapes={name: shape for name in INPUTS},
+            dynamic_shapes=dict.fromkeys(INPUTS, shape),
             verbose=False,
         )
         program.save(str(file), external_data=False)

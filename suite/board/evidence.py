@@ -1,0 +1,118 @@
+"""The documents behind the entries: read, checked for their place, and copied beside the pages.
+
+What an entry names is submitted text until its shape is known: a path counts only where it is one of the
+layout's own, and files are opened without following links.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from suite import folder as folders
+from suite.board.text import Missing
+from suite.documents import Attestation, Measurement, Run
+from suite.errors import UserError
+
+_PART = r"[a-z0-9][a-z0-9_.-]{0,199}"
+_PLACE = re.compile(rf"(runs|measurements)/{_PART}/{_PART}/{_PART}")
+_NOT_HERE = Missing("the document is not in this results tree")
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def is_place(path: str) -> bool:
+    """Whether an entry's reference is a document's path below ``results/<track>``."""
+    return _PLACE.fullmatch(path) is not None and ".." not in path
+
+
+@dataclass
+class Evidence:
+    """Documents of one results tree, each read once."""
+
+    results: Path
+    _runs: dict[tuple[str, str], Run | Missing] = field(default_factory=dict)
+    _measurements: dict[tuple[str, str], Measurement | Missing] = field(default_factory=dict)
+    _checks: dict[str, dict[str, list[Attestation]]] = field(default_factory=dict)
+
+    def run(self, track: str, path: str) -> Run | Missing:
+        key = (track, path)
+        if key not in self._runs:
+            self._runs[key] = self._read(Run, track, path, "runs")
+        return self._runs[key]
+
+    def measurement(self, track: str, path: str) -> Measurement | Missing:
+        key = (track, path)
+        if key not in self._measurements:
+            self._measurements[key] = self._read(Measurement, track, path, "measurements")
+        return self._measurements[key]
+
+    def _read(self, model: type[T], track: str, path: str, kind: str) -> T | Missing:
+        if not is_place(path) or not path.startswith(f"{kind}/"):
+            return Missing("the entry names no document of the layout")
+        folder = self._folder(track, path)
+        if folder is None or not (folder / folders.DOCUMENTS[kind]).is_file():
+            return _NOT_HERE
+        file = folder / folders.DOCUMENTS[kind]
+        try:
+            content = folders.read_bytes(file, folders.MAX_JSON_BYTES)
+            folders.parse_json(content, file)
+            return model.model_validate_json(content, strict=True)
+        except (UserError, ValidationError):
+            return Missing("the document cannot be read: run lightboard verify")
+
+    def _folder(self, track: str, path: str) -> Path | None:
+        """The document's folder; None where the path leads through a link, which could lead anywhere."""
+        folder = self.results / track
+        for part in path.split("/"):
+            folder = folder / part
+            if folder.is_symlink():
+                return None
+        return folder
+
+    def checks(self, track: str, path: str) -> list[Attestation]:
+        """Who checked a document, by level and date."""
+        if track not in self._checks:
+            self._checks[track] = self._attestations(track)
+        folder = self._folder(track, path) if is_place(path) else None
+        if folder is None:
+            return []
+        try:
+            subject = folders.subject(folder)
+        except UserError:
+            return []
+        return self._checks[track].get(subject, [])
+
+    def _attestations(self, track: str) -> dict[str, list[Attestation]]:
+        found: dict[str, list[Attestation]] = defaultdict(list)
+        for file in folders.files(self.results / track / "attestations"):
+            try:
+                content = folders.read_bytes(file, folders.MAX_JSON_BYTES)
+                folders.parse_json(content, file)
+                one = Attestation.model_validate_json(content, strict=True)
+            except (UserError, ValidationError):
+                continue  # verify names it; it counts for nothing
+            found[one.subject].append(one)
+        return found
+
+    def files(self, track: str, path: str) -> dict[str, bytes]:
+        """File name -> bytes of a document folder: the ones that the layout knows, and no others."""
+        folder = self._folder(track, path) if is_place(path) else None
+        if folder is None:
+            return {}
+        kind = path.partition("/")[0]
+        wanted = (folders.DOCUMENTS[kind], folders.TABLES[kind], folders.MANIFEST)
+        found: dict[str, bytes] = {}
+        for name in wanted:
+            file = folder / name
+            if file.is_file():
+                try:
+                    found[name] = folders.read_bytes(file)
+                except UserError:
+                    continue
+        return found

@@ -1,0 +1,314 @@
+"""What every page needs: the entries, how each is named, drawn and linked, and the speed a view shows of it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from suite import loading, protocol
+from suite.board import colours
+from suite.board.evidence import Evidence, is_place
+from suite.board.svg import Mark
+from suite.board.text import Missing, lower_first
+from suite.documents import Entry, Measurement, Ratio, Speed
+from suite.errors import UserError
+from suite.profile import Profile
+from suite.protocol import REPORTING, TRACKS, Track
+from suite.recipe import Recipe
+from suite.tasks import Task
+from suite.tasks import task as task_named
+
+UNKNOWN = Mark("hue-none", "circle")
+FP32 = "fp32"
+
+
+@dataclass(frozen=True)
+class View:
+    """On what, and with what, the speeds of a front page were measured. None: the best runtime, or nothing."""
+
+    profile: str | None
+    runtime: str | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The speed of an entry in a view: one measurement, or the geometric mean over the core tasks' own."""
+
+    ratio: Ratio
+    p50: float | None
+    p90: float | None
+    runtime: str
+    precision: str
+    noisy: bool
+    memory: int
+    bytes: int
+    measurement: str
+    tasks: tuple[str, ...]  # more than one: a mean over them
+
+
+@dataclass(frozen=True)
+class Links:
+    """Relative links from one page of the site: they work from a folder as from a server."""
+
+    page: str  # below the site's root
+
+    def to(self, path: str) -> str:
+        return "../" * self.page.count("/") + path
+
+    def track(self, track: str, view: View | None = None) -> str:
+        return self.to(track_page(track, view))
+
+    def entry(self, entry: Entry, anchor: str = "") -> str:
+        return self.to(entry_page(entry)) + (f"#{anchor}" if anchor else "")
+
+    def method(self, recipe: str) -> str:
+        return self.to(f"methods/{recipe}.html")
+
+    def task(self, task: str) -> str:
+        return self.to(f"tasks/{task}.html")
+
+    def profile(self, profile: str) -> str:
+        return self.to(f"hardware/{profile}.html")
+
+
+def track_page(track: str, view: View | None = None) -> str:
+    if view is None or view.profile is None:
+        return f"tracks/{track}/index.html"
+    folder = f"tracks/{track}/on/{view.profile}"
+    return f"{folder}/with/{view.runtime}.html" if view.runtime else f"{folder}/index.html"
+
+
+def entry_page(entry: Entry) -> str:
+    return f"tracks/{entry.track}/entries/{entry.recipe}/{entry.variant}.html"
+
+
+def evidence_folder(track: str, place: str) -> str:
+    return f"tracks/{track}/evidence/{place}"
+
+
+def anchor(place: str) -> str:
+    """The id on an entry's page of a document that it names."""
+    return re.sub(r"[^a-z0-9]+", "-", place) if is_place(place) else "speed"
+
+
+@dataclass
+class Site:
+    """The results as the pages see them."""
+
+    entries: Sequence[Entry]
+    evidence: Evidence
+    recipes: Mapping[str, Recipe]
+    profiles: Mapping[str, Profile]
+    tasks: dict[str, Task] = field(default_factory=dict)
+    _hues: dict[str, Mark] = field(default_factory=dict)
+
+    # --- names -------------------------------------------------------------------------------------------
+
+    def title(self, recipe: str) -> str:
+        known = self.recipes.get(recipe)
+        return known.about.title if known else recipe
+
+    def label(self, entry: Entry) -> str:
+        """The method's title, and the variant where the recipe has several."""
+        named = self.variant(entry)
+        return f"{self.title(entry.recipe)}, {named}" if named else self.title(entry.recipe)
+
+    def variant(self, entry: Entry) -> str:
+        return "" if entry.variant == "default" else entry.variant
+
+    def task(self, name: str) -> Task:
+        """The task of a name; one that nothing here describes keeps its name and says no more."""
+        if name not in self.tasks:
+            try:
+                self.tasks[name] = task_named(name)
+            except UserError:
+                self.tasks[name] = Task(name, name, (), "", (), ())
+        return self.tasks[name]
+
+    def profile_title(self, name: str) -> str:
+        known = self.profiles.get(name)
+        return known.title if known else name
+
+    def on_profile(self, name: str) -> str:
+        """``on one CPU thread``."""
+        return f"on {lower_first(self.profile_title(name))}"
+
+    def mark(self, recipe: str) -> Mark:
+        if not self._hues:
+            for index, name in enumerate(sorted(self.recipes)):
+                self._hues[name] = Mark(f"hue-{index}", self.recipes[name].about.shape)
+        return self._hues.get(recipe, UNKNOWN)
+
+    def hue_rules(self) -> str:
+        """The style sheet's lines for the methods' hues, on paper and in the dark."""
+        colour = {self.mark(name).hue: recipe.about.colour for name, recipe in self.recipes.items()}
+        colour[UNKNOWN.hue] = colours.NEUTRAL
+
+        def rules(ground: str) -> str:
+            paper = colours.PAPER[ground]
+            return "\n".join(
+                f".{hue} {{ --hue: {colours.on(paper, colour[hue])}; }}" for hue in sorted(colour)
+            )
+
+        return f"{rules('light')}\n@media (prefers-color-scheme: dark) {{\n{rules('dark')}\n}}\n"
+
+    # --- tracks ------------------------------------------------------------------------------------------
+
+    def tracks(self) -> list[str]:
+        """Tracks that have entries; the protocol's in its order of use (mini, base, demo), then others."""
+        order = {"mini": 0, "base": 1, "demo": 2}
+        names = {entry.track for entry in self.entries}
+        return sorted(names, key=lambda name: (order.get(name, 3), name))
+
+    def of(self, track: str) -> list[Entry]:
+        return [entry for entry in self.entries if entry.track == track]
+
+    def reference(self, track: str) -> Entry | None:
+        known = TRACKS.get(track)
+        name = known.reference_recipe if known else "reference"
+        return next((e for e in self.of(track) if e.recipe == name and e.default), None)
+
+    def is_reference(self, entry: Entry) -> bool:
+        reference = self.reference(entry.track)
+        return reference is not None and (entry.recipe, entry.variant) == (reference.recipe, reference.variant)
+
+    def is_baseline(self, entry: Entry) -> bool:
+        return entry.recipe in REPORTING["baselines"].values()
+
+    def task_note(self, track: str, task: str) -> str:
+        """What must be said wherever the task's column is: the task's note, or the track's."""
+        known = TRACKS.get(track)
+        said = self.task(task).note
+        return said or (known.notes.get(task, "") if known else "")
+
+    def dev_subset(self, track: str, task: str) -> bool:
+        """Whether some row of the track was scored on fewer dev rows than the official set has."""
+        return any(task in e.quality and e.quality[task].dev_subset for e in self.of(track))
+
+    # --- speed -------------------------------------------------------------------------------------------
+
+    def views(self, track: str) -> list[View]:
+        """Profiles that something was measured on, the commonest first, each with its runtimes."""
+        lines = [line for entry in self.of(track) for line in entry.speed if _ranked(line)]
+        if not lines:
+            return []
+        count: dict[str, int] = {}
+        for line in lines:
+            count[line.profile] = count.get(line.profile, 0) + 1
+        emulated = {name for name, known in self.profiles.items() if known.emulated}
+        names = sorted(count, key=lambda name: (name in emulated, -count[name], name))
+        found = []
+        for name in names:
+            found.append(View(name))
+            runtimes = sorted({line.runtime for line in lines if line.profile == name})
+            if len(runtimes) > 1:
+                found += [View(name, runtime) for runtime in runtimes]
+        return found
+
+    def default_view(self, track: str) -> View:
+        return next(iter(self.views(track)), View(None))
+
+    def measured(self, track: str, place: str) -> Measurement | Missing:
+        return self.evidence.measurement(track, place)
+
+    def speed(self, entry: Entry, view: View) -> Shown | Missing:
+        """What a row shows of an entry's speed: single queries, the trace's true lengths."""
+        if view.profile is None:
+            return Missing("not measured yet")
+        lines = [s for s in entry.speed if s.profile == view.profile and _ranked(s)]
+        if not lines:
+            return Missing("not measured on this profile yet")
+        groups: dict[tuple[str, str], list[Speed]] = {}
+        for line in lines:
+            if view.runtime in (None, line.runtime):
+                groups.setdefault((line.runtime, line.precision), []).append(line)
+        if not groups:
+            return Missing(f"not measured with {view.runtime} yet")
+        # The scores are of full precision unless the row is itself a lower one; so must its time be.
+        if view.runtime is None and any(precision == FP32 for _, precision in groups):
+            groups = {key: group for key, group in groups.items() if key[1] == FP32}
+        found = [self._shown(entry, groups[key]) for key in sorted(groups)]
+        whole = [one for one in found if isinstance(one, Shown)]
+        return max(whole, key=lambda one: one.ratio.value) if whole else found[0]
+
+    def _shown(self, entry: Entry, lines: Sequence[Speed]) -> Shown | Missing:
+        tasks: list[str] = []
+        for line in lines:
+            document = self.measured(entry.track, line.measurement)
+            if isinstance(document, Measurement) and document.task is not None:
+                tasks.append(document.task)
+        if tasks:
+            known = TRACKS.get(entry.track)
+            lacking = [t for t in (known.core if known else ()) if t not in tasks]
+            if lacking:
+                return Missing(f"timed task by task; missing: {', '.join(lacking)}")
+        first = lines[0]
+        if len(lines) == 1:
+            ratio, p50, p90 = first.ratio, first.latency_ms.p50, first.latency_ms.p90
+        else:
+            ratio = mean_ratio([line.ratio for line in lines])
+            p50, p90 = _mean(line.latency_ms.p50 for line in lines), None
+        return Shown(
+            ratio=ratio, p50=p50, p90=p90, runtime=first.runtime, precision=first.precision,
+            noisy=any(line.verdict == "noisy" for line in lines),
+            memory=max(line.peak_memory_bytes for line in lines),
+            bytes=max(line.model_bytes for line in lines),
+            measurement=first.measurement, tasks=tuple(sorted(tasks)) if len(lines) > 1 else (),
+        )  # fmt: skip
+
+
+def _ranked(line: Speed) -> bool:
+    return line.arrival == "single-stream" and line.inputs == "trace"
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None and value > 0]
+    return math.exp(math.fsum(map(math.log, known)) / len(known)) if known else None
+
+
+def mean_ratio(ratios: Sequence[Ratio]) -> Ratio:
+    """The geometric mean of independent ratios; half-widths add in quadrature on the log scale.
+
+    Used where a model is timed on each core task with that task's weights (PROTOCOL.md 14).
+    """
+    value = math.exp(math.fsum(math.log(r.value) for r in ratios) / len(ratios))
+    interval = None
+    if all(r.interval for r in ratios):
+        half = [math.log(r.interval[1] / r.interval[0]) / 2 for r in ratios if r.interval]
+        wide = math.exp(math.sqrt(math.fsum(h * h for h in half)) / len(ratios))
+        interval = (value / wide, value * wide)
+    return Ratio(value=value, interval=interval, pairs=min(r.pairs for r in ratios))
+
+
+def known_track(name: str) -> Track | None:
+    return TRACKS.get(name)
+
+
+def load_site(entries: Sequence[Entry], results: Path) -> Site:
+    """The entries with the recipes and profiles that describe them, where those can be found."""
+    recipes: dict[str, Recipe] = {}
+    for name in sorted({entry.recipe for entry in entries}):
+        try:
+            recipes[name] = loading.load_recipe(name)
+        except UserError:
+            continue  # a stranger's recipe: its rows stand in neutral ink under their name
+    profiles: dict[str, Profile] = {}
+    for name in sorted({line.profile for entry in entries for line in entry.speed}):
+        try:
+            profiles[name] = loading.load_profile(name)
+        except UserError:
+            continue
+    ordered = sorted(entries, key=lambda e: (e.track, e.recipe, e.variant))
+    return Site(ordered, Evidence(results), recipes, profiles)
+
+
+def protocol_parts() -> dict[str, tuple[dict[str, object], str]]:
+    """Part -> its data and its hash."""
+    return {
+        "training": (protocol.TRAINING, protocol.training_hash()),
+        "measuring": (protocol.MEASURING, protocol.measuring_hash()),
+        "reporting": (protocol.REPORTING, protocol.reporting_hash()),
+    }

@@ -1,0 +1,104 @@
+"""Tables as data: columns with units, cells that are a number, a word, or the reason why there is neither."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from markupsafe import Markup
+
+from suite.board.text import Missing, aligned
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its title, its unit (never in the cells), and what must be said of all of it."""
+
+    title: str
+    unit: str = ""
+    note: str = ""
+    href: str | None = None
+    kind: str = "number"  # number, text, rank, strip: how it is set
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a row under a column. ``reason`` instead of a value where there is none."""
+
+    text: str = ""
+    small: str = ""
+    href: str | None = None
+    reason: str | None = None
+    drawing: Markup | None = None
+    span: int = 1
+    faint: bool = False  # a noisy measurement
+    declared: bool = False  # someone's word: italics
+    number: bool = False  # padded, so that the column stands on its decimal points
+    ident: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: its name first, then a cell (or part of a spanning one) for every further column."""
+
+    head: Cell
+    cells: tuple[Cell, ...]
+    lead: tuple[Cell, ...] = ()  # cells that stand before the name: the rank
+    ident: str | None = None
+    swatch: Markup | None = None
+    tags: tuple[str, ...] = ()
+    variant: str = ""  # set after the name, in lighter ink
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; ``cards``: on a narrow screen each row becomes a card instead of the table scrolling."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    ident: str
+    cards: bool = False
+    hidden_caption: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+
+def gap(missing: Missing, span: int = 1, href: str | None = None) -> Cell:
+    """An empty cell, which says why."""
+    return Cell(reason=missing.reason, span=span, href=href)
+
+
+def value(text: str, small: str = "", href: str | None = None, *, faint: bool = False) -> Cell:
+    """A number; :func:`table` aligns it with its column."""
+    return Cell(text=text, small=small, href=href, faint=faint, number=True)
+
+
+def table(
+    caption: str, columns: Sequence[Column], rows: Sequence[Row], ident: str, *, cards: bool = False,
+    hidden_caption: bool = False, notes: Sequence[str] = (),
+) -> Table:  # fmt: skip
+    """A table whose numbers stand on their decimal points, column by column."""
+    for row in rows:
+        width = len(row.lead) + 1 + sum(cell.span for cell in row.cells)
+        if width != len(columns):
+            raise ValueError(f"{ident}: a row of {width} cells in a table of {len(columns)} columns")
+    grids = [dict(_placed(row.cells)) for row in rows]
+    width = max((sum(cell.span for cell in row.cells) for row in rows), default=0)
+    for place in range(width):
+        numbered = [i for i, grid in enumerate(grids) if place in grid and grid[place].number]
+        for i, text in zip(numbered, aligned([grids[i][place].text for i in numbered]), strict=True):
+            grids[i][place] = replace(grids[i][place], text=text)
+    aligned_rows = [
+        replace(row, cells=tuple(grid[place] for place in sorted(grid)))
+        for row, grid in zip(rows, grids, strict=True)
+    ]
+    return Table(caption, tuple(columns), tuple(aligned_rows), ident, cards, hidden_caption, tuple(notes))
+
+
+def _placed(cells: Sequence[Cell]) -> list[tuple[int, Cell]]:
+    """Cells with the column each begins in."""
+    at, placed = 0, []
+    for cell in cells:
+        placed.append((at, cell))
+        at += cell.span
+    return placed

@@ -1,0 +1,376 @@
+"""The command line. Each command is a few lines over the library; imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from suite import __version__
+from suite.errors import UserError
+
+app = typer.Typer(
+    name="lightboard",
+    help="Train, measure, check and publish compressed BERT models under one protocol.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+store_app = typer.Typer(help="The artifact store.", no_args_is_help=True)
+app.add_typer(store_app, name="store")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+TrackOption = Annotated[str, typer.Option("--track", "-t", help="demo, mini or base")]
+TasksOption = Annotated[str | None, typer.Option("--tasks", help="comma-separated; default: the track's core tasks")]
+SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="the first N of the track's seeds")]
+DataOption = Annotated[str, typer.Option("--data", help="auto, hub, folder:PATH, generated or own:PATH")]
+ResultsOption = Annotated[Path, typer.Option("--results", help="where runs and measurements lie")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+class Kind(StrEnum):
+    """What ``list`` can list."""
+
+    recipes = "recipes"
+    methods = "methods"
+    profiles = "profiles"
+    tasks = "tasks"
+    runtimes = "runtimes"
+    tracks = "tracks"
+    entries = "entries"
+
+
+def _names(value: str | None) -> list[str] | None:
+    return [name.strip() for name in value.split(",") if name.strip()] if value else None
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def _table(title: str, columns: list[str], rows: list[list[str]], numbers: int = 0) -> None:
+    """A table whose last ``numbers`` columns are numbers."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2))
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index >= len(columns) - numbers else "left")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="print the version and exit", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"lightboard {__version__}")
+        raise typer.Exit
+
+
+@app.command("list")
+def list_(kind: Kind, results: ResultsOption = Path("results"), as_json: JsonOption = False) -> None:
+    """List what exists: recipes, methods, profiles, tasks, runtimes, tracks or entries."""
+    rows: list[dict[str, str]]
+    if kind is Kind.recipes:
+        from suite.loading import recipes
+
+        rows = [{"name": r.name, "method": r.method, "tracks": ", ".join(r.tracks)} for r in recipes()]
+    elif kind is Kind.profiles:
+        from suite.loading import profiles
+
+        rows = [{"name": p.name, "title": p.title} for p in profiles()]
+    elif kind is Kind.tasks:
+        from suite.tasks import names, task
+
+        rows = [{"name": n, "title": task(n).title, "metrics": ", ".join(task(n).metrics)} for n in names()]
+    elif kind is Kind.tracks:
+        from suite.protocol import TRACKS
+
+        rows = [{"name": t.name, "about": t.about, "tasks": ", ".join(t.tasks)} for t in TRACKS.values()]
+    elif kind is Kind.entries:
+        from suite.index import entries
+
+        rows = [{"track": e.track, "entry": f"{e.recipe}/{e.variant}", "level": e.level} for e in entries(results)]
+    else:
+        from suite.paths import names as module_names
+
+        rows = [{"name": name} for name in module_names(kind.value)]
+    if as_json:
+        _print_json(rows)
+    elif rows:
+        _table("", list(rows[0]), [list(row.values()) for row in rows])
+    else:
+        out.print(f"no {kind.value} found")
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """What this machine can run, and what would help."""
+    from suite.doctor import findings
+
+    found = findings()
+    if as_json:
+        _print_json([vars(finding) for finding in found])
+        return
+    for finding in found:
+        mark = "[green]ok[/]" if finding.ok else "[yellow]--[/]"
+        hint = f"  [dim]{finding.hint}[/]" if finding.hint else ""
+        out.print(f"{mark}  {finding.what}: {finding.found}{hint}")
+
+
+@app.command()
+def plan(
+    recipes: Annotated[list[str], typer.Argument(help="names or files; 'all' for every recipe")],
+    track: TrackOption,
+    tasks: TasksOption = None,
+    seeds: SeedsOption = None,
+    data: DataOption = "auto",
+    results: ResultsOption = Path("results"),
+    as_json: JsonOption = False,
+) -> None:
+    """Show the stages a run would make, what is there already, TFLOP and time."""
+    from suite.pipeline.overview import overview
+    from suite.pipeline.run import request
+    from suite.progress import clock
+
+    wanted = request(_recipes(recipes, track), track=track, tasks=_names(tasks), seeds=seeds, data=data, results=results)
+    view = overview(wanted)
+    if as_json:
+        _print_json(view.as_dict())
+        return
+    rows = [
+        [s.stage, s.task, str(s.seed or ""), "yes" if s.cached else "", f"{s.tflop:.2f}", clock(s.seconds)]
+        for s in view.stages
+    ]
+    _table("", ["stage", "task", "seed", "made", "TFLOP", "time"], rows, numbers=2)
+    out.print(
+        f"{view.runs} runs, {view.landed} in {results} already; {view.tflop_left:.1f} of {view.tflop:.1f} TFLOP "
+        f"to do, about {clock(view.seconds_left)} at {view.gflops:.0f} GFLOP/s ({view.rate_from})"
+    )
+
+
+def _recipes(names: list[str], track: str) -> list[str]:
+    if names != ["all"]:
+        return names
+    from suite.loading import recipes
+
+    return [recipe.name for recipe in recipes() if track in recipe.tracks]
+
+
+@app.command()
+def run(
+    recipes: Annotated[list[str], typer.Argument(help="names or files; 'all' for every recipe")],
+    track: TrackOption,
+    tasks: TasksOption = None,
+    seeds: SeedsOption = None,
+    data: DataOption = "auto",
+    results: ResultsOption = Path("results"),
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="cells made side by side")] = None,
+) -> None:
+    """Train and score recipes; lands runs in RESULTS as they finish, and resumes what was begun."""
+    from suite.pipeline.run import run as make
+    from suite.progress import shown
+
+    with shown(err) as reporter:
+        folders = make(
+            _recipes(recipes, track),
+            track=track,
+            tasks=_names(tasks),
+            seeds=seeds,
+            data=data,
+            results=results,
+            workers=workers,
+            reporter=reporter,
+        )
+    out.print(f"{len(folders)} runs in {results / track / 'runs'}; next: lightboard index --results {results}")
+
+
+@app.command()
+def cost(
+    recipe: str,
+    track: TrackOption,
+    seq: Annotated[int, typer.Option("--seq", min=1, help="tokens")] = 128,
+    variant: Annotated[str | None, typer.Option("--variant", help="default: all")] = None,
+    outputs: Annotated[int, typer.Option("--outputs", min=1, help="width of the head")] = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Parameters, FLOPs and bytes of a recipe's models; needs no weights."""
+    from suite.loading import resolve
+    from suite.measure.cost import count
+    from suite.measure.recount import flops, parameters
+    from suite.paths import unknown
+    from suite.pipeline.matrix import variants
+    from suite.protocol import track as track_of
+
+    configs = variants(resolve(recipe, track), track_of(track), outputs)
+    if variant is not None and variant not in configs:
+        raise unknown(f"variant of {recipe}", variant, configs)
+    found: list[dict[str, Any]] = []
+    for name, config in configs.items():
+        if variant in (None, name):
+            counted = count(config)
+            sizes = parameters(counted.weights)
+            found.append(
+                {
+                    "recipe": recipe,
+                    "variant": name,
+                    "track": track,
+                    "parameters": {"total": sizes.total, "without_embeddings": sizes.without_embeddings},
+                    "flops_per_example": {str(seq): flops(counted.ops, seq)},
+                    "bytes": {"safetensors/fp32": 4 * sizes.total},
+                }
+            )
+    if as_json:
+        _print_json(found)
+        return
+    rows = [
+        [
+            f"{f['recipe']}/{f['variant']}",
+            f"{f['parameters']['total']:,}",
+            f"{f['parameters']['without_embeddings']:,}",
+            f"{f['flops_per_example'][str(seq)] / 1e9:,.3f}",
+            f"{f['bytes']['safetensors/fp32'] / 1e6:,.1f}",
+        ]
+        for f in found
+    ]
+    _table("", ["model", "parameters", "without embeddings", f"GFLOPs at {seq}", "MB (fp32)"], rows, numbers=4)
+
+
+@app.command()
+def measure(
+    recipe: str,
+    track: TrackOption,
+    profile: Annotated[str, typer.Option("--profile", "-p", help="see: lightboard list profiles")],
+    runtime: Annotated[str | None, typer.Option("--runtime", "-r", help="default: all of the profile's")] = None,
+    variant: Annotated[str | None, typer.Option("--variant", help="default: the recipe's default")] = None,
+    task: Annotated[str | None, typer.Option("--task", help="time one task's weights and inputs only")] = None,
+    data: DataOption = "auto",
+    results: ResultsOption = Path("results"),
+) -> None:
+    """Time a trained model against the reference on this machine."""
+    from suite.measure.run import measure as time_it
+
+    with err.status("measuring") as status:
+        folders = time_it(
+            recipe,
+            track=track,
+            profile=profile,
+            runtime=runtime,
+            variant=variant,
+            task=task,
+            data=data,
+            results=results,
+            progress=lambda text: status.update(text),
+        )
+    for folder in folders:
+        out.print(str(folder))
+
+
+@app.command()
+def index(results: ResultsOption = Path("results"), track: Annotated[str | None, typer.Option("--track")] = None) -> None:
+    """Compute entries from runs and measurements."""
+    from suite.index import index as compute
+
+    out.print(f"{len(compute(results, track))} entries in {results}")
+
+
+@app.command()
+def verify(
+    paths: Annotated[list[Path], typer.Argument(help="results, tracks, runs, measurements or entries")],
+    level: Annotated[str, typer.Option("--level", help="valid, rescored or recounted")] = "recounted",
+    data: Annotated[str | None, typer.Option("--data", help="where gold labels are: folder:PATH, own:PATH")] = None,
+    attest: Annotated[str | None, typer.Option("--attest", help="your name: write attestations")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check results without believing them; exit code 1 if anything is wrong."""
+    from suite.verify import attest as write_attestations
+    from suite.verify import verify as check
+
+    report = check(paths, level, data)  # type: ignore[arg-type]
+    if as_json:
+        _print_json(report.as_dict())
+    else:
+        for problem in report.problems:
+            typer.echo(str(problem))
+        for note in report.notes:
+            err.print(note, markup=False)
+        out.print(report.summary(), markup=False)
+    if attest is not None:
+        written = write_attestations(report, by=attest)
+        err.print(f"{len(written)} attestations written", markup=False)
+    if report.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def site(
+    results: ResultsOption = Path("results"),
+    folder: Annotated[Path, typer.Option("--out", help="where to write the website")] = Path("build/site"),
+) -> None:
+    """Build the static website."""
+    from suite.board import build
+
+    out.print(str(build(results, folder)))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--out", help="results and website go here")] = Path("build/demo"),
+) -> None:
+    """The whole path in minutes: train the demo track, time it, verify it, build its website."""
+    from suite.demo import demo as show
+
+    show(folder, out, err)
+
+
+@store_app.command("ls")
+def store_ls(as_json: JsonOption = False) -> None:
+    """What the store holds, the longest unused first."""
+    from suite.pipeline.store import Store
+
+    store = Store()
+    records = [artifact.record for artifact in store.artifacts()]
+    if as_json:
+        _print_json(records)
+        return
+    rows = [[r["key"][7:19], r["stage"], str(r["seed"]), f"{r['bytes'] / 1e6:,.1f}"] for r in records]
+    _table("", ["key", "stage", "seed", "MB"], rows, numbers=1)
+    total = sum(r["bytes"] for r in records)
+    out.print(f"{len(records)} artifacts, {total / 1e9:.2f} of {store.limit_bytes / 1e9:.1f} GB in {store.root}")
+
+
+@store_app.command("gc")
+def store_gc(
+    limit: Annotated[float | None, typer.Option("--limit", min=0, help="GB to keep; default: the store's limit")] = None,
+) -> None:
+    """Remove artifacts, least recently used first, until the store is within its limit."""
+    from suite.pipeline.store import Store
+
+    freed = Store().gc(limit_bytes=None if limit is None else int(limit * 1e9))
+    out.print(f"freed {freed / 1e9:.2f} GB")
+
+
+def main() -> None:
+    """Entry point: one line for what a person can mend, 1 for failed work, 2 for wrong usage."""
+    try:
+        app()
+    except UserError as error:
+        err.print(f"lightboard: {error}", markup=False, soft_wrap=True)
+        sys.exit(error.code)
+    except KeyboardInterrupt:
+        err.print("lightboard: stopped; nothing finished is lost, the same command goes on from here", markup=False)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,764 @@
+"""Entries: the computed view of every recipe variant, from its runs and the measurements of its model.
+
+An entry holds nothing that does not follow from documents beside it, so it can be thrown away and computed
+again, and a verifier does. How runs become one entry:
+
+- An entry is the runs of one recipe, variant, recipe hash and training protocol. Where a recipe was changed
+  and older runs still lie in its folder, the runs of the current protocol, then the larger group, make the
+  entry; the others are named in the notes and wait for their replacements.
+- Rows are compared only within one training protocol, and task by task only where the dev rows are the same
+  (equal fingerprints). Ranks are within a division.
+- A measurement belongs to an entry when it timed one of the entry's graphs. Made on another recipe, variant
+  or an older run, it is *inherited*; that is only allowed where it names no task: the time of an early-exit
+  or searched model depends on its weights (PROTOCOL.md 14).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from suite import folder as folders
+from suite import statistics, tables
+from suite.canonical import pretty_json
+from suite.documents import (
+    Attestation,
+    Cost,
+    Entry,
+    Estimate,
+    Level,
+    Measurement,
+    Parameters,
+    Quality,
+    Ranks,
+    Ratio,
+    Run,
+    RunLine,
+    Speed,
+    TrainingCost,
+)
+from suite.errors import UserError
+from suite.folder import Refused, show
+from suite.protocol import MEASURING, REPORTING, TRACKS, Track, hashes, measuring_hash, training_hash
+from suite.tasks import Task
+from suite.tasks import task as task_named
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted", "replayed", "retrained")
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True, eq=False)
+class RunFacts:
+    """What an entry needs of a run: everything but its weights, operations, curves and scores."""
+
+    path: str  # below results/<track>/
+    subject: str
+    run: Run  # without its long lists
+    fingerprints: tuple[tuple[str, str], ...]  # dev split -> fingerprint
+    influence: NDArray[np.float64]  # [examples], dev sets in the task's order
+
+    @property
+    def location(self) -> str:
+        return run_location(self.run)
+
+
+@dataclass(frozen=True)
+class MeasurementFacts:
+    """What an entry needs of a measurement: everything but its samples."""
+
+    path: str  # below results/<track>/
+    subject: str
+    measurement: Measurement
+
+    @property
+    def location(self) -> str:
+        return measurement_location(self.measurement)
+
+
+@dataclass
+class Computed:
+    """All entries of a track, what was left out and why, and the documents that could not be read."""
+
+    entries: list[Entry] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+
+# --- where documents lie ------------------------------------------------------------------------------------
+
+
+def run_location(run: Run) -> str:
+    """The folder of a run below ``results/<track>/``."""
+    return f"runs/{run.recipe}/{run.variant}/{run.task}-{run.seed}"
+
+
+def measurement_location(m: Measurement) -> str:
+    """The folder of a measurement below ``results/<track>/``."""
+    name = "-".join(part for part in (m.profile, m.runtime, m.against, m.task, m.date) if part)
+    return f"measurements/{m.recipe}/{m.variant}/{name}"
+
+
+# --- reading documents --------------------------------------------------------------------------------------
+
+
+def parse(model: type[T], content: bytes, path: Path) -> T:
+    """A document of strict JSON with strict types; :class:`Refused` for the first thing that is wrong."""
+    folders.parse_json(content, path)
+    try:
+        return model.model_validate_json(content, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise Refused(
+            folders.Problem(
+                show(str(path), 300),
+                show(place),
+                show(first["msg"]),
+                "a valid document",
+                "run lightboard verify",
+            )
+        ) from None
+
+
+def known_task(name: str) -> Task | None:
+    """The task of that name; None where there is none. A name is never taken for a file."""
+    if name.endswith((".yaml", ".yml")):
+        return None
+    try:
+        return task_named(name)
+    except UserError:
+        return None
+
+
+def read_run(folder: Path, track: Path) -> RunFacts:
+    """The facts of one run folder; :class:`Refused` when it cannot be read."""
+    path = folder / folders.DOCUMENTS["runs"]
+    run = parse(Run, folders.read_bytes(path, folders.MAX_JSON_BYTES), path)
+    task = known_task(run.task)
+    if task is None:
+        problem = folders.Problem(str(path), "task", run.task, "a known task", "correct the task's name")
+        raise Refused(problem)
+    table = folder / folders.TABLES["runs"]
+    splits = tables.read_influence(folders.read_bytes(table), table, task)
+    order = [name for name in task.dev_splits if name in splits]
+    influence = np.concatenate([splits[name].influence for name in order]) if order else np.zeros(0)
+    # The long lists are most of a run's memory and an entry needs none of them.
+    slim = run.model_copy(
+        update={
+            "model": run.model.model_copy(update={"weights": (), "ops": (), "dev_lengths": {}}),
+            "curves": (),
+            "stages": (),
+        }
+    )
+    return RunFacts(
+        path=folder.relative_to(track).as_posix(),
+        subject=folders.subject(folder),
+        run=slim,
+        fingerprints=tuple(sorted((name, split.fingerprint) for name, split in run.data.dev.items())),
+        influence=influence,
+    )
+
+
+def read_measurement(folder: Path, track: Path) -> MeasurementFacts:
+    """The facts of one measurement folder; :class:`Refused` when it cannot be read."""
+    path = folder / folders.DOCUMENTS["measurements"]
+    measurement = parse(Measurement, folders.read_bytes(path, folders.MAX_JSON_BYTES), path)
+    return MeasurementFacts(folder.relative_to(track).as_posix(), folders.subject(folder), measurement)
+
+
+def read_levels(track: Path) -> dict[str, Level]:
+    """Subject -> the highest level to which someone says it passed, none at or below which it failed."""
+    passed: dict[str, set[str]] = defaultdict(set)
+    failed: dict[str, set[str]] = defaultdict(set)
+    for path in folders.files(track / "attestations"):
+        try:
+            found = parse(Attestation, folders.read_bytes(path, 65536), path)
+        except Refused:
+            continue  # verify names it; it counts for nothing
+        if found.outcome == "passed":
+            passed[found.subject].add(found.level)
+        elif found.outcome == "failed":
+            failed[found.subject].add(found.level)
+    levels: dict[str, Level] = {}
+    for subject, names in passed.items():
+        reached: Level | None = None
+        for level in LEVELS:
+            if level in failed[subject]:
+                break
+            if level in names:
+                reached = level
+        if reached is not None:
+            levels[subject] = reached
+    return levels
+
+
+# --- from runs to entries -----------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class _Group:
+    """The runs of one entry."""
+
+    recipe: str
+    variant: str
+    recipe_hash: str
+    training: str
+    runs: list[RunFacts]
+    track: Track | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.recipe}/{self.variant}"
+
+    @property
+    def default(self) -> bool:
+        return bool(self.runs[0].run.settings.get("default", "default") == self.variant)
+
+    @property
+    def division(self) -> str:
+        return "open" if any(facts.run.division == "open" for facts in self.runs) else "standard"
+
+    def by_task(self) -> dict[str, list[RunFacts]]:
+        """Task -> its runs, both in the track's order."""
+        found: dict[str, list[RunFacts]] = defaultdict(list)
+        for facts in self.runs:
+            found[facts.run.task].append(facts)
+        tasks = list(self.track.tasks) if self.track else []
+        seeds = list(self.track.seeds) if self.track else []
+        place = {task: index for index, task in enumerate(tasks)}
+        turn = {seed: index for index, seed in enumerate(seeds)}
+        names = sorted(found, key=lambda task: (place.get(task, len(place)), task))
+        return {
+            name: sorted(found[name], key=lambda f: (turn.get(f.run.seed, len(turn)), f.run.seed, f.path))
+            for name in names
+        }
+
+
+def _group(runs: Iterable[RunFacts], track: Track | None) -> tuple[list[_Group], list[str]]:
+    """One group per recipe and variant, and a note on each group that had to stand back."""
+    groups: dict[tuple[str, str, str, str], _Group] = {}
+    for facts in runs:
+        run = facts.run
+        key = (run.recipe, run.variant, run.recipe_hash, run.protocol)
+        groups.setdefault(key, _Group(*key, runs=[], track=track)).runs.append(facts)
+    current = training_hash()
+    chosen: dict[str, _Group] = {}
+    notes: list[str] = []
+
+    def weight(group: _Group) -> tuple[bool, int, str]:
+        return (group.training == current, len(group.runs), group.recipe_hash)
+
+    for group in groups.values():
+        best = chosen.get(group.name)
+        if best is None:
+            chosen[group.name] = group
+            continue
+        winner, loser = (group, best) if weight(group) > weight(best) else (best, group)
+        chosen[group.name] = winner
+        what = "recipe hash" if winner.training == loser.training else "training protocol"
+        paths = ", ".join(sorted(facts.path for facts in loser.runs)[:4])
+        notes.append(f"{loser.name}: {len(loser.runs)} runs of another {what} are in no entry: {paths}")
+    return [chosen[name] for name in sorted(chosen)], notes
+
+
+def _evidence(runs: Sequence[RunFacts]) -> statistics.Evidence:
+    return statistics.Evidence(
+        tuple(facts.run.score for facts in runs),
+        tuple(facts.influence for facts in runs),
+        tuple(facts.run.diverged for facts in runs),
+    )
+
+
+@dataclass(eq=False)
+class _Table:
+    """The groups of one training protocol, and what they are compared by."""
+
+    groups: list[_Group]
+    rows: dict[str, dict[str, statistics.Evidence]]  # group -> task -> its runs on the table's dev rows
+    spreads: dict[str, statistics.SeedSpread]  # task -> seed deviation
+    ranks: dict[str, statistics.Rank]
+    core: tuple[str, ...]
+    reference: Mapping[str, statistics.Evidence]
+    majority: Mapping[str, statistics.Evidence]
+
+
+Fingerprints = tuple[tuple[str, str], ...]
+
+
+def _dev_rows(groups: Sequence[_Group], reference: str) -> dict[str, Fingerprints]:
+    """Task -> the fingerprints of the dev rows that this table compares on.
+
+    Those of the reference; where it has no run, the commonest (the smallest of equally common ones).
+    """
+    found: dict[str, Fingerprints] = {}
+    votes: dict[str, Counter[Fingerprints]] = defaultdict(Counter)
+    for group in groups:
+        for task, runs in group.by_task().items():
+            votes[task].update(facts.fingerprints for facts in runs)
+            if group.recipe == reference and group.default and group.division == "standard":
+                found[task] = runs[0].fingerprints
+    for task, counter in votes.items():
+        most = max(counter.values())
+        found.setdefault(task, min(key for key, count in counter.items() if count == most))
+    return found
+
+
+def _table(groups: list[_Group], track: Track | None) -> _Table:
+    reference = track.reference_recipe if track else str(MEASURING["reference"]["recipe"])
+    majority = str(REPORTING["baselines"]["majority"])
+    dev = _dev_rows(groups, reference)
+    rows: dict[str, dict[str, statistics.Evidence]] = {}
+    for group in groups:
+        rows[group.name] = {
+            task: _evidence(runs)
+            for task, runs in group.by_task().items()
+            if all(facts.fingerprints == dev[task] for facts in runs)
+            and len({len(facts.influence) for facts in runs}) == 1
+        }
+    # Variants of one recipe come from one training: only the default one tells something new of the seeds.
+    defaults = {group.name: rows[group.name] for group in groups if group.default}
+    spreads = statistics.seed_spreads(defaults)
+    for task in {task for row in rows.values() for task in row} - set(spreads):
+        spreads[task] = statistics.SeedSpread(None, 0)
+    core = track.core if track else ()
+    ranked = {task: spreads[task] for task in core if task in spreads}
+    ranks: dict[str, statistics.Rank] = {}
+    if core and len(ranked) == len(core):
+        for division in ("standard", "open"):
+            family = {g.name: rows[g.name] for g in groups if g.default and g.division == division}
+            ranks |= statistics.rank_ranges(family, ranked)
+    anchors = {
+        group.recipe: rows[group.name] for group in groups if group.default and group.division == "standard"
+    }
+    return _Table(groups, rows, spreads, ranks, core, anchors.get(reference, {}), anchors.get(majority, {}))
+
+
+def compute(track: Path) -> Computed:
+    """All entries of ``results/<track>``, from the documents in it; nothing is written.
+
+    A document that cannot be read is left out and named in ``unreadable``.
+    """
+    known = TRACKS.get(track.name)
+    result = Computed()
+    runs = list(_read(track, "runs", read_run, result))
+    speeds = _Speeds(_read(track, "measurements", read_measurement, result))
+    levels = read_levels(track)
+    groups, result.notes = _group(runs, known)
+    trainings: dict[str, list[_Group]] = defaultdict(list)
+    for group in groups:
+        trainings[group.training].append(group)
+    entries: dict[str, Entry] = {}
+    for training in sorted(trainings):
+        table = _table(trainings[training], known)
+        for group in table.groups:
+            entries[group.name] = _entry(track.name, group, table, speeds, levels)
+    result.entries = [entries[name] for name in sorted(entries)]
+    return result
+
+
+R = TypeVar("R", RunFacts, MeasurementFacts)
+
+
+def _read(track: Path, kind: str, read: Callable[[Path, Path], R], result: Computed) -> Iterator[R]:
+    for folder in folders.documents(track, kind):
+        try:
+            facts = read(folder, track)
+        except Refused as refused:
+            result.unreadable.append(str(refused))
+            continue
+        # In another's place it would count under a name that is not its own, or twice.
+        if facts.path != facts.location:
+            place = show(str(folder), 300)
+            result.unreadable.append(f"{place}: found a document of {facts.location}, expected it there")
+            continue
+        yield facts
+
+
+def _entry(track: str, group: _Group, table: _Table, speeds: _Speeds, levels: Mapping[str, Level]) -> Entry:
+    by_task = group.by_task()
+    first = group.runs[0].run
+    quality = {task: _quality(task, runs, group, table) for task, runs in by_task.items()}
+    board, reason = _board(group, table)
+    rank = table.ranks.get(group.name)
+    own = speeds.of(group)
+    reached = min((levels.get(facts.subject, "valid") for facts in group.runs), key=LEVELS.index)
+    departures = dict.fromkeys(d for runs in by_task.values() for facts in runs for d in facts.run.departures)
+    return Entry(
+        track=track,
+        division="open" if group.division == "open" else "standard",
+        recipe=group.recipe,
+        variant=group.variant,
+        default=group.default,
+        method=first.method,
+        recipe_hash=group.recipe_hash,
+        protocol={**hashes(), "training": group.training},
+        quality=quality,
+        board_score=board,
+        board_score_reason=reason,
+        ranks=Ranks(lowest=rank.lowest, highest=rank.highest, of=rank.of, ties_with_best=rank.ties_with_best)
+        if rank
+        else None,
+        cost=_cost(by_task, own),
+        speed=tuple(own),
+        training_cost=_training_cost(by_task),
+        level=reached,
+        departures=tuple(departures),
+        settings=first.settings,
+    )
+
+
+# --- quality ------------------------------------------------------------------------------------------------
+
+
+def _quality(task: str, runs: Sequence[RunFacts], group: _Group, table: _Table) -> Quality:
+    evidence = table.rows[group.name].get(task)
+    comparable = evidence is not None
+    if evidence is None:
+        evidence = _own_evidence(runs)
+    estimate = statistics.estimate(evidence, table.spreads.get(task, statistics.SeedSpread(None, 0)))
+    retention, reason = _retention(task, evidence if comparable else None, table)
+    return Quality(
+        score=estimate.value,
+        interval=estimate.interval,
+        runs=tuple(
+            RunLine(
+                seed=facts.run.seed,
+                score=facts.run.score,
+                metrics=facts.run.metrics,
+                diverged=facts.run.diverged,
+                run=facts.path,
+            )
+            for facts in runs
+        ),
+        dev_subset=any(facts.run.data.dev_subset for facts in runs),
+        retention=retention,
+        retention_reason=reason,
+    )
+
+
+def _own_evidence(runs: Sequence[RunFacts]) -> statistics.Evidence:
+    """Of runs on other dev rows than the table's: they stand for themselves.
+
+    Where even they differ among each other, their examples cannot be averaged: the runs of the commonest
+    number of examples speak for the sampling variance, and the scores are averaged all the same.
+    """
+    if len({len(facts.influence) for facts in runs}) == 1:
+        return _evidence(runs)
+    longest = max(runs, key=lambda facts: len(facts.influence)).influence
+    return statistics.Evidence(
+        tuple(facts.run.score for facts in runs),
+        tuple(longest for _ in runs),
+        tuple(facts.run.diverged for facts in runs),
+    )
+
+
+def _retention(
+    task: str, evidence: statistics.Evidence | None, table: _Table
+) -> tuple[Estimate | None, str | None]:
+    if evidence is None:
+        return None, "n/a: other dev rows than the reference's"
+    for what, row in (("reference", table.reference), ("majority", table.majority)):
+        if task not in row:
+            return None, f"n/a: the {what} has no run of {task} here"
+    teacher = {task: table.reference[task]}
+    found = statistics.retention(
+        {task: evidence}, teacher, {task: table.majority[task]}, {task: table.spreads[task]}
+    )
+    if found.value is None:
+        return None, found.reason
+    return Estimate(value=found.value, interval=found.interval), None
+
+
+def _board(group: _Group, table: _Table) -> tuple[Estimate | None, str | None]:
+    """The mean over the core tasks, or which of them are missing."""
+    row = table.rows[group.name]
+    missing = [task for task in table.core if task not in row]
+    if not table.core:
+        return None, "n/a: the track has no core tasks"
+    if missing:
+        return None, "n/a: no run of " + ", ".join(missing)
+    found = statistics.board_score(row, {task: table.spreads[task] for task in table.core})
+    if found is None:
+        return None, "n/a: a core task is missing"
+    return Estimate(value=found.value, interval=found.interval), None
+
+
+# --- cost ---------------------------------------------------------------------------------------------------
+
+
+def _cost(by_task: Mapping[str, Sequence[RunFacts]], speed: Sequence[Speed]) -> Cost:
+    """The largest over the runs, so that a budget met by the entry is met on every task.
+
+    Runs of one entry differ little (the classifier's outputs) unless their architecture was searched or
+    pruned. FLOPs at a task's dev lengths are that task's mean.
+    """
+    runs = [facts.run for facts_of_task in by_task.values() for facts in facts_of_task]
+    largest = max(
+        (run.model.parameters for run in runs), key=lambda p: (p.total, p.without_embeddings, p.nonzero)
+    )
+    flops: dict[str, float] = {}
+    for run in runs:
+        for length, value in run.model.flops_per_example.items():
+            if length != "dev":
+                flops[length] = max(flops.get(length, 0.0), value)
+    for task, facts_of_task in by_task.items():
+        at_dev = [f.run.model.flops_per_example.get("dev") for f in facts_of_task]
+        present = [value for value in at_dev if value is not None]
+        if present:
+            flops[f"dev/{task}"] = math.fsum(present) / len(present)
+    size: dict[str, int] = {}
+    for run in runs:
+        for kind, count in run.model.bytes.items():
+            size[kind] = max(size.get(kind, 0), count)
+    for line in speed:
+        kind = f"{line.runtime}/{line.precision}"
+        size[kind] = max(size.get(kind, 0), line.model_bytes)
+    parameters = Parameters(
+        total=largest.total, without_embeddings=largest.without_embeddings, nonzero=largest.nonzero
+    )
+    return Cost(
+        parameters=parameters, flops_per_example=dict(sorted(flops.items())), bytes=dict(sorted(size.items()))
+    )
+
+
+def _training_cost(by_task: Mapping[str, Sequence[RunFacts]]) -> TrainingCost:
+    """One seed of every task: the mean over a task's runs, summed over the tasks."""
+
+    def total(name: str) -> float:
+        parts = []
+        for runs in by_task.values():
+            values = [float(getattr(facts.run.training_cost, name)) for facts in runs]
+            parts.append(math.fsum(values) / len(values))
+        return math.fsum(parts)
+
+    budgets = [f.run.training_cost.budget_tflop for runs in by_task.values() for f in runs]
+    return TrainingCost(
+        tflop=total("tflop"),
+        tokens=round(total("tokens")),
+        device_hours=total("device_hours"),
+        budget_tflop=None if None in budgets else total("budget_tflop"),
+    )
+
+
+# --- speed --------------------------------------------------------------------------------------------------
+
+
+class _Speeds:
+    """The track's measurements, found by the graph that was timed."""
+
+    def __init__(self, measurements: Iterable[MeasurementFacts]) -> None:
+        self._by_graph: dict[str, list[MeasurementFacts]] = defaultdict(list)
+        for facts in measurements:
+            if facts.measurement.protocol == measuring_hash():
+                self._by_graph[facts.measurement.graph].append(facts)
+
+    def of(self, group: _Group) -> list[Speed]:
+        """One line per profile, runtime, precision, arrival, inputs and timed task."""
+        graphs = sorted({facts.run.model.graph for facts in group.runs})
+        found: dict[tuple[str, ...], dict[str, tuple[tuple[bool, str, str], MeasurementFacts]]]
+        found = defaultdict(dict)
+        for facts in (facts for graph in graphs for facts in self._by_graph.get(graph, ())):
+            m = facts.measurement
+            own = _is_own(m, group)
+            if not own and m.task is not None:
+                continue
+            key: tuple[str, ...] = (m.profile, m.runtime, m.precision, m.arrival, m.inputs, m.task or "")
+            # The entry's own before inherited ones, then the newest; the path decides between equals.
+            merit = (own, m.date, facts.path)
+            best = found[key].get(m.against)
+            if best is None or merit > best[0]:
+                found[key][m.against] = (merit, facts)
+        lines = []
+        for key in sorted(found):
+            if "reference" in found[key]:
+                alone = found[key].get("alone")
+                lines.append(_speed(found[key]["reference"][1], alone[1] if alone else None, group))
+        return lines
+
+
+def _is_own(m: Measurement, group: _Group) -> bool:
+    return (m.recipe, m.variant, m.recipe_hash) == (group.recipe, group.variant, group.recipe_hash)
+
+
+def _speed(facts: MeasurementFacts, alone: MeasurementFacts | None, group: _Group) -> Speed:
+    m = facts.measurement
+    reference = MEASURING["reference"]
+    alone_ratio: Ratio | None = alone.measurement.ratio if alone else None
+    if alone_ratio is None and (m.runtime, m.precision) == (reference["runtime"], reference["precision"]):
+        alone_ratio = m.ratio  # the reference already ran in the same runtime and precision
+    return Speed(
+        profile=m.profile,
+        runtime=m.runtime,
+        precision=m.precision,
+        arrival=m.arrival,
+        inputs=m.inputs,
+        ratio=m.ratio,
+        alone_ratio=alone_ratio,
+        latency_ms=m.latency_ms,
+        verdict=m.verdict,
+        # What the model needs: the process' high-water mark above the loaded interpreter's (PROTOCOL.md 21).
+        peak_memory_bytes=max(0, m.memory.peak_bytes - m.memory.baseline_bytes),
+        model_bytes=m.model_bytes,
+        inherited=not _is_own(m, group),
+        measurement=facts.path,
+    )
+
+
+# --- on disk ------------------------------------------------------------------------------------------------
+
+
+def entry_path(track: Path, entry: Entry) -> Path:
+    """``results/<track>/entries/<recipe>/<variant>.json``"""
+    return track / "entries" / entry.recipe / f"{entry.variant}.json"
+
+
+def entry_bytes(entry: Entry) -> bytes:
+    """The file's bytes."""
+    return pretty_json(entry.model_dump(mode="json", by_alias=True)).encode("utf-8")
+
+
+def index(results: Path | str, track: str | None = None) -> list[Entry]:
+    """Compute the entries of a results tree (or of one track) and write them; gives all of them.
+
+    Entry files that no longer have runs are removed. UserError names every document that cannot be read.
+    """
+    written: list[Entry] = []
+    for folder in _track_folders(Path(results), track):
+        computed = compute(folder)
+        if computed.unreadable:
+            said = "; ".join(computed.unreadable[:5])
+            raise UserError(f"{said}; run lightboard verify {folder}", code=1)
+        wanted = {entry_path(folder, entry): entry_bytes(entry) for entry in computed.entries}
+        for path, content in wanted.items():
+            if not path.is_file() or path.is_symlink() or path.read_bytes() != content:
+                folders.write_file(path, content)
+        for path in _entry_files(folder):
+            if path not in wanted:
+                path.unlink()
+        written += computed.entries
+    return written
+
+
+def _track_folders(results: Path, track: str | None) -> list[Path]:
+    if not results.is_dir():
+        raise UserError(f"{results}: no such folder; name the one that lightboard run wrote to (--results)")
+    found = folders.tracks(results)
+    if track is None:
+        return found
+    chosen = [folder for folder in found if folder.name == track]
+    if not chosen:
+        there = ", ".join(folder.name for folder in found) or "none"
+        raise UserError(f"{results}: no results of track {track!r}; there are: {there}")
+    return chosen
+
+
+def _entry_files(track: Path) -> list[Path]:
+    return [path for recipe in folders.subfolders(track / "entries") for path in folders.files(recipe)]
+
+
+def entries(results: Path | str, track: str | None = None) -> list[Entry]:
+    """The entries as they are stored, by track, recipe and variant; UserError when one is not valid."""
+    return [
+        parse(Entry, folders.read_bytes(path, folders.MAX_JSON_BYTES), path)
+        for folder in _track_folders(Path(results), track)
+        for path in _entry_files(folder)
+    ]
+
+
+# --- as a table ---------------------------------------------------------------------------------------------
+
+
+def load_results(results: Path | str = "results", track: str | None = None) -> pd.DataFrame:
+    """A pandas DataFrame of the stored entries: one row per entry and task.
+
+    Units are in the column names. A speed column is ``<figure>[profile/runtime/precision/arrival/inputs]``,
+    where figure is ``speedup`` (times as fast as the reference), its ``_low`` and ``_high`` ends (95%), or
+    ``p50_ms``, ``p90_ms``, ``peak_memory_bytes``.
+    """
+    import pandas as pd
+
+    rows = [row for entry in entries(results, track) for row in _rows(entry)]
+    return pd.DataFrame(rows, columns=list(dict.fromkeys(name for row in rows for name in row)) or _COLUMNS)
+
+
+_COLUMNS = ["track", "recipe", "variant", "task", "score_points"]
+
+
+def _rows(entry: Entry) -> Iterator[dict[str, Any]]:
+    known = TRACKS.get(entry.track)
+    board = _ends(entry.board_score, "board_score", "points")
+    for task, quality in entry.quality.items():
+        runs = quality.runs
+        yield {
+            "track": entry.track,
+            "division": entry.division,
+            "recipe": entry.recipe,
+            "variant": entry.variant,
+            "default": entry.default,
+            "method": entry.method,
+            "level": entry.level,
+            "task": task,
+            "core": task in known.core if known else False,
+            "score_points": quality.score,
+            "score_low_points": quality.interval[0],
+            "score_high_points": quality.interval[1],
+            "runs": len(runs),
+            "diverged_runs": sum(run.diverged for run in runs),
+            "dev_subset": quality.dev_subset,
+            **{
+                f"{name}_fraction": math.fsum(run.metrics.get(name, math.nan) for run in runs) / len(runs)
+                for name in runs[0].metrics
+            },
+            **_ends(quality.retention, "retention", "fraction"),
+            **board,
+            "rank_lowest": entry.ranks.lowest if entry.ranks else None,
+            "rank_highest": entry.ranks.highest if entry.ranks else None,
+            "parameters_total": entry.cost.parameters.total,
+            "parameters_without_embeddings": entry.cost.parameters.without_embeddings,
+            "parameters_nonzero": entry.cost.parameters.nonzero,
+            "flops_per_example_128_tokens": entry.cost.flops_per_example.get("128"),
+            "flops_per_example_dev": entry.cost.flops_per_example.get(f"dev/{task}"),
+            "training_tflop": entry.training_cost.tflop,
+            "training_device_hours": entry.training_cost.device_hours,
+            **{f"size_bytes[{kind}]": size for kind, size in entry.cost.bytes.items()},
+            **_speed_columns(entry),
+        }
+
+
+def _ends(estimate: Estimate | None, name: str, unit: str) -> dict[str, float | None]:
+    interval = estimate.interval if estimate else None
+    return {
+        f"{name}_{unit}": estimate.value if estimate else None,
+        f"{name}_low_{unit}": interval[0] if interval else None,
+        f"{name}_high_{unit}": interval[1] if interval else None,
+    }
+
+
+def _speed_columns(entry: Entry) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    for line in entry.speed:
+        key = "/".join((line.profile, line.runtime, line.precision, line.arrival, line.inputs))
+        interval = line.ratio.interval
+        columns = {
+            f"speedup[{key}]": line.ratio.value,
+            f"speedup_low[{key}]": interval[0] if interval else None,
+            f"speedup_high[{key}]": interval[1] if interval else None,
+            f"p50_ms[{key}]": line.latency_ms.p50,
+            f"p90_ms[{key}]": line.latency_ms.p90,
+            f"peak_memory_bytes[{key}]": line.peak_memory_bytes,
+        }
+        for name, value in columns.items():
+            found.setdefault(name, value)
+    return found

@@ -1,0 +1,272 @@
+"""DistilBERT (Sanh 2019): general distillation of the pre-trained encoder into half its layers, then fine-tuning.
+
+Loss = w_ce T^2 KL(teacher || student) over every real token + w_mlm CE over masked tokens + w_cos (1 - cosine of
+the last hidden states) + w_hidden MSE of the last hidden states (section 2 and the published distiller: 5, 2, 1, 0).
+The first two need a masked-LM head on the teacher; where a track's teacher has none they must be 0 and the recipe
+says so. The teacher is in evaluation mode. Tokens are masked as in the published code: about 15% of the batch's
+tokens, drawn with weight count^-0.7 so that rare words are favoured, 80/10/10 mask/keep/random.
+
+The student starts from the teacher's word and position embeddings and the layers named by ``teacher_layers``; it
+has no segment embeddings and no pooler, and an encoder once distilled serves every task and seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import BertForMaskedLM
+
+from suite import models
+from suite.data.encode import Encoded
+from suite.documents import DECLARED, Number, Strict
+from suite.methods.finetune import finetuning
+from suite.models import pretrained
+from suite.models.bert import Bert
+from suite.models.distilbert import DistilBert
+from suite.pipeline.cell import Cell, forward_tflop
+from suite.pipeline.corpus import corpus
+from suite.pipeline.phase import Phase
+from suite.pipeline.stage import Context, Stage
+from suite.protocol import Track, track
+from suite.training.feeds import Batch
+from suite.training.loop import Loss, Update
+from suite.training.losses import cosine_loss, hidden_loss, soft_loss
+from suite.training.schedules import Progress
+from suite.training.settings import Positive, Training
+from suite.training.task import epochs, one_update, task_feeds, training
+
+MASK, FIRST_WORD = 103, 999  # [MASK]; ids below FIRST_WORD are special or unused in the BERT vocabulary
+MASKED, KEPT, RANDOM = 0.8, 0.1, 0.1
+SHARE, SMOOTHING = 0.15, 0.7
+
+Weight = Annotated[Number, Field(ge=0)]
+
+
+class Weights(Strict):
+    """Of the four losses; all zero would train nothing."""
+
+    ce: Annotated[Weight, DECLARED]
+    mlm: Annotated[Weight, DECLARED]
+    cosine: Annotated[Weight, DECLARED]
+    hidden: Annotated[Weight, DECLARED]
+
+
+class General(Strict):
+    """Distillation on the track's corpus. ``keep`` has no effect there: the last weights are kept."""
+
+    tokens: Annotated[Annotated[int, Field(ge=1)], DECLARED]
+    temperature: Annotated[Positive, DECLARED]
+    weights: Annotated[Weights, DECLARED]
+    training: Annotated[Training, DECLARED]
+
+
+class Parameters(Strict):
+    teacher_layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], DECLARED, Field(min_length=1)]
+    general: Annotated[General, DECLARED]
+    training: Annotated[Training, DECLARED]
+
+
+def _config(parameters: Parameters, track: Track, outputs: int) -> models.Config:
+    body = track.teacher.config
+    return {
+        "architecture": "distilbert",
+        "layers": len(parameters.teacher_layers),
+        "outputs": outputs,
+        "dropout": parameters.training.dropout,
+        "head_dropout": 0.2,
+        **{name: body[name] for name in ("hidden", "heads", "ffn", "vocab", "positions")},
+    }
+
+
+def students(parameters: Parameters, track: Track, outputs: int) -> dict[str, models.Config]:
+    return {"default": _config(parameters, track, outputs)}
+
+
+def plan(parameters: Parameters, cell: Cell) -> Mapping[str, Stage]:
+    config = _config(parameters, cell.track, cell.task.outputs)
+    encoder = general_stage(parameters, cell)
+    return {"default": finetuning(cell, config, parameters.training, encoder=encoder)}
+
+
+def general_stage(parameters: Parameters, cell: Cell) -> Stage:
+    """The distilled encoder: one for all tasks and seeds of a track."""
+    general, config = parameters.general, _config(parameters, cell.track, 1)
+    text = corpus(cell.track, general.tokens)
+    lengths = text.lengths
+    once = 3 * forward_tflop(config, lengths) + forward_tflop({**cell.config(), "outputs": 1}, lengths)
+    return GENERAL.stage(
+        params={
+            "config": config,
+            "teacher_layers": list(parameters.teacher_layers),
+            "temperature": general.temperature,
+            "weights": general.weights.model_dump(),
+            "training": general.training.model_dump(mode="json"),
+            "track": cell.track.name,
+            "pretrained": cell.pretrained,
+        },
+        inputs={"data": text.stage},
+        seed=cell.track.general.seed,
+        threads=cell.threads,
+        tflop=general.training.epochs * once,
+        tokens=general.training.epochs * int(lengths.sum()),
+        shared=True,
+    )
+
+
+class Pair(nn.Module):
+    """Teacher (frozen, evaluation mode always) and student, with masked-LM heads where the losses need them."""
+
+    def __init__(self, teacher: Bert, student: DistilBert, head: nn.Module | None, student_head: nn.Module | None) -> None:
+        super().__init__()
+        self.teacher = teacher.requires_grad_(False)
+        self.teacher_head = head.requires_grad_(False) if head is not None else None
+        self.student = student
+        self.student_head = student_head
+
+    def train(self, mode: bool = True) -> Pair:
+        super().train(mode)
+        self.teacher.eval()
+        if self.teacher_head is not None:
+            self.teacher_head.eval()
+        return self
+
+
+class Head(nn.Module):
+    """Masked-LM head: dense, GELU, norm, and a decoder tied to the word embeddings (by call, not by copy)."""
+
+    def __init__(self, hidden: int, vocab: int, eps: float = 1e-12) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden, hidden)
+        self.norm = nn.LayerNorm(hidden, eps=eps)
+        self.bias = nn.Parameter(torch.zeros(vocab))
+
+    def forward(self, hidden: Tensor, embeddings: Tensor) -> Tensor:
+        return F.linear(self.norm(F.gelu(self.dense(hidden))), embeddings, self.bias)
+
+
+def start_student(student: DistilBert, teacher: Bert, teacher_layers: list[int]) -> None:
+    """Copy embeddings and the chosen layers of the teacher into the student."""
+    source, target = teacher.bert.embeddings, student.distilbert.embeddings
+    target.word_embeddings.load_state_dict(source.word_embeddings.state_dict())
+    target.position_embeddings.load_state_dict(source.position_embeddings.state_dict())
+    target.LayerNorm.load_state_dict(source.LayerNorm.state_dict())
+    names = {
+        "attention.self.query": "attention.q_lin",
+        "attention.self.key": "attention.k_lin",
+        "attention.self.value": "attention.v_lin",
+        "attention.output.dense": "attention.out_lin",
+        "attention.output.LayerNorm": "sa_layer_norm",
+        "intermediate.dense": "ffn.lin1",
+        "output.dense": "ffn.lin2",
+        "output.LayerNorm": "output_layer_norm",
+    }
+    for layer, chosen in zip(student.layers, teacher_layers, strict=True):
+        for theirs, ours in names.items():
+            layer.get_submodule(ours).load_state_dict(teacher.layers[chosen].get_submodule(theirs).state_dict())
+
+
+def build(context: Context) -> Pair:
+    config, params = context.params["config"], context.params
+    body = track(params["track"]).teacher
+    teacher = Bert({**body.config, "outputs": 1}, "sdpa")
+    teacher.load_state_dict({**teacher.state_dict(), **pretrained.encoder_weights(body)})
+    student = DistilBert(config, "sdpa")
+    start_student(student, teacher, params["teacher_layers"])
+    head = student_head = None
+    if params["weights"]["ce"] or params["weights"]["mlm"]:
+        head = teacher_head(BertForMaskedLM.from_pretrained(pretrained.folder(body)))
+        # The published distiller copies the projection's bias and leaves the transform fresh.
+        student_head = Head(config["hidden"], config["vocab"])
+        student_head.bias.data.copy_(head.bias)
+    return Pair(teacher, student, head, student_head)
+
+
+def teacher_head(masked: Any) -> Head:
+    """The head of a transformers ``BertForMaskedLM`` as a :class:`Head`."""
+    predictions = masked.cls.predictions
+    head = Head(masked.config.hidden_size, masked.config.vocab_size, masked.config.layer_norm_eps)
+    head.dense.load_state_dict(predictions.transform.dense.state_dict())
+    head.norm.load_state_dict(predictions.transform.LayerNorm.state_dict())
+    head.bias.data.copy_(predictions.bias)
+    return head
+
+
+def mask_tokens(ids: Tensor, mask: Tensor, rarity: Tensor) -> tuple[Tensor, Tensor]:
+    """(masked ids, chosen [batch, length] bool). ``rarity`` [vocab]: the weight with which a word piece is drawn."""
+    weight = (rarity[ids] * mask).flatten()
+    count = min(int(np.ceil(SHARE * int(mask.sum()))), int((weight > 0).sum()))
+    chosen = torch.zeros_like(weight, dtype=torch.bool)
+    chosen[torch.multinomial(weight, count)] = True
+    chosen = chosen.view_as(ids)
+    fate = torch.rand(ids.shape)
+    random = torch.randint(FIRST_WORD, len(rarity), ids.shape)
+    replaced = torch.where(fate < MASKED, torch.full_like(ids, MASK), torch.where(fate < MASKED + RANDOM, random, ids))
+    return torch.where(chosen, replaced, ids), chosen
+
+
+def updates(context: Context, model: nn.Module) -> list[Update]:
+    weights, temperature = Weights.model_validate(context.params["weights"]), context.params["temperature"]
+    counts = np.bincount(Encoded.load(context.inputs["data"] / "train").ids, minlength=context.params["config"]["vocab"])
+    rarity = torch.from_numpy(np.maximum(counts, 1.0) ** -SMOOTHING).float()
+    rarity[:FIRST_WORD] = 0.0
+
+    def losses(model: nn.Module, batch: Batch, progress: Progress) -> Iterator[Loss]:
+        assert isinstance(model, Pair)
+        yield general_loss(model, batch, weights, temperature, rarity)
+
+    assert isinstance(model, Pair)
+    trained = nn.ModuleList([model.student.distilbert, *([model.student_head] if model.student_head else [])])
+    return one_update(training(context), trained, losses)
+
+
+def general_loss(pair: Pair, batch: Batch, weights: Weights, temperature: float, rarity: Tensor) -> Loss:
+    """The weighted sum on one batch; only losses with a weight are computed."""
+    ids, chosen = batch.ids, torch.zeros_like(batch.ids, dtype=torch.bool)
+    if pair.student_head is not None:
+        ids, chosen = mask_tokens(batch.ids, batch.mask, rarity)
+    with torch.no_grad():
+        target = pair.teacher.states(ids, batch.mask, batch.types)[-1]
+    guess = pair.student.states(ids, batch.mask, batch.types)[-1]
+    parts: dict[str, Tensor] = {}
+    if weights.cosine:
+        parts["cosine"] = weights.cosine * cosine_loss(guess, target, batch.mask)
+    if weights.hidden:
+        parts["hidden"] = weights.hidden * hidden_loss(guess, target, batch.mask)
+    if pair.student_head is not None and pair.teacher_head is not None:
+        real = batch.mask.bool()
+        scores = pair.student_head(guess[real], pair.student.distilbert.embeddings.word_embeddings.weight)
+        if weights.ce:
+            with torch.no_grad():
+                wanted = pair.teacher_head(target[real], pair.teacher.bert.embeddings.word_embeddings.weight)
+            parts["ce"] = weights.ce * soft_loss(scores, wanted, temperature)
+        if weights.mlm:
+            parts["mlm"] = weights.mlm * F.cross_entropy(scores[chosen[real]], batch.ids[chosen])
+    value = torch.stack(list(parts.values())).sum()
+    return Loss(value, {"loss": value.detach(), **{name: part.detach() for name, part in parts.items()}})
+
+
+def export(context: Context, model: nn.Module) -> None:
+    """The student's encoder alone, under the names of its classifier's state."""
+    assert isinstance(model, Pair)
+    tensors = {f"distilbert.{k}": v.contiguous() for k, v in model.student.distilbert.state_dict().items()}
+    save_file(tensors, context.folder / "model.safetensors", metadata={"format": "pt"})
+
+
+
+
+GENERAL = Phase(
+    name="general-distillation",
+    version=1,
+    build=build,
+    updates=updates,
+    feeds=task_feeds,
+    length=epochs,
+    export=export,
+)

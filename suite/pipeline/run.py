@@ -1,0 +1,248 @@
+"""``lightboard run``: make every stage of a plan and land its runs in ``results/`` as their cells finish."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from suite.data.encode import Encoded
+from suite.errors import UserError
+from suite.folder import write
+from suite.loading import load_recipe, resolve
+from suite.paths import unknown
+from suite.pipeline.execute import Event, Reporter, execute, info, pending
+from suite.pipeline.matrix import Job, cell_of, draw_of, plan
+from suite.pipeline.record import run_files, run_folder
+from suite.pipeline.stage import Stage
+from suite.pipeline.store import Store
+from suite.protocol import Track
+from suite.protocol import track as track_of
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked for; small and picklable, so that workers make their own plans."""
+
+    recipes: tuple[str, ...]
+    track: str
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    data: str
+    results: Path
+    store: Path
+
+
+def request(
+    recipes: str | Sequence[str],
+    *,
+    track: str,
+    tasks: Sequence[str] | None = None,
+    seeds: int | Sequence[int] | None = None,
+    data: str = "auto",
+    results: str | Path = "results",
+    store: Store | None = None,
+) -> Request:
+    """Check names and fill defaults: the track's core tasks and all its seeds (an int takes the first of them)."""
+    found = track_of(track)
+    for name in tasks or ():
+        if name not in found.tasks:
+            raise unknown(f"task of track {track}", name, found.tasks)
+    chosen = found.seeds[:seeds] if isinstance(seeds, int) else tuple(seeds or found.seeds)
+    strange = [seed for seed in chosen if seed not in found.seeds]
+    if strange or not chosen:
+        raise UserError(f"seeds: track {track} has {', '.join(map(str, found.seeds))}; asked for {seeds}")
+    names = (recipes,) if isinstance(recipes, str) else tuple(recipes)
+    root = (store or Store()).root
+    return Request(names, track, tuple(tasks or found.core), chosen, data, Path(results), root)
+
+
+def jobs(wanted: Request, reporter: Reporter | None = None) -> list[Job]:
+    """The plan of a request: every run, in the order in which they should be made."""
+    resolved = [resolve(name, wanted.track) for name in wanted.recipes]
+    return plan(
+        resolved,
+        track_of(wanted.track),
+        tasks=wanted.tasks,
+        seeds=wanted.seeds,
+        source=wanted.data,
+        store=Store(wanted.store),
+        reporter=reporter,
+    )
+
+
+def landed(job: Job, results: Path) -> bool:
+    """Whether ``results`` holds this very run: same settings, and the same stage made its model."""
+    path = run_folder(results, job) / "run.json"
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    keys = {stage["key"] for stage in document.get("stages", [])}
+    return document.get("recipe_hash") == job.resolved.hash and job.model.key in keys
+
+
+def remaining(todo: Sequence[Job], wanted: Request) -> list[Stage]:
+    """Stages still to be made for runs that are not in ``results`` yet."""
+    targets = [s for job in todo if not landed(job, wanted.results) for s in (job.model, job.predictions)]
+    return pending(targets, Store(wanted.store))
+
+
+def run(
+    recipes: str | Sequence[str],
+    *,
+    track: str,
+    tasks: Sequence[str] | None = None,
+    seeds: int | Sequence[int] | None = None,
+    data: str = "auto",
+    results: str | Path = "results",
+    store: Store | None = None,
+    workers: int | None = None,
+    reporter: Reporter | None = None,
+) -> list[Path]:
+    """Train and score recipes on a track; gives the folders of their runs. Resumes whatever was begun.
+
+    ``recipes``: names or files. ``data``: auto, hub, folder:PATH, generated or own:PATH. ``workers``: cells made
+    side by side, by default as many as the track's threads fit into this machine's cores. A run that is already
+    in ``results`` is not made again. Raises :class:`suite.errors.UserError`.
+    """
+    wanted = request(
+        recipes, track=track, tasks=tasks, seeds=seeds, data=data, results=results, store=store
+    )
+    todo = jobs(wanted, reporter)
+    if reporter is not None:
+        reporter(Event("plan", stages=tuple(info(s) for s in remaining(todo, wanted))))
+    cells = [list(group) for _, group in groupby(todo, key=lambda job: (job.cell.seed, job.cell.task.name))]
+    cores = len(os.sched_getaffinity(0))
+    workers = min(workers or max(1, cores // todo[0].cell.threads), len(cells))
+    if workers == 1:
+        for job in todo:
+            land(job, wanted, reporter)
+    else:
+        _side_by_side(cells, wanted, workers, reporter)
+    return [run_folder(wanted.results, job) for job in todo]
+
+
+def land(job: Job, wanted: Request, reporter: Reporter | None = None) -> None:
+    """Make what a job's run needs and write it, unless it is there."""
+    if landed(job, wanted.results):
+        return
+    store = Store(wanted.store)
+    execute([job.model, job.predictions], store, reporter)
+    write(run_folder(wanted.results, job), run_files(job, store), replace=True)
+
+
+# --- several cells at once ----------------------------------------------------------------------------------
+
+
+def _side_by_side(
+    cells: Sequence[list[Job]], wanted: Request, workers: int, reporter: Reporter | None
+) -> None:
+    """A process per cell, ``workers`` at a time, in the plan's order; the store's locks keep work from being doubled."""
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        events = manager.Queue()
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(os.getpid(),))
+        stop = _drain(events, reporter) if reporter is not None else lambda: None
+        try:
+            futures = []
+            for cell in cells:
+                job = cell[0]
+                part = Request(
+                    **{**vars(wanted), "tasks": (job.cell.task.name,), "seeds": (job.cell.seed,)}
+                )
+                futures.append(pool.submit(_make_cell, part, events if reporter is not None else None))
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            processes = list((pool._processes or {}).values())
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:  # what they were at resumes from its checkpoint
+                process.kill()
+            raise
+        finally:
+            stop()
+        pool.shutdown()
+
+
+def _make_cell(part: Request, events: Any) -> None:
+    reporter = events.put if events is not None else None
+    for job in jobs(part):
+        land(job, part, reporter)
+
+
+def _begin(parent: int) -> None:
+    """A worker dies at once on Ctrl-C, and when whoever started it is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _drain(events: Any, reporter: Reporter) -> Callable[[], None]:
+    """Hand events on as they come, in a thread of their own; gives the function that ends it."""
+    done = threading.Event()
+
+    def pump() -> None:
+        while True:
+            try:
+                reporter(events.get(timeout=0.2))
+            except Empty:
+                if done.is_set():
+                    return
+            except (EOFError, ConnectionError):
+                return
+
+    thread = threading.Thread(target=pump, daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        done.set()
+        thread.join(timeout=5)
+
+    return stop
+
+
+# --- what other parts ask for -------------------------------------------------------------------------------
+
+
+def model_folder(
+    recipe: str,
+    *,
+    track: str,
+    task: str,
+    seed: int | None = None,
+    variant: str | None = None,
+    data: str = "auto",
+    store: Store | None = None,
+) -> Path:
+    """The trained model's folder in the store; trains it if it is not there."""
+    store = store or Store()
+    seeds = [track_of(track).seeds[0] if seed is None else seed]
+    name = variant or load_recipe(recipe).tracks[track].default
+    for job in jobs(request(recipe, track=track, tasks=[task], seeds=seeds, data=data, store=store)):
+        if job.variant == name:
+            execute([job.model], store)
+            return store.folder(job.model.key)
+    raise UserError(f"recipe {recipe}: no variant {name!r} on track {track}")
+
+
+def encoded_dev(track: str, task: str, *, data: str = "auto", store: Store | None = None) -> dict[str, Encoded]:
+    """The tokenised dev sets of a task, by split."""
+    store, found = store or Store(), track_of(track)
+    cell = cell_of(found, draw_of(found, task, data), found.seeds[0], store)
+    return {s: Encoded.load(store.folder(cell.encoded.key) / s) for s in cell.task.dev_splits}

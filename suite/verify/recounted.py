@@ -1,0 +1,308 @@
+"""Level ``recounted``: sizes, arithmetic, costs, times and entries follow from the evidence beside them.
+
+Needs no data and no weights. Every derived field is computed again and a difference is named by its field
+with the recomputed value, whatever the manifest says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from suite.budget import bert_flops, budget_tflop
+from suite.documents import Entry, Measurement, Op, Run
+from suite.folder import Problem, show
+from suite.measure import estimate, recount
+from suite.protocol import MEASURING, TRACKS
+from suite.verify import physics
+from suite.verify.compare import problems
+from suite.verify.loaded import LoadedEntry, LoadedMeasurement, LoadedRun, Problems
+
+# --- runs ---------------------------------------------------------------------------------------------------
+
+
+def parameters_follow(loaded: LoadedRun) -> Problems:
+    """Total, without embeddings, non-zero: sums over the weights' headers."""
+    model = loaded.run.model
+    for place, weight in enumerate(model.weights):
+        if weight.nonzero > prod(weight.shape):
+            expected = f"at most {prod(weight.shape)}, the tensor's size"
+            field = f"model.weights.{place}.nonzero"
+            yield Problem(loaded.file, field, str(weight.nonzero), expected, "count the weights again")
+    names = [weight.name for weight in model.weights]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        yield Problem(loaded.file, "model.weights", f"{show(twice)} twice", "each tensor once", "remove one")
+    computed = recount.parameters(model.weights).model_dump(mode="json")
+    yield from problems(loaded.file, loaded.raw["model"].get("parameters"), computed, "model.parameters")
+
+
+def operations_use_the_weights(loaded: LoadedRun) -> Problems:
+    """Every product's weight exists with that shape; every matrix but the look-up tables is in a product."""
+    model = loaded.run.model
+    shapes = {weight.name: weight.shape for weight in model.weights}
+    used = set()
+    for place, op in enumerate(model.ops):
+        field = f"model.ops.{place}"
+        dimensions = 2 if op.kind == "linear" else 4
+        if len(op.shape) != dimensions:
+            found = f"{len(op.shape)} dimensions"
+            yield Problem(
+                loaded.file, f"{field}.shape", found, f"{dimensions} of a {op.kind}", "trace it again"
+            )
+            continue
+        if op.weight is None:
+            if op.kind == "linear":
+                yield Problem(loaded.file, f"{field}.weight", "nothing", "a tensor's name", "trace it again")
+            continue
+        used.add(op.weight)
+        if op.weight not in shapes:
+            expected = "one of model.weights"
+            yield Problem(loaded.file, f"{field}.weight", show(op.weight), expected, "trace the model again")
+        elif not _fits(op, shapes[op.weight]):
+            expected = f"{list(shapes[op.weight])}, the shape of {show(op.weight)}"
+            yield Problem(
+                loaded.file, f"{field}.shape", show(repr(list(op.shape))), expected, "trace it again"
+            )
+    for place, weight in enumerate(model.weights):
+        if len(weight.shape) >= 2 and not weight.embedding and weight.name not in used:
+            field = f"model.weights.{place}"
+            found = f"{show(weight.name)} in no product"
+            yield Problem(loaded.file, field, found, "every matrix in model.ops", "trace the model again")
+
+
+def _fits(op: Op, shape: tuple[int, ...]) -> bool:
+    """A matrix either way round; a kernel by its size (a convolution is written as the product it is)."""
+    if "n" in op.shape:
+        return False
+    sizes = [int(size) for size in op.shape]
+    if len(shape) == 2:
+        return sorted(sizes) == sorted(shape)
+    return prod(sizes) == prod(shape)
+
+
+def arithmetic_follows(loaded: LoadedRun) -> Problems:
+    """FLOPs at 128 tokens and at the dev sets' lengths, and the graph's digest, from the operations."""
+    model = loaded.run.model
+    a, b, c = recount.polynomial(model.ops)
+
+    def at(n: int) -> int:
+        return a + b * n + c * n * n
+
+    examples = sum(model.dev_lengths.values())
+    computed: dict[str, float] = {"128": float(at(128))}
+    if examples:
+        total = sum(count * at(int(tokens)) for tokens, count in model.dev_lengths.items())
+        computed["dev"] = total / examples
+    stored = loaded.raw["model"].get("flops_per_example")
+    yield from problems(loaded.file, stored, computed, "model.flops_per_example")
+    graph = recount.graph(model.ops, model.weights)
+    yield from problems(loaded.file, loaded.raw["model"].get("graph"), graph, "model.graph")
+
+
+def arithmetic_is_the_architectures(loaded: LoadedRun) -> Problems:
+    """A plain BERT needs what its sizes say: operations cannot be left out or called shorter."""
+    model = loaded.run.model
+    sizes = ("layers", "hidden", "ffn", "outputs")
+    if model.architecture != "bert" or not all(isinstance(model.config.get(size), int) for size in sizes):
+        return
+    for n in (128, 512):
+        expected = bert_flops(model.config, int(model.config["outputs"]), n)
+        found = recount.flops(model.ops, n)
+        if found != expected:
+            what = f"{expected} FLOPs at {n} tokens, by model.config"
+            yield Problem(
+                loaded.file, "model.ops", f"{found} FLOPs at {n} tokens", what, "trace the model again"
+            )
+            return
+
+
+def training_cost_follows(loaded: LoadedRun) -> Problems:
+    """Sums over the stages that are not shared, and the budget from the training lengths."""
+    run, task = loaded.run, loaded.task
+    own = [stage for stage in run.stages if not stage.shared]
+    computed: dict[str, Any] = {
+        "tflop": math.fsum(stage.tflop for stage in own),
+        "tokens": sum(stage.tokens for stage in own),
+        "device_hours": math.fsum(stage.seconds for stage in own) / 3600,
+    }
+    for place, stage in enumerate(run.stages):
+        if stage.tflop < 0 or stage.seconds < 0:
+            yield Problem(loaded.file, f"stages.{place}", "a cost below zero", "zero or more", "correct it")
+    track = TRACKS.get(run.track)
+    if track is not None and task is not None:
+        if track.budget_u is not None and not run.data.train_lengths:
+            expected = "tokens -> number of training examples"
+            fix = "write the run with lightboard: the budget follows from it"
+            yield Problem(loaded.file, "data.train_lengths", "nothing", expected, fix)
+        computed["budget_tflop"] = budget_tflop(track, task.outputs, run.data.train_lengths)
+    stored = {name: loaded.raw["training_cost"].get(name) for name in computed}
+    yield from problems(loaded.file, stored, computed, "training_cost")
+
+
+def budget_is_kept(loaded: LoadedRun) -> Problems:
+    """In division ``standard`` no recipe spends more than its budget."""
+    cost = loaded.run.training_cost
+    if loaded.run.division == "standard" and cost.budget_tflop is not None and cost.tflop > cost.budget_tflop:
+        expected = f"at most {cost.budget_tflop!r}, the budget"
+        yield Problem(loaded.file, "training_cost.tflop", repr(cost.tflop), expected, "use division open")
+
+
+def dev_subset_follows(loaded: LoadedRun) -> Problems:
+    """Fewer rows than the official dev set is a subset, and says so."""
+    task, run = loaded.task, loaded.run
+    if task is None:
+        return
+    short = any(split.rows < task.official_rows.get(name, 0) for name, split in run.data.dev.items())
+    yield from problems(loaded.file, loaded.raw["data"].get("dev_subset"), short, "data.dev_subset")
+
+
+RUN: tuple[Callable[[LoadedRun], Problems], ...] = (
+    parameters_follow,
+    operations_use_the_weights,
+    arithmetic_follows,
+    arithmetic_is_the_architectures,
+    training_cost_follows,
+    budget_is_kept,
+    dev_subset_follows,
+)
+
+
+# --- measurements -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What is kept of a run for the measurements of its model."""
+
+    polynomial: tuple[int, int, int]  # FLOPs(n) = a + b n + c n^2
+    recipe: str
+    variant: str
+    recipe_hash: str
+
+
+def graph_of(run: Run) -> Graph:
+    """The arithmetic of a run's model, for :func:`time_is_possible`."""
+    return Graph(recount.polynomial(run.model.ops), run.recipe, run.variant, run.recipe_hash)
+
+
+def cores_of(m: Measurement) -> int:
+    """Those that the processes may run on."""
+    return max(1, len(m.machine.affinity) or m.machine.cores)
+
+
+def peak_of(m: Measurement, precision: str) -> float | None:
+    """FLOP/s that the instruction set allows on the machine's cores; None where that is not known."""
+    return physics.peak_flops(m.machine.flags, precision, m.machine.max_mhz, cores_of(m))
+
+
+def times_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
+    """Ratio, interval, percentiles, residual and verdict, from the raw times."""
+    if loaded.samples is None:
+        return
+    try:
+        samples = estimate.from_columns(loaded.samples)
+        figures = estimate.figures(samples)
+    except ValueError as error:
+        yield Problem(loaded.table, "", show(str(error)), "times of two sides, paired", "measure again")
+        return
+    computed = {
+        "ratio": figures.ratio.model_dump(mode="json"),
+        "latency_ms": figures.latency_ms.model_dump(mode="json"),
+        "reference_latency_ms": figures.reference_latency_ms.model_dump(mode="json"),
+        "residual": figures.residual,
+        "verdict": figures.verdict,
+    }
+    stored = loaded.measurement.model_dump(mode="json", include=set(computed))
+    yield from problems(loaded.file, stored, computed)
+
+
+def checks_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
+    """``answers.equal`` and ``repeat_check.passed`` are what their numbers say."""
+    m = loaded.measurement
+    if m.answers.queries == 0:
+        yield Problem(
+            loaded.file, "answers.queries", "0", "at least 1", "measure again: no answer was checked"
+        )
+    for field in ("largest_difference", "tolerance"):
+        if getattr(m.answers, field) < 0:
+            found = repr(getattr(m.answers, field))
+            yield Problem(loaded.file, f"answers.{field}", found, "zero or more", "measure again")
+    equal = estimate.answers_equal(m.answers.largest_difference, m.answers.tolerance)
+    yield from problems(loaded.file, m.answers.equal, equal, "answers.equal")
+    if not equal:
+        found, expected = repr(m.answers.largest_difference), f"at most {m.answers.tolerance!r}"
+        fix = "the timed answers are not the model's: measure the model that was scored"
+        yield Problem(loaded.file, "answers.largest_difference", found, expected, fix)
+    passed = estimate.repeat_passed(m.repeat_check.ratio)
+    yield from problems(loaded.file, m.repeat_check.passed, passed, "repeat_check.passed")
+
+
+def graph_is_a_runs(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
+    """The timed model is one of the recipe variant that the measurement names, where its runs are here."""
+    m = loaded.measurement
+    named = (m.recipe, m.variant, m.recipe_hash)
+    own = {graph for graph, one in graphs.items() if (one.recipe, one.variant, one.recipe_hash) == named}
+    if own and m.graph not in graphs:
+        expected = " or ".join(sorted(own)[:3]) + f" (a run of {m.recipe}/{m.variant})"
+        yield Problem(loaded.file, "graph", m.graph, expected, "measure the model of the run")
+
+
+def time_is_possible(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
+    """No side does more operations per second than its processor's instruction set allows, plus 10%."""
+    m = loaded.measurement
+    if loaded.samples is None:
+        return
+    reference = str(MEASURING["reference"]["precision"]) if m.against == "reference" else m.precision
+    for side, graph, precision, field in (
+        (estimate.REFERENCE, m.reference_graph, reference, "reference_latency_ms"),
+        (estimate.ENTRY, m.graph, m.precision, "latency_ms"),
+    ):
+        known = graphs.get(graph)
+        peak = peak_of(m, precision)
+        if known is None or peak is None:
+            continue
+        here = loaded.samples["side"] == side
+        a, b, c = known.polynomial
+        done = 0
+        for query in loaded.samples["query"][here].tolist():
+            n = m.trace_lengths[query]
+            done += a + b * n + c * n * n
+        seconds = float(loaded.samples["nanoseconds"][here].sum()) / 1e9
+        limit = peak * float(MEASURING["physics"]["refused_above_peak"])
+        if seconds > 0 and done / seconds > limit:
+            found = f"{done / seconds / 1e9:.0f} GFLOP/s"
+            expected = f"at most {limit / 1e9:.0f} on {cores_of(m)} cores of this processor"
+            yield Problem(
+                loaded.file, field, found, expected, "measure again; correct machine if it is wrong"
+            )
+
+
+MEASUREMENT: tuple[Callable[[LoadedMeasurement, Mapping[str, Graph]], Problems], ...] = (
+    times_follow,
+    checks_follow,
+    graph_is_a_runs,
+    time_is_possible,
+)
+
+
+# --- entries ------------------------------------------------------------------------------------------------
+
+
+def entry_follows(loaded: LoadedEntry, computed: Mapping[str, Entry]) -> Problems:
+    """Every field of an entry, from the runs, measurements and attestations beside it."""
+    name = f"{loaded.path.parent.name}/{loaded.path.stem}"
+    if name not in computed:
+        yield Problem(
+            loaded.file, "", "an entry", f"none: there are no runs of {name}", "run lightboard index"
+        )
+        return
+    expected = computed[name].model_dump(mode="json", by_alias=True)
+    stored = loaded.entry.model_dump(mode="json", by_alias=True)
+    yield from problems(loaded.file, stored, expected, fix="run lightboard index")
+
+
+ENTRY = (entry_follows,)

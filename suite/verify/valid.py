@@ -1,0 +1,473 @@
+"""Level ``valid``: the files are what they say, in shape, size, name and place. Needs no data.
+
+Nothing here is imported from, run from or believed of a document; every rule is a function that yields
+problems.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from suite import folder as folders
+from suite import index, paths, tables
+from suite.canonical import digest
+from suite.data.rows import fingerprint
+from suite.documents import Attestation, Entry, Measurement, Run
+from suite.folder import Problem, Refused, show
+from suite.protocol import MEASURING, REPORTING, TRACKS, measuring_hash, row_list, training_hash
+from suite.verify.compare import problems as compared
+from suite.verify.loaded import (
+    LoadedEntry,
+    LoadedMeasurement,
+    LoadedRun,
+    Problems,
+    broke,
+    run_checks,
+)
+
+MAX_MISTAKES = 50  # of shape, listed per document
+MAX_WEIGHTS = 5_000
+MAX_OPS = 5_000
+MAX_DIMENSIONS = 8
+MAX_LENGTHS = 2_048
+MAX_TOKENS = 100_000
+MAX_MEASUREMENT_BYTES = 2 * 2**20
+BYTES_PER_ROW = 40  # of a run's evidence, where the official dev set alone needs more than the general limit
+
+_PRIVATE = re.compile(r"(?:/home/|/Users/|/root/|[A-Za-z]:\\+Users\\+)")
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+def load_run(folder: Path) -> tuple[LoadedRun | None, list[Problem]]:
+    """The run in ``folder`` and everything wrong with its files, shape and names."""
+    raw, run, found = _document(folder, "runs", Run)
+    if run is None:
+        return None, found
+    task = index.known_task(run.task)
+    predictions = None
+    if task is not None:
+        path = folder / folders.TABLES["runs"]
+        try:
+            predictions = tables.read_predictions(folders.read_bytes(path), path, task)
+        except Refused as refused:
+            if path.exists():  # an absent file was named with the manifest
+                found.append(refused.problem)
+    loaded = LoadedRun(folder, _name(folder / "run.json"), raw, run, task, predictions)
+    return loaded, found + run_checks(loaded.file, RUN, loaded)
+
+
+def load_measurement(folder: Path) -> tuple[LoadedMeasurement | None, list[Problem]]:
+    """The measurement in ``folder`` and everything wrong with its files, shape and names."""
+    raw, measurement, found = _document(folder, "measurements", Measurement)
+    if measurement is None:
+        return None, found
+    path = folder / folders.TABLES["measurements"]
+    samples = None
+    try:
+        samples = tables.read_samples(folders.read_bytes(path), path)
+    except Refused as refused:
+        if path.exists():
+            found.append(refused.problem)
+    loaded = LoadedMeasurement(folder, _name(folder / "measurement.json"), raw, measurement, samples)
+    return loaded, found + run_checks(loaded.file, MEASUREMENT, loaded)
+
+
+def load_entry(path: Path) -> tuple[LoadedEntry | None, list[Problem]]:
+    """The entry in a file and everything wrong with its shape and names."""
+    raw, entry, found = _shape(path, Entry)
+    if entry is None:
+        return None, found
+    loaded = LoadedEntry(path, _name(path), raw, entry)
+    return loaded, found + run_checks(loaded.file, ENTRY, loaded)
+
+
+def load_attestation(path: Path) -> tuple[Attestation | None, list[Problem]]:
+    """The attestation in a file and everything wrong with its shape and name."""
+    _, attestation, found = _shape(path, Attestation, max_bytes=65_536)
+    if attestation is None:
+        return None, found
+    return attestation, found + run_checks(_name(path), (attestation_lies_where_it_says,), path, attestation)
+
+
+def _name(path: Path) -> str:
+    return show(str(path), 300)
+
+
+def _document(folder: Path, kind: str, model: type[Any]) -> tuple[dict[str, Any], Any, list[Problem]]:
+    """Files and manifest of a document's folder, then the shape of the document."""
+    document, table = folders.DOCUMENTS[kind], folders.TABLES[kind]
+    try:
+        found = folders.check(folder, allowed=(document, table))
+    except Exception as error:
+        found = [broke(_name(folder), "check", error)]
+    # A file that is there but broken is one problem, and one that the manifest lists but is absent another.
+    named = {problem.file for problem in found}
+    absent = [name for name in (document, table) if not _is_there(folder / name)]
+    listed = " ".join(problem.fix for problem in found)
+    found += [
+        Problem(_name(folder / name), "", "nothing", "a file", f"add {name}")
+        for name in absent
+        if f"add {name}" not in listed
+    ]
+    if document in absent:
+        return {}, None, found
+    raw, parsed, shape = _shape(folder / document, model)
+    # What cannot be read at all was already said when its digest was taken.
+    return raw, parsed, found + [p for p in shape if p.field or p.file not in named or parsed is None]
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_symlink() or path.exists()
+
+
+def _shape(
+    path: Path, model: type[Any], max_bytes: int = folders.MAX_JSON_BYTES
+) -> tuple[dict[str, Any], Any, list[Problem]]:
+    """Strict JSON of a file against its schema: every mistake by its field."""
+    try:
+        content = folders.read_bytes(path, max_bytes)
+        raw = folders.parse_json(content, path)
+        if not isinstance(raw, dict):
+            problem = Problem(_name(path), "", show(repr(raw)), "a JSON object", "write it with lightboard")
+            return {}, None, [problem]
+        return raw, model.model_validate_json(content, strict=True), []
+    except Refused as refused:
+        return {}, None, [refused.problem]
+    except ValidationError as error:
+        return {}, None, _mistakes(path, model, error)
+    except Exception as error:
+        return {}, None, [broke(_name(path), "shape", error)]
+
+
+def _mistakes(path: Path, model: type[BaseModel], error: ValidationError) -> list[Problem]:
+    count = error.error_count()
+    if count > 20 * MAX_MISTAKES:  # listing them would take more memory than the file
+        what = f"{count} fields that are wrong"
+        return [Problem(_name(path), "", what, "a valid document", "write it with lightboard")]
+    found: list[Problem] = []
+    for one in error.errors(include_url=False)[:MAX_MISTAKES]:
+        place = show(".".join(str(part) for part in one["loc"]))
+        kind = one["type"]
+        if kind == "missing":
+            found.append(Problem(_name(path), place, "nothing", "a value", "add the field"))
+        elif kind == "extra_forbidden":
+            given = show(repr(one["input"]), 60)
+            found.append(
+                Problem(_name(path), place, f"an unknown field ({given})", "no such field", "remove it")
+            )
+        else:
+            expected = show(one["msg"].removeprefix("Input should be ").removeprefix("Value error, "))
+            given = show(repr(one["input"]), 60)
+            found.append(Problem(_name(path), place, given, expected, "write the document with lightboard"))
+    return found
+
+
+# --- runs ---------------------------------------------------------------------------------------------------
+
+
+def run_lies_where_it_says(loaded: LoadedRun) -> Problems:
+    """results/<track>/runs/<recipe>/<variant>/<task>-<seed> holds the run of that name."""
+    yield from _located(loaded.file, loaded.folder, loaded.run.track, index.run_location(loaded.run))
+
+
+def run_is_bounded(loaded: LoadedRun) -> Problems:
+    """Sizes that later levels multiply: tensors, operations, dimensions, lengths, bytes."""
+    model = loaded.run.model
+    for field, items, limit in (
+        ("model.weights", model.weights, MAX_WEIGHTS),
+        ("model.ops", model.ops, MAX_OPS),
+        ("model.dev_lengths", model.dev_lengths, MAX_LENGTHS),
+        ("data.train_lengths", loaded.run.data.train_lengths, MAX_LENGTHS),
+    ):
+        if len(items) > limit:
+            yield Problem(loaded.file, field, f"{len(items)}", f"at most {limit}", "report this model")
+    for place, weight in enumerate(model.weights):
+        if len(weight.shape) > MAX_DIMENSIONS:
+            found = f"{len(weight.shape)} dimensions"
+            yield Problem(
+                loaded.file, f"model.weights.{place}.shape", found, f"at most {MAX_DIMENSIONS}", "fix it"
+            )
+    rows = sum(split.rows for split in loaded.run.data.dev.values())
+    limit = max(int(REPORTING["evidence_bytes_per_run"]), BYTES_PER_ROW * min(rows, tables.MAX_ROWS))
+    yield from _size(loaded.folder, limit)
+
+
+def lengths_are_numbers(loaded: LoadedRun) -> Problems:
+    """Histograms of lengths have whole numbers of tokens as keys, and as many examples as there are rows."""
+    run = loaded.run
+    histograms = {"model.dev_lengths": (run.model.dev_lengths, sum(s.rows for s in run.data.dev.values()))}
+    if run.data.train_lengths:
+        histograms["data.train_lengths"] = (run.data.train_lengths, run.data.train.rows)
+    for field, (histogram, rows) in histograms.items():
+        for tokens in histogram:
+            if not re.fullmatch(r"[1-9][0-9]{0,5}", tokens) or int(tokens) > MAX_TOKENS:
+                expected = "a whole number of tokens"
+                yield Problem(
+                    loaded.file, field, show(repr(tokens)), expected, "write the run with lightboard"
+                )
+        if sum(histogram.values()) != rows:
+            found = f"{sum(histogram.values())} examples"
+            yield Problem(
+                loaded.file, field, found, f"{rows}, the number of rows", "count every example once"
+            )
+
+
+def settings_give_the_recipe_hash(loaded: LoadedRun) -> Problems:
+    """``recipe_hash`` is the digest of ``settings``, and these name the run's own method and track."""
+    run = loaded.run
+    yield from compared(loaded.file, run.recipe_hash, digest(loaded.raw["settings"]), "recipe_hash")
+    for field, expected in (("method", run.method), ("track", run.track)):
+        if run.settings.get(field) != expected:
+            given = show(repr(run.settings.get(field)))
+            yield Problem(loaded.file, f"settings.{field}", given, expected, "settings and run must agree")
+    default = run.settings.get("default")
+    if not isinstance(default, str):
+        expected = "the name of the recipe's ranked variant"
+        yield Problem(
+            loaded.file, "settings.default", show(repr(default)), expected, "write it with lightboard"
+        )
+
+
+def run_follows_the_protocol(loaded: LoadedRun) -> Problems:
+    """Known track, task and training protocol; in division ``standard`` also the protocol's seeds."""
+    run = loaded.run
+    if run.protocol != training_hash():
+        fix = "run it with this version of lightboard, or verify it with the version it was run with"
+        yield Problem(loaded.file, "protocol", run.protocol, f"{training_hash()} (training)", fix)
+    track = TRACKS.get(run.track)
+    if track is None:
+        yield Problem(loaded.file, "track", run.track, " or ".join(TRACKS), "correct the track")
+        return
+    if loaded.task is None:
+        yield Problem(loaded.file, "task", run.task, " or ".join(track.tasks), "correct the task")
+    elif run.task not in track.tasks and not loaded.task.base:
+        yield Problem(
+            loaded.file, "task", run.task, f"a task of {run.track}: {', '.join(track.tasks)}", "move it"
+        )
+    if run.division == "standard" and run.seed not in track.seeds:
+        expected = "one of " + ", ".join(str(seed) for seed in track.seeds)
+        yield Problem(
+            loaded.file, "seed", str(run.seed), expected, "use the protocol's seeds, or division open"
+        )
+
+
+def rows_are_the_tracks(loaded: LoadedRun) -> Problems:
+    """Where the track ships its rows' hashes, dev (and in division ``standard`` train) are those rows."""
+    run = loaded.run
+    listed = _listed(run.track, run.task)
+    if listed is None:
+        return
+    used = {f"dev.{name}": (split, name) for name, split in run.data.dev.items()}
+    if run.division == "standard":
+        used |= {"train": (run.data.train, "train"), "selection": (run.data.selection, "selection")}
+    for field, (split, name) in used.items():
+        if name not in listed:
+            continue  # a strange dev set is named by predictions_fit_the_task
+        rows, expected = listed[name]
+        fix = "train and score on the track's rows"
+        if split.fingerprint != expected:
+            yield Problem(loaded.file, f"data.{field}.fingerprint", split.fingerprint, expected, fix)
+        if split.rows != rows:
+            yield Problem(loaded.file, f"data.{field}.rows", str(split.rows), str(rows), fix)
+
+
+@cache
+def _listed(track: str, task: str) -> dict[str, tuple[int, str]] | None:
+    """Split -> (rows, fingerprint) of a track's list; None where it ships none."""
+    if track not in TRACKS:
+        return None
+    listed = row_list(track, task)
+    if listed is None:
+        return None
+    return {name: (len(hashes), fingerprint(hashes)) for name, hashes in listed.items()}
+
+
+def predictions_fit_the_task(loaded: LoadedRun) -> Problems:
+    """Exactly the task's dev sets, and in each of them every row once: 0 to n - 1."""
+    run, task = loaded.run, loaded.task
+    if task is None:
+        return
+    expected = ", ".join(task.dev_splits)
+    if set(run.data.dev) != set(task.dev_splits):
+        found = show(", ".join(run.data.dev))
+        yield Problem(loaded.file, "data.dev", found, expected, "score all dev sets of the task")
+    if loaded.predictions is None:
+        return
+    if set(loaded.predictions) != set(task.dev_splits):
+        found = show(", ".join(loaded.predictions))
+        yield Problem(loaded.table, "split", found, expected, "predict all dev sets of the task")
+    for name, split in loaded.predictions.items():
+        wanted = run.data.dev[name].rows if name in run.data.dev else len(split.row)
+        if len(split.row) != wanted or (wanted and int(split.row[-1]) != wanted - 1):
+            found = (
+                f"{len(split.row)} rows of {show(name)}, up to {int(split.row[-1]) if len(split.row) else 0}"
+            )
+            yield Problem(loaded.table, "row", found, f"0 to {wanted - 1}, each once", "predict every row")
+
+
+def curves_are_paired(loaded: LoadedRun) -> Problems:
+    """Every curve has one value per step."""
+    for place, curve in enumerate(loaded.run.curves):
+        if len(curve.steps) != len(curve.values):
+            found = f"{len(curve.values)} values"
+            expected = f"{len(curve.steps)}, one per step"
+            yield Problem(
+                loaded.file, f"curves.{place}.values", found, expected, "write the run with lightboard"
+            )
+
+
+def names_nobody(loaded: LoadedRun | LoadedMeasurement) -> Problems:
+    """No home folder, and so no user's name, anywhere in the document."""
+    for field, text in _texts(loaded.raw, ""):
+        if _PRIVATE.search(text):
+            yield Problem(loaded.file, field, show(text, 60), "no path of this machine", "remove it")
+
+
+def _texts(value: Any, field: str) -> list[tuple[str, str]]:
+    if isinstance(value, str):
+        return [(field, value)]
+    if isinstance(value, dict):
+        below = [pair for key, item in value.items() for pair in _texts(item, f"{field}.{key}".strip("."))]
+        return below + [(field, key) for key in value]
+    if isinstance(value, list):
+        return [pair for place, item in enumerate(value) for pair in _texts(item, f"{field}.{place}")]
+    return []
+
+
+RUN = (
+    run_lies_where_it_says,
+    run_is_bounded,
+    lengths_are_numbers,
+    settings_give_the_recipe_hash,
+    run_follows_the_protocol,
+    rows_are_the_tracks,
+    predictions_fit_the_task,
+    curves_are_paired,
+    names_nobody,
+)
+
+
+# --- measurements -------------------------------------------------------------------------------------------
+
+
+def measurement_lies_where_it_says(loaded: LoadedMeasurement) -> Problems:
+    """results/<track>/measurements/<recipe>/<variant>/<profile>-...-<date> holds just that measurement."""
+    m = loaded.measurement
+    yield from _located(loaded.file, loaded.folder, m.track, index.measurement_location(m))
+
+
+def measurement_is_bounded(loaded: LoadedMeasurement) -> Problems:
+    """Trace and bytes."""
+    if len(loaded.measurement.trace_lengths) > 32_767:  # samples name queries in 16 bits
+        found = str(len(loaded.measurement.trace_lengths))
+        yield Problem(loaded.file, "trace_lengths", found, "at most 32767 queries", "shorten the trace")
+    for tokens in loaded.measurement.trace_lengths:
+        if not 1 <= tokens <= MAX_TOKENS:
+            yield Problem(
+                loaded.file, "trace_lengths", str(tokens), f"1 to {MAX_TOKENS} tokens", "correct it"
+            )
+            break
+    yield from _size(loaded.folder, MAX_MEASUREMENT_BYTES)
+
+
+def measurement_follows_the_protocol(loaded: LoadedMeasurement) -> Problems:
+    """Known track and measuring protocol, and the reference that the protocol names."""
+    m = loaded.measurement
+    if m.protocol != measuring_hash():
+        fix = "measure with this version of lightboard, or verify with the version it was measured with"
+        yield Problem(loaded.file, "protocol", m.protocol, f"{measuring_hash()} (measuring)", fix)
+    if m.track not in TRACKS:
+        yield Problem(loaded.file, "track", m.track, " or ".join(TRACKS), "correct the track")
+    expected = str(MEASURING["reference"]["runtime"]) if m.against == "reference" else m.runtime
+    if m.reference_runtime != expected:
+        yield Problem(loaded.file, "reference_runtime", m.reference_runtime, expected, "measure against it")
+
+
+def profile_is_the_published_one(loaded: LoadedMeasurement) -> Problems:
+    """A profile that ships with lightboard has the content it shipped with."""
+    expected = _profile_hash(loaded.measurement.profile)
+    if expected is not None and loaded.measurement.profile_hash != expected:
+        found = loaded.measurement.profile_hash
+        yield Problem(loaded.file, "profile_hash", found, expected, "measure again, or rename your profile")
+
+
+@cache
+def _profile_hash(name: str) -> str | None:
+    if name not in paths.names("hardware_profiles"):
+        return None
+    from suite.loading import load_profile
+
+    return str(load_profile(name).hash)
+
+
+def samples_are_of_the_trace(loaded: LoadedMeasurement) -> Problems:
+    """Every timed query is a row of the trace."""
+    if loaded.samples is None:
+        return
+    queries = loaded.samples["query"]
+    last = len(loaded.measurement.trace_lengths) - 1
+    if int(queries.min()) < 0 or int(queries.max()) > last:
+        found = f"{int(queries.min())} to {int(queries.max())}"
+        yield Problem(loaded.table, "query", found, f"0 to {last}, rows of the trace", "measure again")
+
+
+MEASUREMENT = (
+    measurement_lies_where_it_says,
+    measurement_is_bounded,
+    measurement_follows_the_protocol,
+    profile_is_the_published_one,
+    samples_are_of_the_trace,
+    names_nobody,
+)
+
+
+# --- entries and attestations -------------------------------------------------------------------------------
+
+
+def entry_lies_where_it_says(loaded: LoadedEntry) -> Problems:
+    """results/<track>/entries/<recipe>/<variant>.json holds the entry of that name."""
+    entry = loaded.entry
+    expected = f"{entry.track}/entries/{entry.recipe}/{entry.variant}.json"
+    found = "/".join(loaded.path.absolute().parts[-4:])
+    if found != expected:
+        yield Problem(loaded.file, "", show(found), expected, "move the file, or run lightboard index")
+
+
+ENTRY = (entry_lies_where_it_says,)
+
+
+def attestation_lies_where_it_says(path: Path, attestation: Attestation) -> Problems:
+    """attestations/<first 16 hex digits of its subject>-<level>.json."""
+    expected = attestation_name(attestation)
+    if path.name != expected:
+        yield Problem(_name(path), "", show(path.name), expected, "rename the file")
+
+
+def attestation_name(attestation: Attestation) -> str:
+    """The file name of an attestation."""
+    return f"{attestation.subject.removeprefix('sha256:')[:16]}-{attestation.level}.json"
+
+
+# --- shared -------------------------------------------------------------------------------------------------
+
+
+def _located(file: str, folder: Path, track: str, location: str) -> Problems:
+    expected = f"{track}/{location}"
+    found = "/".join(folder.absolute().parts[-5:])
+    if found != expected:
+        yield Problem(
+            file, "", f"the folder {show(found)}", expected, "move the folder, or correct its document"
+        )
+
+
+def _size(folder: Path, limit: int) -> Problems:
+    total = sum(path.lstat().st_size for path in folder.iterdir())
+    if total > limit:
+        yield Problem(_name(folder), "size", f"{total} bytes", f"at most {limit} bytes", "shorten the curves")

@@ -42,6 +42,7 @@ Interval = tuple[float, float]
 
 CONFIDENCE = 0.95
 DRAWS = 20_000  # of the largest |t|: its 95% point is then off by about 0.2% in coverage
+FRONT_DRAWS = 4_000
 DRAW_SEED = 20_250_101
 BISECTIONS = 40
 RESOLUTION = 1e-3  # points; a difference of rows below this is never significant, whatever its variance
@@ -261,7 +262,7 @@ def _p_value(distance: float, variances: Floats) -> float:
 
 
 def _half_width(variances: Floats) -> float:
-    """The distance whose p-value is 5%. The p-value is convex in it, so Newton's steps from 0 never overshoot."""
+    """The distance whose p-value is 5%. That is convex in it: Newton's steps from 0 never overshoot."""
     scale = np.sqrt(variances[variances > 0])
     target = (1 - CONFIDENCE) * len(variances)
     if len(scale) <= target:
@@ -420,13 +421,7 @@ def _largest_t(joint: _Joint, se: Floats) -> tuple[float, Floats]:
     rows = len(joint.value)
     if rows < 2:
         return 0.0, np.zeros(rows)
-    random = np.random.default_rng(DRAW_SEED)
-    error = random.standard_normal((DRAWS, rows)) @ np.linalg.cholesky(joint.examples).T
-    seed_variance = np.zeros((DRAWS, rows))
-    for g in joint.seeds:
-        ratio = random.chisquare(g.degrees, DRAWS) / g.degrees
-        seed_variance += np.outer(g.part(g.variance / ratio), g.weight)
-    error += np.sqrt(seed_variance) * random.standard_normal((DRAWS, rows))
+    error = _errors(joint, DRAWS)
     largest = np.zeros((DRAWS, rows))
     for a in range(rows - 1):
         b = slice(a + 1, rows)
@@ -436,6 +431,21 @@ def _largest_t(joint: _Joint, se: Floats) -> tuple[float, Floats]:
     overall = float(np.quantile(largest.max(axis=1), CONFIDENCE))
     each: Floats = np.ceil(np.quantile(largest, CONFIDENCE, axis=0) * 100) / 100
     return math.ceil(overall * 100) / 100, each
+
+
+def _errors(joint: _Joint, draws: int, common: int = 0) -> Floats:
+    """[draws, rows] errors of the estimates; the first ``common`` rows share their seeds' part."""
+    random = np.random.default_rng(DRAW_SEED)
+    rows = len(joint.value)
+    error: Floats = random.standard_normal((draws, rows)) @ np.linalg.cholesky(joint.examples).T
+    seed_variance = np.zeros((draws, rows))
+    for g in joint.seeds:
+        ratio = random.chisquare(g.degrees, draws) / g.degrees
+        seed_variance += np.outer(g.part(g.variance / ratio), g.weight)
+    luck = random.standard_normal((draws, rows))
+    luck[:, :common] = luck[:, :1]
+    error += np.sqrt(seed_variance) * luck
+    return error
 
 
 # --- retention ----------------------------------------------------------------------------------------------
@@ -506,6 +516,117 @@ def _fieller(joint: _Joint, ratio: float, direction: float) -> float | None:
 def _without_seed(evidence: Evidence) -> Evidence:
     """The same mean, told twice: that is how a recipe that does not depend on the seed looks."""
     return Evidence((evidence.score,) * 2, (evidence.influence,) * 2)
+
+
+# --- fronts -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """An operating point: what it costs (any positive unit, the same for all) and its runs."""
+
+    cost: float
+    row: Mapping[str, Evidence]
+
+
+@dataclass(frozen=True)
+class FrontScore:
+    """How many points a family lies above the reference's front, on average over log cost."""
+
+    value: float
+    interval: Interval
+    examples_only: bool
+
+
+def upper_envelope(scores: Floats, majority: Floats) -> Floats:
+    """Best score at this cost or less, the majority class costing nothing.
+
+    ``scores`` [..., points] in order of cost, ``majority`` [...] -> [..., points].
+    """
+    result: Floats = np.maximum.accumulate(np.maximum(scores, majority[..., None]), axis=-1)
+    return result
+
+
+def isotonic(scores: Floats) -> Floats:
+    """Least-squares non-decreasing fit: g_i = max over a <= i of min over b >= i of mean(scores[a..b]).
+
+    ``scores`` [..., points] in order of cost. (Barlow et al. 1972; with the few points of a front the formula
+    is quicker than pooling adjacent violators, as it runs over all draws at once.)
+    """
+    points = scores.shape[-1]
+    sums = np.concatenate([np.zeros((*scores.shape[:-1], 1)), np.cumsum(scores, axis=-1)], axis=-1)
+    fitted = np.empty_like(scores, dtype=np.float64)
+    for i in range(points):
+        least = [
+            np.min([(sums[..., b + 1] - sums[..., a]) / (b + 1 - a) for b in range(i, points)], axis=0)
+            for a in range(i + 1)
+        ]
+        fitted[..., i] = np.max(least, axis=0)
+    return fitted
+
+
+def front_area(costs: Floats, envelope: Floats, majority: Floats, start: float, end: float) -> Floats:
+    """Mean of a front over log cost: integral from ``start`` to ``end`` over log cost / log(end / start).
+
+    The front is a step: at a cost, the value of the dearest point that is not dearer, or the majority score
+    below the cheapest. ``costs`` [points] rising, ``envelope`` [..., points], ``majority`` [...] -> [...].
+    """
+    if not 0 < start < end:
+        raise UserError(f"a front needs 0 < start < end, not {start} and {end}")
+    knots = np.unique(np.clip(np.concatenate([costs, [start, end]]), start, end))
+    steps = np.concatenate([majority[..., None], envelope], axis=-1)
+    at = np.searchsorted(costs, knots[:-1], side="right")
+    result: Floats = (steps[..., at] * np.diff(np.log(knots))).sum(axis=-1) / math.log(end / start)
+    return result
+
+
+def front_score(
+    family: Sequence[Point],
+    reference: Sequence[Point],
+    majority: Mapping[str, Evidence],
+    spreads: Mapping[str, SeedSpread],
+    *,
+    start: float,
+    end: float,
+) -> FrontScore:
+    """Area between a family's monotone upper envelope and the reference's isotonic front, in points.
+
+    Over log cost from ``start`` to ``end`` (the teacher's cost), divided by the interval's length; scores are
+    means over the tasks of ``spreads``. The interval is the middle 95% of the areas when all scores are drawn
+    anew, runs and examples of both fronts together: points of a family come from one training and get one
+    common seed error, those of the reference have their own. Costs are taken as known. (The best of several
+    noisy points is a little too good; so are the area and its interval, the more the closer the points.)
+    """
+    family, reference = (sorted(points, key=lambda p: p.cost) for points in (family, reference))
+    still = {task: _without_seed(majority[task]) for task in spreads}
+    joint = _resolved(_joint([*(p.row for p in family), *(p.row for p in reference), still], spreads))
+    ours, base = np.array([p.cost for p in family]), np.array([p.cost for p in reference])
+
+    def area(scores: Floats) -> Floats:
+        """[..., rows] -> [...]"""
+        floor = scores[..., -1]
+        upper = upper_envelope(scores[..., : len(ours)], floor)
+        lower = upper_envelope(isotonic(scores[..., len(ours) : -1]), floor)
+        return front_area(ours, upper, floor, start, end) - front_area(base, lower, floor, start, end)
+
+    drawn = area(joint.value + _errors(joint, FRONT_DRAWS, common=len(ours)))
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return FrontScore(float(area(joint.value)), (float(low), float(high)), joint.examples_only)
+
+
+def hypervolume(costs: Floats, scores: Floats, reference_cost: float, reference_score: float) -> float:
+    """Area that some point beats: log10 cost below ``reference_cost`` times points above ``reference_score``.
+
+    Costs and scores [points] in any order. Points beyond the reference point add nothing.
+    """
+    keep = (costs < reference_cost) & (scores > reference_score)
+    if not keep.any():
+        return 0.0
+    order = np.lexsort((-scores[keep], costs[keep]))
+    cost = np.log10(np.append(costs[keep][order], reference_cost))
+    height = np.maximum.accumulate(scores[keep][order]) - reference_score
+    return float(np.diff(cost) @ height)
 
 
 # --- speed --------------------------------------------------------------------------------------------------

@@ -129,7 +129,8 @@ def train(
                     p.requires_grad_(id(p) in own)
             torch.manual_seed(fold(seed, phase, step, place))
             for loss in update.losses(model, feeds[update.data].batch(step), now):
-                loss.value.backward()  # type: ignore[no-untyped-call]
+                if loss.value.requires_grad:  # Theseus can draw no successor layer at all: nothing to learn
+                    loss.value.backward()  # type: ignore[no-untyped-call]
                 for name, value in loss.logs.items():
                     total, count = sums.get(name, (0.0, 0))
                     sums[name] = (total + float(value), count + 1)

@@ -1,0 +1,323 @@
+"""Every method that exists: it overfits, its distinguishing term matters, and its formulas are the papers'."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import BertConfig, BertForMaskedLM
+
+from suite import models
+from suite.data.encode import Encoded
+from suite.loading import load_recipe, recipes, resolve
+from suite.methods import distilbert
+from suite.methods.theseus import Replacement, Theseus
+from suite.models.bert import Bert
+from suite.pipeline.execute import execute
+from suite.pipeline.matrix import cell_of, draw_of, model_stages
+from suite.pipeline.store import Store
+from suite.protocol import Track
+from suite.recipe import Resolved
+from suite.training.feeds import Batch, logits_of
+from suite.training.losses import cosine_loss, soft_loss, task_loss
+from suite.training.schedules import Progress
+
+DEMO = [recipe.name for recipe in recipes() if "demo" in recipe.tracks]
+
+
+def changed(value: Any, changes: dict[str, Any]) -> Any:
+    """``value`` with every mapping's keys named in ``changes`` replaced, at any depth."""
+    if isinstance(value, dict):
+        return {k: changed(changes.get(k, v), changes) for k, v in value.items()}
+    return value
+
+
+def trained(name: str, track: Track, folder: Path, **changes: Any) -> tuple[Path, Encoded]:
+    """The model folder of a recipe's default variant on the tiny task, and the task's train split.
+
+    The teacher it learns from is trained as hard as the recipe itself.
+    """
+
+    def resolved(recipe: str, **more: Any) -> Resolved:
+        found = resolve(load_recipe(recipe), track.name)
+        return replace(found, parameters=changed(found.parameters, more))
+
+    store, data = Store(folder / "store"), draw_of(track, "sst2", f"folder:{folder}/glue")
+    cell = cell_of(track, data, 11, store)
+    teacher_changes = {k: v for k, v in changes.items() if k in HARD}
+    (teacher,) = model_stages(resolved("reference", **teacher_changes), cell).values()
+    stages = model_stages(resolved(name, **changes), replace(cell, reference=teacher))
+    (stage,) = stages.values()
+    execute([stage], store)
+    return store.folder(stage.key), Encoded.load(store.folder(cell.encoded.key) / "train")
+
+
+HARD = {"epochs": 40, "lr": 3e-3, "keep": "last", "tokens": 2000}
+
+
+@pytest.fixture
+def small(tiny_folder: Path, tiny_track: Track, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Track, Path]:
+    """The tiny track with 64 training examples."""
+    import tiny
+
+    from suite import protocol
+
+    folder = tmp_path / "small"
+    if not folder.exists():
+        tiny.make(folder, train=72, dev=48)
+        track = tiny.use(folder)
+        monkeypatch.setitem(protocol.TRACKS, "demo", track)
+    return protocol.TRACKS["demo"], folder
+
+
+@pytest.mark.parametrize("name", [n for n in DEMO if n != "majority"])
+def test_a_method_overfits_64_examples(name: str, small: tuple[Track, Path]) -> None:
+    track, folder = small
+    model, train = trained(name, track, folder, **HARD)
+    assert len(train) in range(60, 69)
+    right = logits_of(models.load(model), train).argmax(1) == train.labels
+    assert right.mean() >= 0.95
+
+
+WITHOUT = {
+    "distillation": {"alpha": 0.0},
+    "theseus": {"replacement": {"kind": "constant", "rate": 1.0, "until": 1.0}},
+    "distilbert": {"weights": {"ce": 0, "mlm": 0, "cosine": 0, "hidden": 1}},
+    "truncation": {"layers": [6]},
+    "ngram": {"inverse_regularisation": [1e-6]},
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_the_distinguishing_term_changes_the_weights(name: str, tiny_track: Track, tiny_folder: Path) -> None:
+    quick = {"epochs": 1, "tokens": 2000}
+    if name == "truncation":
+        whole, _ = trained("truncation", tiny_track, tiny_folder, **quick)
+        without, _ = trained("reference", tiny_track, tiny_folder, **quick)
+    else:
+        whole, _ = trained(name, tiny_track, tiny_folder, **quick)
+        without, _ = trained(name, tiny_track, tiny_folder, **quick, **WITHOUT[name])
+    one, other = (load_file(f / "model.safetensors") for f in (whole, without))
+    assert one.keys() != other.keys() or any(not torch.equal(one[k], other[k]) for k in one)
+
+
+def test_the_majority_is_the_training_labels(tiny_track: Track, tiny_folder: Path) -> None:
+    folder, train = trained("majority", tiny_track, tiny_folder)
+    shares = np.bincount(train.labels) / len(train)
+    logits = logits_of(models.load(folder), train)
+    assert np.allclose(np.exp(logits), shares, atol=1e-6)
+
+
+# --- formulas, computed by another route --------------------------------------------------------------------
+
+
+def test_soft_loss_is_the_formula_row_by_row() -> None:
+    generator = np.random.default_rng(0)
+    student, teacher, t = generator.normal(size=(5, 3)), generator.normal(size=(5, 3)), 4.0
+    total = 0.0
+    for s_row, t_row in zip(student, teacher, strict=True):
+        p = [math.exp(v / t) for v in t_row]
+        q = [math.exp(v / t) for v in s_row]
+        p, q = [v / sum(p) for v in p], [v / sum(q) for v in q]
+        total += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+    value = soft_loss(torch.tensor(student), torch.tensor(teacher), t)
+    assert float(value) == pytest.approx(t * t * total / 5, rel=1e-12)
+
+
+def test_soft_loss_of_a_regression_is_the_squared_error_to_the_teacher() -> None:
+    assert float(soft_loss(torch.tensor([[1.0], [3.0]]), torch.tensor([[2.0], [1.0]]), 7.0)) == pytest.approx(2.5)
+
+
+def test_cosine_loss_leaves_padding_out() -> None:
+    student = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [5.0, 5.0]]])
+    teacher = torch.tensor([[[1.0, 0.0], [0.0, -1.0]], [[1.0, -1.0], [-5.0, -5.0]]])
+    mask = torch.tensor([[1, 1], [1, 0]])
+    assert float(cosine_loss(student, teacher, mask)) == pytest.approx((0 + 2 + 1) / 3)
+
+
+def test_task_loss_tells_classes_from_numbers() -> None:
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+    expected = -(math.log(math.e**2 / (math.e**2 + 1)) + math.log(math.e / (math.e + 1))) / 2
+    assert float(task_loss(logits, torch.tensor([0, 1]))) == pytest.approx(expected, rel=1e-6)
+    assert float(task_loss(torch.tensor([[1.0], [2.0]]), torch.tensor([0.0, 4.0]))) == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "expected"),
+    [("linear", 0, 0.3), ("linear", 30, 0.65), ("linear", 60, 1.0), ("linear", 99, 1.0)]
+    + [("constant", 0, 0.3), ("constant", 59, 0.3), ("constant", 60, 1.0)],
+)
+def test_replacement_rates(kind: Any, step: int, expected: float) -> None:
+    replacement = Replacement(kind=kind, rate=0.3, until=0.6)
+    assert replacement.probability(Progress(step, 100)) == pytest.approx(expected)
+
+
+CONFIG = {
+    "architecture": "bert",
+    "layers": 6,
+    "hidden": 16,
+    "heads": 2,
+    "ffn": 32,
+    "vocab": 50,
+    "positions": 16,
+    "types": 2,
+    "outputs": 2,
+    "layer_norm_eps": 1e-12,
+}
+
+
+def bert(**changes: Any) -> Bert:
+    torch.manual_seed(3)
+    return Bert({**CONFIG, **changes}, "sdpa").eval()
+
+
+def batch(length: int = 7) -> Batch:
+    torch.manual_seed(4)
+    ids = torch.randint(5, 50, (3, length))
+    mask = torch.ones_like(ids)
+    mask[1, 4:] = 0
+    return Batch(ids, mask, torch.zeros_like(ids), torch.tensor([0, 1, 0]), {})
+
+
+def test_theseus_starts_from_the_first_layers_and_replaces_pairs() -> None:
+    torch.manual_seed(5)
+    model, inputs = Theseus(bert(dropout=0.0), 3), batch().inputs
+    original = bert(dropout=0.0)
+    for i, layer in enumerate(model.successor):
+        for mine, theirs in zip(layer.parameters(), original.layers[i].parameters(), strict=True):
+            assert torch.equal(mine, theirs)
+    model.train()
+    model.rate = 1e-9  # no replacement: the predecessor's own answer
+    assert torch.allclose(model(*inputs), original(*inputs), atol=1e-6)
+    model.rate = 1.0
+    replaced = model(*inputs)
+    model.eval()
+    assert torch.allclose(model(*inputs), replaced, atol=1e-6)
+    assert not torch.allclose(replaced, original(*inputs), atol=1e-4)
+    assert [n for n, p in model.named_parameters() if p.requires_grad] == [
+        n for n, _ in model.named_parameters() if n.startswith("successor.")
+    ]
+
+
+def test_theseus_refuses_depths_that_do_not_divide() -> None:
+    with pytest.raises(ValueError, match="6 predecessor layers"):
+        Theseus(bert(), 4)
+
+
+def test_a_copied_student_layer_computes_what_the_teachers_does() -> None:
+    teacher = bert(dropout=0.0)
+    config = {**CONFIG, "architecture": "distilbert", "layers": 2, "dropout": 0.0}
+    student = models.build(config)
+    distilbert.start_student(student, teacher, [0, 5])  # type: ignore[arg-type]
+    hidden, mask = teacher.embed(*batch().inputs)
+    with torch.no_grad():
+        for ours, theirs in zip(student.layers, (0, 5), strict=True):  # type: ignore[call-overload]
+            assert torch.allclose(ours(hidden, mask), teacher.layers[theirs](hidden, mask), atol=1e-5)
+
+
+def test_masking_takes_the_share_and_favours_rare_words() -> None:
+    torch.manual_seed(0)
+    vocab = 2000
+    ids = torch.full((64, 50), 1500)
+    ids[:, ::10] = 1600  # one in ten is rare
+    ids[:, 0] = 101
+    rarity = torch.zeros(vocab)
+    rarity[1500], rarity[1600] = 4000.0**-0.7, 320.0**-0.7
+    mask = torch.ones_like(ids)
+    masked, chosen = distilbert.mask_tokens(ids, mask, rarity)
+    assert int(chosen.sum()) == math.ceil(0.15 * ids.numel())
+    assert not chosen[:, 0].any()
+    rare = (ids == 1600) & (torch.arange(50) > 0)
+    assert chosen[rare].float().mean() > 2 * chosen[ids == 1500].float().mean()
+    fate = masked[chosen]
+    assert 0.7 < float((fate == distilbert.MASK).float().mean()) < 0.9
+    assert torch.equal(masked[~chosen], ids[~chosen])
+
+
+def test_the_full_distilbert_loss_on_a_random_masked_lm() -> None:
+    """All four terms against formulas over loops, with a teacher that has a masked-LM head."""
+    torch.manual_seed(1)
+    vocab = 1200
+    details = BertConfig(
+        vocab_size=vocab, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=16,
+    )  # fmt: skip
+    masked_lm = BertForMaskedLM(details).eval()
+    teacher = bert(vocab=vocab, layers=2, dropout=0.0)
+    body = {f"bert.{k}": v for k, v in masked_lm.bert.state_dict().items()}
+    teacher.load_state_dict({**teacher.state_dict(), **body})
+    student = models.build({**CONFIG, "architecture": "distilbert", "layers": 1, "vocab": vocab, "dropout": 0.0})
+    head = distilbert.teacher_head(masked_lm)
+    student_head = distilbert.Head(16, vocab)
+    pair = distilbert.Pair(teacher, student, head, student_head)  # type: ignore[arg-type]
+    one = batch()
+    one = one._replace(ids=one.ids + 1000)
+    rarity = torch.ones(vocab)
+    rarity[:999] = 0
+    weights = distilbert.Weights(ce=5, mlm=2, cosine=1, hidden=0.5)
+    torch.manual_seed(9)
+    loss = distilbert.general_loss(pair.eval(), one, weights, 2.0, rarity)
+
+    torch.manual_seed(9)
+    ids, chosen = distilbert.mask_tokens(one.ids, one.mask, rarity)
+    with torch.no_grad():
+        # The head as transformers computes it: another route to the teacher's scores.
+        wanted = masked_lm(input_ids=ids, attention_mask=one.mask, token_type_ids=one.types).logits.double()
+        target = teacher.states(ids, one.mask, one.types)[-1].double()
+        guess = student.states(ids, one.mask, one.types)[-1]  # type: ignore[operator]
+        scores = student_head(guess, student.distilbert.embeddings.word_embeddings.weight).double()  # type: ignore[union-attr, arg-type]
+        guess = guess.double()
+    ce, mlm, cosine, hidden = [], [], [], []
+    for b in range(ids.shape[0]):
+        for i in range(ids.shape[1]):
+            if not one.mask[b, i]:
+                continue
+            p, q = (wanted[b, i] / 2).softmax(-1), (scores[b, i] / 2).softmax(-1)
+            ce.append(4 * float((p * (p.log() - q.log())).sum()))
+            if chosen[b, i]:
+                mlm.append(-float(scores[b, i].log_softmax(-1)[one.ids[b, i]]))
+            u, v = guess[b, i].numpy(), target[b, i].numpy()
+            cosine.append(1 - u @ v / np.linalg.norm(u) / np.linalg.norm(v))
+            hidden.append(((u - v) ** 2).mean())
+    expected = 5 * np.mean(ce) + 2 * np.mean(mlm) + np.mean(cosine) + 0.5 * np.mean(hidden)
+    assert float(loss.value.detach()) == pytest.approx(expected, rel=1e-4)
+    assert set(loss.logs) == {"loss", "ce", "mlm", "cosine", "hidden"}
+
+
+def test_the_teacher_stays_in_evaluation_mode_while_distilling() -> None:
+    pair = distilbert.Pair(bert(), models.build({**CONFIG, "architecture": "distilbert"}), None, None)  # type: ignore[arg-type]
+    pair.train()
+    assert not pair.teacher.training and pair.student.training
+
+
+def test_finetuned_models_have_the_names_that_transformers_expects() -> None:
+    from transformers import BertForSequenceClassification, DistilBertForSequenceClassification
+
+    mine = set(bert().state_dict())
+    config = BertConfig(vocab_size=50, hidden_size=16, num_hidden_layers=6, num_attention_heads=2, intermediate_size=32)
+    assert mine == set(BertForSequenceClassification(config).state_dict())
+    from transformers import DistilBertConfig
+
+    small = models.build({**CONFIG, "architecture": "distilbert", "layers": 1})
+    theirs = DistilBertForSequenceClassification(DistilBertConfig(vocab_size=50, dim=16, n_layers=1, n_heads=2, hidden_dim=32))
+    assert set(small.state_dict()) == set(theirs.state_dict())
+
+
+def test_the_same_logits_as_transformers_with_padding() -> None:
+    from transformers import BertForSequenceClassification
+
+    config = BertConfig(
+        vocab_size=50, hidden_size=16, num_hidden_layers=6, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=16,
+    )  # fmt: skip
+    theirs, ours, one = BertForSequenceClassification(config).eval(), bert(), batch()
+    theirs.load_state_dict(ours.state_dict())
+    with torch.no_grad():
+        wanted = theirs(input_ids=one.ids, attention_mask=one.mask, token_type_ids=one.types).logits
+        assert torch.allclose(ours(*one.inputs), wanted, atol=1e-6)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from scipy import special, stats
+from sklearn.isotonic import IsotonicRegression
 
 from suite import statistics
 from suite.errors import UserError
@@ -302,6 +303,7 @@ def test_rows_on_other_dev_sets_are_not_compared() -> None:
 def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """For simulations of hundreds of tables: the 95% point is then off by about 0.35% in coverage."""
     monkeypatch.setattr(statistics, "DRAWS", 4000)
+    monkeypatch.setattr(statistics, "FRONT_DRAWS", 1000)
 
 
 def table(
@@ -380,6 +382,16 @@ def test_critical_values_of_independent_rows_are_the_studentised_range() -> None
     # Dunnett (1955), five comparisons with one control at correlation 1/2, two-sided: 2.57.
     assert found.critical_each == pytest.approx(np.full(6, 2.57), abs=0.05)
     assert found.examples_only
+
+
+def test_the_comparison_with_the_best_has_fewer_comparisons_than_the_ranks() -> None:
+    """Six independent rows, se of a difference sqrt 2: 2.57 against one row, 2.85 over all fifteen pairs."""
+    for t, lowest, ties in ((2.4, 1, True), (2.7, 1, False), (3.0, 2, False)):
+        scores = [t * math.sqrt(2), *[t * math.sqrt(2) / 2] * 4, 0.0]
+        rows = {str(i): {"t": Evidence((s,), (np.eye(6)[i],))} for i, s in enumerate(scores)}
+        found = rank_ranges(rows, {"t": NO_SPREAD})
+        assert (found["5"].lowest, found["5"].ties_with_best) == (lowest, ties)
+        assert found["0"].ties_with_best
 
 
 def test_critical_values_grow_with_few_degrees_of_freedom() -> None:
@@ -535,6 +547,72 @@ def test_retention_over_several_tasks() -> None:
     )  # fmt: skip
     gains = [sum(r[i].score - floor[t].score for t, r in rows.items()) for i in range(2)]
     assert found.value == pytest.approx(gains[0] / gains[1])
+
+
+# --- fronts -------------------------------------------------------------------------------------------------
+
+
+def test_isotonic_fit_equals_scikit_learn() -> None:
+    random = np.random.default_rng(30)
+    scores = np.round(random.normal(0, 1, (40, 7)).cumsum(axis=1), 1)  # with ties
+    expected = [IsotonicRegression().fit_transform(np.arange(7), row) for row in scores]
+    assert statistics.isotonic(scores) == pytest.approx(np.array(expected), abs=1e-12)
+
+
+def test_front_area_by_hand() -> None:
+    # Over costs 1 to 1000, a decade each: the floor until 10, then 70, from 100 on 80; that at 50 is worse.
+    costs, floor = np.array([10.0, 50.0, 100.0]), np.array(50.0)
+    envelope = statistics.upper_envelope(np.array([70.0, 65.0, 80.0]), floor)
+    assert envelope.tolist() == [70, 70, 80]
+    assert statistics.front_area(costs, envelope, floor, 1.0, 1000.0) == pytest.approx((50 + 70 + 80) / 3)
+    # An interval that starts within the first step and ends before the last point.
+    assert statistics.front_area(costs, envelope, floor, 20.0, 90.0) == pytest.approx(70)
+    # Points that are worse than the majority class do not lower it.
+    assert statistics.upper_envelope(np.array([40.0, 60.0]), floor).tolist() == [50, 60]
+    with pytest.raises(UserError, match="start < end"):
+        statistics.front_area(costs, envelope, floor, 10.0, 10.0)
+
+
+def test_hypervolume_by_hand() -> None:
+    costs, scores = np.array([100.0, 10.0, 500.0, 2000.0]), np.array([80.0, 70.0, 75.0, 99.0])
+    # Two decades below 1000: one at 70 - 50, one at 80 - 50; the others are dominated or too dear.
+    assert statistics.hypervolume(costs, scores, 1000.0, 50.0) == pytest.approx(20 + 30)
+    assert statistics.hypervolume(costs, scores, 5.0, 50.0) == 0
+
+
+def front_of(rows: Sequence[Evidence], costs: Sequence[float]) -> list[statistics.Point]:
+    return [statistics.Point(cost, {"t": row}) for cost, row in zip(costs, rows, strict=True)]
+
+
+@pytest.mark.usefixtures("fewer_draws")
+def test_front_score_covers_its_truth() -> None:
+    random = np.random.default_rng(31)
+    truth = [0.66, 0.78, 0.60, 0.72, 0.84]  # two of the family, three of the reference
+    draws, hits = 200, 0
+    # Decades from 1 to 1000: the family has 66 from 1, 78 from 100; the reference a step in each.
+    expected = (66 + 66 + 78) / 3 - (60 + 72 + 84) / 3
+    for _ in range(draws):
+        rows = simulate(random, truth, [3, 3, 3, 1, 3])
+        found = statistics.front_score(
+            front_of(rows[:2], [1.0, 100.0]), front_of(rows[2:], [1.0, 10.0, 100.0]),
+            {"t": majority_of(random, 0.5)}, {"t": spread_of(rows)}, start=1.0, end=1000.0,
+        )  # fmt: skip
+        hits += found.interval[0] <= expected <= found.interval[1]
+    assert fewest(draws, 0.95) <= hits <= most(draws, 0.985)
+
+
+def test_a_front_does_not_exceed_itself() -> None:
+    random = np.random.default_rng(32)
+    rows = simulate(random, [0.65, 0.8, 0.95], [1, 1, 1])
+    points = front_of(rows, [1.0, 10.0, 100.0])
+    found = statistics.front_score(
+        points[::-1], points, {"t": majority_of(random, 0.5)}, {"t": NO_SPREAD}, start=1.0, end=200.0
+    )
+    assert found.value == pytest.approx(0, abs=1e-12)
+    assert found.interval[0] < 0.05
+    assert found.interval[1] > -0.05
+    assert found.interval[1] - found.interval[0] < 0.1  # nothing but the resolution
+    assert found.examples_only
 
 
 # --- speed --------------------------------------------------------------------------------------------------

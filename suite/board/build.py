@@ -1,6 +1,6 @@
 """The site as files: templates filled, the style sheet, the evidence copied beside the pages.
 
-The same results give the same bytes: nothing here looks at a clock, and everything is written in a fixed order.
+The same results give the same bytes: nothing here looks at a clock, and all is written in a fixed order.
 """
 
 from __future__ import annotations
@@ -24,16 +24,14 @@ from suite.errors import UserError
 from suite.index import entries as stored_entries
 
 MARKER = ".lightboard-site"  # a folder that holds it may be replaced
-POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
-)
+POLICY = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
 
 
 def build(results: Path, out: Path) -> Path:
     """Write the site of a results tree into ``out``; gives its first page.
 
-    ``out`` appears whole: it is made beside its place and renamed. An existing folder is replaced only when it is
-    empty or an earlier site. Raises :class:`UserError`.
+    ``out`` appears whole: it is made beside its place and renamed. An existing folder is replaced only when
+    it is empty or an earlier site. Raises :class:`UserError`.
     """
     results, out = Path(results), Path(out)
     _check_place(results, out)
@@ -120,4 +118,6 @@ def templates(folder: Path) -> Environment:
 
 
 def _is_simple_list(given: Any) -> bool:
-    return isinstance(given, list | tuple) and not any(isinstance(one, Mapping | list | tuple) for one in given)
+    return isinstance(given, list | tuple) and not any(
+        isinstance(one, Mapping | list | tuple) for one in given
+    )

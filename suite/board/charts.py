@@ -6,6 +6,7 @@ drawn twice where size matters, for wide and for narrow screens; the style sheet
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +16,12 @@ from markupsafe import Markup
 
 from suite.board import svg
 from suite.board.svg import Mark, el
-from suite.board.text import digits, fixed, shorten
+from suite.board.text import fixed, round_number, shorten
 
 Interval = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
-_CHARACTER = 0.54  # of the font size: width of an average character of a sans face
+_CHARACTER = 0.6  # of the font size: width of an average character of a sans face
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Axis:
 
     title: str
     better: Literal["more", "less"]
-    tick: Callable[[float], str] = digits
+    tick: Callable[[float], str] = round_number
 
 
 @dataclass(frozen=True)
@@ -134,33 +135,50 @@ def front(points: Sequence[Point], better: Literal["more", "less"]) -> list[Poin
 
 
 def scatter(
-    points: Sequence[Point], lines: Sequence[Line], *, ident: str, title: str, description: str,
-    x: Axis, y: Axis, size: Size,
-) -> Markup:  # fmt: skip
+    points: Sequence[Point],
+    lines: Sequence[Line],
+    *,
+    ident: str,
+    title: str,
+    description: str,
+    x: Axis,
+    y: Axis,
+    size: Size,
+) -> Markup:
     """Score against a cost on a log axis: intervals both ways, families joined, the front drawn."""
     left, top, right, bottom = size.plot
     low, high = _log_domain(points)
     across = Scale(low, high, left, right, log=True)
-    up = Scale(*_linear_domain(points, lines), bottom, top)
+    domain = _linear_domain(points, lines)
+    outside = sum(not domain[0] <= line.y <= domain[1] for line in lines)  # named at the lower edge
+    up = Scale(*domain, bottom - outside * (size.font + 3), top)
+    steps = _front_corners(front(points, x.better), across, up, x.better)
     ordered = sorted(points, key=lambda p: (p.reference, not p.hollow, p.label))
     parts = [
         el("title", title, id=f"{ident}-title"),
         el("desc", description, id=f"{ident}-desc"),
         _grid(across, up, size, x, y),
-        *(_baseline(line, up, size) for line in lines if up.low <= line.y <= up.high),
-        _front_path(front(points, x.better), across, up, x.better),
+        *_baselines(lines, up, size),
+        el("path", class_="front", d=svg.path(steps), aria_hidden="true"),
         *_families(points, across, up),
         *(_bars(point, across, up) for point in ordered),
         *(_point(point, across, up) for point in ordered),
-        *_labels(ordered, lines, across, up, size),
+        *_labels(ordered, lines, steps, across, up, size),
     ]
     return _frame(parts, ident, size, "chart")
 
 
 def _frame(parts: Sequence[Markup], ident: str, size: Size, kind: str) -> Markup:
-    return el("svg", *parts, xmlns="http://www.w3.org/2000/svg", class_=kind, role="group",
-              viewBox=f"0 0 {svg.number(size.width)} {svg.number(size.height)}",
-              aria_labelledby=f"{ident}-title {ident}-desc", font_size=size.font)  # fmt: skip
+    return el(
+        "svg",
+        *parts,
+        xmlns="http://www.w3.org/2000/svg",
+        class_=kind,
+        role="group",
+        viewBox=f"0 0 {svg.number(size.width)} {svg.number(size.height)}",
+        aria_labelledby=f"{ident}-title {ident}-desc",
+        font_size=size.font,
+    )
 
 
 def _log_domain(points: Sequence[Point]) -> Interval:
@@ -171,10 +189,10 @@ def _log_domain(points: Sequence[Point]) -> Interval:
 
 
 def _linear_domain(points: Sequence[Point], lines: Sequence[Line]) -> Interval:
-    """Of the points and their intervals; a baseline enlarges it unless it would squeeze them by half."""
+    """Of the points and their intervals; a baseline enlarges it unless it would squeeze them."""
     values = [value for p in points for value in (p.y, *(p.y_interval or ()))]
     low, high = min(values), max(values)
-    reach = max(high - low, 2.0)
+    reach = 0.4 * max(high - low, 2.0)
     for line in lines:
         if low - reach <= line.y <= high + reach:
             low, high = min(low, line.y), max(high, line.y)
@@ -183,12 +201,12 @@ def _linear_domain(points: Sequence[Point], lines: Sequence[Line]) -> Interval:
 
 
 def _grid(across: Scale, up: Scale, size: Size, x: Axis, y: Axis) -> Markup:
-    left, top, right, bottom = size.plot
+    left, _, right, bottom = size.plot
     parts = []
     for value in linear_ticks(up.low, up.high, 6):
         at = up(value)
         parts.append(el("line", class_="grid", x1=left, x2=right, y1=at, y2=at))
-        parts.append(el("text", digits(value), class_="tick", x=left - 6, y=at + 4, text_anchor="end"))
+        parts.append(el("text", y.tick(value), class_="tick", x=left - 6, y=at + 4, text_anchor="end"))
     for value in log_ticks(across.low, across.high, 9 if size.width > 500 else 6):
         at = across(value)
         parts.append(el("line", class_="axis", x1=at, x2=at, y1=bottom, y2=bottom + 4))
@@ -201,25 +219,36 @@ def _grid(across: Scale, up: Scale, size: Size, x: Axis, y: Axis) -> Markup:
     return el("g", *parts, aria_hidden="true")
 
 
-def _baseline(line: Line, up: Scale, size: Size) -> Markup:
-    left, _, right, _ = size.plot
-    at = up(line.y)
-    text = el("text", shorten(line.label, 44), class_="baseline-label", x=left + 4, y=at - 5)
-    return el("g", el("line", class_="baseline", x1=left, x2=right, y1=at, y2=at), el("a", text, href=line.href))
+def _baselines(lines: Sequence[Line], up: Scale, size: Size) -> list[Markup]:
+    """A dashed line each; those below the chart are named at its lower edge, the highest first."""
+    left, _, right, bottom = size.plot
+    drawn, below = [], 0
+    for line in sorted(lines, key=lambda line: -line.y):
+        words = shorten(line.label, 44)
+        if up.low <= line.y <= up.high:
+            at = up(line.y)
+            text = el("text", words, class_="baseline-label", x=left + 4, y=at - 5)
+            drawn.append(el("line", class_="baseline", x1=left, x2=right, y1=at, y2=at, aria_hidden="true"))
+        else:
+            where = "below" if line.y < up.low else "above"
+            at = bottom - 7 - below * (size.font + 3)
+            text = el("text", f"{where}: {words}", class_="baseline-label", x=left + 4, y=at)
+            below += 1
+        drawn.append(el("a", text, href=line.href))
+    return drawn
 
 
-def _front_path(chosen: Sequence[Point], across: Scale, up: Scale, better: str) -> Markup:
+def _front_corners(
+    chosen: Sequence[Point], across: Scale, up: Scale, better: str
+) -> list[tuple[float, float]]:
     """Steps: between two points of the front, the lower score is what is to be had."""
     corners: list[tuple[float, float]] = []
     for point in chosen:
         if corners:
             corners.append((across(point.x), corners[-1][1]))
         corners.append((across(point.x), up(point.y)))
-    if not corners:
-        return Markup("")
-    corners.insert(0, (corners[0][0], up.start))
     corners.append((across.start if better == "more" else across.end, corners[-1][1]))
-    return el("path", class_="front", d=svg.path(corners), aria_hidden="true")
+    return corners
 
 
 def _families(points: Sequence[Point], across: Scale, up: Scale) -> list[Markup]:
@@ -254,45 +283,63 @@ def _point(point: Point, across: Scale, up: Scale) -> Markup:
     if point.reference:
         parts.append(el("circle", class_="ring", cx=x, cy=y, r=10))
     parts.append(svg.mark(point.mark, x, y, 4.2 if point.hollow else 5.2, hollow=point.hollow))
-    return el("a", *parts, href=point.href, class_="faint" if point.faint else None,
-              aria_label=point.detail)  # fmt: skip
+    return el("a", *parts, href=point.href, class_="faint" if point.faint else None, aria_label=point.detail)
 
 
 def _labels(
-    points: Sequence[Point], lines: Sequence[Line], across: Scale, up: Scale, size: Size
+    points: Sequence[Point],
+    lines: Sequence[Line],
+    steps: Sequence[tuple[float, float]],
+    across: Scale,
+    up: Scale,
+    size: Size,
 ) -> list[Markup]:
     """A name beside its point where there is room; a name that would lie on another is left to the legend."""
     left, top, right, bottom = size.plot
     font = size.font
     places = [(across(p.x), up(p.y)) for p in points]
     solid: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in places]
-    soft: list[Box] = []
-    for line in lines:
+    soft: list[Box] = [
+        (min(x1, x2) - 1, min(y1, y2) - 1, max(x1, x2) + 1, max(y1, y2) + 1)
+        for (x1, y1), (x2, y2) in itertools.pairwise(steps)
+    ]
+    below = 0
+    for line in sorted(lines, key=lambda line: -line.y):
+        width = (len(shorten(line.label, 44)) + 7) * font * _CHARACTER
+        at = up(line.y)
         if up.low <= line.y <= up.high:
-            at, width = up(line.y), len(shorten(line.label, 44)) * font * _CHARACTER
-            solid.append((left, at - font - 4, left + 4 + width, at + 1))
             soft.append((left, at - 1, right, at + 1))
+        else:
+            at = bottom - 2 - below * (font + 3)
+            below += 1
+        solid.append((left, at - font - 4, left + 4 + width, at + 1))
     for point, (x, y) in zip(points, places, strict=True):
         if point.x_interval:
-            soft.append((across.clipped(point.x_interval[0]), y - 1, across.clipped(point.x_interval[1]), y + 1))
+            soft.append(
+                (across.clipped(point.x_interval[0]), y - 1, across.clipped(point.x_interval[1]), y + 1)
+            )
         if point.y_interval:
             soft.append((x - 1, up.clipped(point.y_interval[1]), x + 1, up.clipped(point.y_interval[0])))
     drawn = []
     chosen = [(p, at) for p, at in zip(points, places, strict=True) if not p.hollow]
     for point, (x, y) in sorted(chosen, key=lambda pair: (not pair[0].reference, -pair[0].y, pair[0].label)):
-        text = shorten(point.label, 26 if size.width > 500 else 18)
+        text = shorten(point.label, 26 if size.width > 500 else 20)
         width, height, gap = len(text) * font * _CHARACTER, font, 12 if point.reference else 9
         candidates = [
-            ("start", x + gap, y + 4.5), ("end", x - gap, y + 4.5),
-            ("start", x + gap - 3, y - gap + 2), ("start", x + gap - 3, y + gap + 8),
-            ("end", x - gap + 3, y - gap + 2), ("end", x - gap + 3, y + gap + 8),
-            ("middle", x, y - gap - 3), ("middle", x, y + gap + height),
-        ]  # fmt: skip
+            ("start", x + gap, y + 4.5),
+            ("end", x - gap, y + 4.5),
+            ("start", x + gap - 3, y - gap + 2),
+            ("start", x + gap - 3, y + gap + 8),
+            ("end", x - gap + 3, y - gap + 2),
+            ("end", x - gap + 3, y + gap + 8),
+            ("middle", x, y - gap - 3),
+            ("middle", x, y + gap + height),
+        ]
         best: tuple[float, str, float, float, Box] | None = None
         for order, (anchor, tx, ty) in enumerate(candidates):
             start = {"start": tx, "end": tx - width, "middle": tx - width / 2}[anchor]
             box = (start, ty - height + 2, start + width, ty + 2)
-            if box[0] < 2 or box[2] > size.width - 2 or box[1] < top - 10 or box[3] > bottom:
+            if box[0] < left or box[2] > size.width - 2 or box[1] < top - 10 or box[3] > bottom:
                 continue
             if any(_overlap(box, other) for other in solid):
                 continue
@@ -313,20 +360,49 @@ def _overlap(one: Box, other: Box) -> float:
     return width * height if width > 0 and height > 0 else 0.0
 
 
-# --- intervals in a row ---------------------------------------------------------------------------------------
+# --- intervals in a row -------------------------------------------------------------------------------------
 
 
 def strip(value: float, interval: Interval | None, domain: Interval, mark: Mark) -> Markup:
-    """A row's interval on the scale of its whole column; the cell beside it has the numbers."""
+    """A row's interval on the scale of its whole column; the cell beside it has the numbers.
+
+    A value outside the scale is an arrow at the edge.
+    """
     width, height = 120.0, 16.0
-    across = Scale(domain[0], domain[1], 5, width - 5)
+    across = Scale(domain[0], domain[1], 7, width - 7)
     parts = []
+    if not domain[0] <= value <= domain[1]:
+        x, turn = (2.0, 1.0) if value < domain[0] else (width - 2, -1.0)
+        tip = svg.path([(x + 6 * turn, 4), (x, 8), (x + 6 * turn, 12)])
+        arrow = el("path", class_="beyond", d=tip)
+        return el(
+            "svg",
+            arrow,
+            class_="strip",
+            viewBox=f"0 0 {width:.0f} {height:.0f}",
+            aria_hidden="true",
+            focusable="false",
+        )
     if interval:
-        parts.append(el("line", class_=f"whisker {mark.hue}", x1=across.clipped(interval[0]),
-                        x2=across.clipped(interval[1]), y1=8, y2=8))  # fmt: skip
-    parts.append(svg.mark(mark, across.clipped(value), 8, 3.8))
-    return el("svg", *parts, class_="strip", viewBox=f"0 0 {width:.0f} {height:.0f}", aria_hidden="true",
-              focusable="false")  # fmt: skip
+        parts.append(
+            el(
+                "line",
+                class_=f"whisker {mark.hue}",
+                x1=across.clipped(interval[0]),
+                x2=across.clipped(interval[1]),
+                y1=8,
+                y2=8,
+            )
+        )
+    parts.append(svg.mark(mark, across(value), 8, 3.8))
+    return el(
+        "svg",
+        *parts,
+        class_="strip",
+        viewBox=f"0 0 {width:.0f} {height:.0f}",
+        aria_hidden="true",
+        focusable="false",
+    )
 
 
 def padded(values: Sequence[float], share: float = 0.04) -> Interval:
@@ -350,9 +426,15 @@ class Bar:
 
 
 def forest(
-    bars: Sequence[Bar], *, ident: str, title: str, description: str, axis: str, narrow: bool,
+    bars: Sequence[Bar],
+    *,
+    ident: str,
+    title: str,
+    description: str,
+    axis: str,
+    narrow: bool,
     guide: float | None = None,
-) -> Markup:  # fmt: skip
+) -> Markup:
     """Estimates with their intervals, one line each; small ticks are single seeds."""
     label_width = 120.0 if narrow else 210.0
     row, width = 26.0, 360.0 if narrow else 680.0
@@ -366,7 +448,7 @@ def forest(
     for value in linear_ticks(*domain, 4 if narrow else 7):
         at = across(value)
         grid.append(el("line", class_="grid", x1=at, x2=at, y1=top, y2=bottom))
-        grid.append(el("text", digits(value), class_="tick", x=at, y=bottom + 16, text_anchor="middle"))
+        grid.append(el("text", round_number(value), class_="tick", x=at, y=bottom + 16, text_anchor="middle"))
     if guide is not None:
         grid.append(el("line", class_="baseline", x1=across(guide), x2=across(guide), y1=top, y2=bottom))
     grid.append(el("text", axis, class_="axis-title", x=right, y=size.height - 4, text_anchor="end"))
@@ -377,18 +459,30 @@ def forest(
         text = shorten(bar.label, 18 if narrow else 32)
         line.append(el("text", text, class_="row-label", x=left - 10, y=y + 4, text_anchor="end"))
         if bar.interval:
-            line.append(el("line", class_=f"whisker {bar.mark.hue}", x1=across(bar.interval[0]),
-                           x2=across(bar.interval[1]), y1=y, y2=y))  # fmt: skip
-        line.extend(el("line", class_="seed", x1=across(d), x2=across(d), y1=y - 7, y2=y - 3) for d in bar.dots)
+            line.append(
+                el(
+                    "line",
+                    class_=f"whisker {bar.mark.hue}",
+                    x1=across(bar.interval[0]),
+                    x2=across(bar.interval[1]),
+                    y1=y,
+                    y2=y,
+                )
+            )
+        line.extend(
+            el("line", class_="seed", x1=across(d), x2=across(d), y1=y - 7, y2=y - 3) for d in bar.dots
+        )
         line.append(svg.mark(bar.mark, across(bar.value), y, 4.6))
-        shown = el("text", bar.text.split(" ")[0], class_="value", x=size.width - 4, y=y + 4, text_anchor="end")
+        shown = el(
+            "text", bar.text.split(" ")[0], class_="value", x=size.width - 4, y=y + 4, text_anchor="end"
+        )
         line.append(shown)
         label = f"{shorten(bar.label, 80)}: {bar.text}"
         parts.append(el("a", *line, href=bar.href, aria_label=label))
     return _frame(parts, ident, size, "chart forest")
 
 
-# --- training curves ------------------------------------------------------------------------------------------
+# --- training curves ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -401,7 +495,7 @@ class Trace:
 
 
 def thinned(trace: Trace, most: int = 90) -> Trace:
-    """At most so many points, evenly taken, the first and the last among them (a drawing has no more pixels)."""
+    """At most so many points, evenly taken, the first and the last among them (a drawing shows no more)."""
     count = len(trace.steps)
     if count <= most:
         return trace
@@ -432,9 +526,16 @@ def curve(traces: Sequence[Trace], *, ident: str, title: str, description: str, 
     for trace in traces:
         line = svg.path([(across(s), up(v)) for s, v in zip(trace.steps, trace.values, strict=True)])
         parts.append(el("path", el("title", trace.name), class_=f"course {mark.hue}", d=line))
-    return el("svg", *parts, xmlns="http://www.w3.org/2000/svg", class_="chart small", role="img",
-              viewBox=f"0 0 {size.width:.0f} {size.height:.0f}", font_size=size.font,
-              aria_labelledby=f"{ident}-title {ident}-desc")  # fmt: skip
+    return el(
+        "svg",
+        *parts,
+        xmlns="http://www.w3.org/2000/svg",
+        class_="chart small",
+        role="img",
+        viewBox=f"0 0 {size.width:.0f} {size.height:.0f}",
+        font_size=size.font,
+        aria_labelledby=f"{ident}-title {ident}-desc",
+    )
 
 
 def _short_number(value: float) -> str:

@@ -67,8 +67,11 @@ def contrast(one: str, other: str) -> float:
 def on(ground: str, colour: str, least: float = MARK_CONTRAST) -> str:
     """``colour`` as ``#rrggbb``, its lightness moved away from the ground's until the contrast is enough."""
     lightness, a, b = _to_oklab(_rgb(colour))
-    step = -0.01 if _luminance(_rgb(ground)) > 0.18 else 0.01
-    shown = _hex(_rgb(colour))
+    dark = _luminance(_rgb(ground)) <= 0.18
+    if dark and a * a + b * b < 0.02**2:  # black ink on paper is white ink in the dark, and greys likewise
+        lightness = 1 - 0.9 * lightness
+    step = 0.01 if dark else -0.01
+    shown = _hex(_from_oklab((lightness, a, b)))
     while contrast(shown, ground) < least and 0 < lightness < 1:
         lightness += step
         shown = _hex(_from_oklab((lightness, a, b)))

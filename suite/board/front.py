@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from markupsafe import Markup
@@ -22,11 +22,13 @@ from suite.board.text import (
     plus_minus,
     rank_range,
     ratio_span,
+    round_number,
     sentence,
     shorten,
     times_faster,
 )
 from suite.documents import Entry
+from suite.protocol import REPORTING
 
 SUBSET = "dev subset"
 
@@ -51,7 +53,7 @@ class Legend:
     several: bool
 
 
-# --- which rows stand where -----------------------------------------------------------------------------------
+# --- which rows stand where ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def group(entries: Sequence[Entry]) -> Groups:
     )
 
 
-# --- the answer in words --------------------------------------------------------------------------------------
+# --- the answer in words ------------------------------------------------------------------------------------
 
 
 def answer(site: Site, track: str, view: View) -> list[str]:
@@ -88,25 +90,27 @@ def answer(site: Site, track: str, view: View) -> list[str]:
     said: list[str] = []
     if not ranked or not students:
         return ["No compressed model has all its core tasks yet, so nothing is ranked."]
-    teacher = "the reference"
     if reference is not None and reference.board_score:
-        teacher = f"the reference, {site.label(reference)}"
-        said.append(f"{sentence(teacher)[:-1]}, scores {_score(reference)}.")
+        said.append(f"The reference scores {_score(reference)}.")
     tied = [e for e in students if e.ranks and e.ranks.ties_with_best]
     if tied:
-        names = listed(site.label(e) for e in tied[:4]) + (f" and {len(tied) - 4} more" if len(tied) > 4 else "")
+        names = listed(site.label(e) for e in tied[:4]) + (
+            f" and {len(tied) - 4} more" if len(tied) > 4 else ""
+        )
         of = f"Of {counted(len(students), 'compressed model')}, " if len(students) > 1 else ""
         verb = "cannot be told apart from the best row"
         said.append(f"{of}{names} {verb} (95% confidence).")
     else:
         best = students[0]
-        said.append(f"No compressed model matches the best row; {site.label(best)} comes closest with {_score(best)}.")
+        said.append(
+            f"No compressed model matches the best row; {site.label(best)} comes closest with {_score(best)}."
+        )
     chosen = _fastest(site, tied or students[:1], view)
     if chosen and view.profile:
         entry, shown = chosen
         who = "The fastest of them" if len(tied) > 1 else "It"
         name = f", {site.label(entry)}," if len(tied) > 1 else ""
-        speed = times_faster(shown.ratio.value, teacher.partition(",")[0])
+        speed = times_faster(shown.ratio.value, "the reference")
         doubt = " in a noisy measurement" if shown.noisy else ""
         ms = f" ({digits(shown.p50)} ms a query)" if shown.p50 else ""
         said.append(f"{who}{name} is {speed} {site.on_profile(view.profile)}{ms}{doubt}.")
@@ -127,7 +131,7 @@ def _fastest(site: Site, entries: Sequence[Entry], view: View) -> tuple[Entry, S
     return max(timed, key=lambda pair: pair[1].ratio.value) if timed else None
 
 
-# --- the tables -----------------------------------------------------------------------------------------------
+# --- the tables ---------------------------------------------------------------------------------------------
 
 
 def task_column(site: Site, links: Links, track: str, task: str) -> Column:
@@ -140,13 +144,18 @@ def task_cell(entry: Entry, task: str, links: Links, *, mixed: bool = False) -> 
     quality = entry.quality.get(task)
     if quality is None:
         return gap(Missing("no run yet"))
-    small = plus_minus(quality.score, quality.interval)
-    if any(run.diverged for run in quality.runs):
+    small, note = plus_minus(quality.score, quality.interval), ""
+    if may_diverge(entry) and any(run.diverged for run in quality.runs):
         diverged = sum(run.diverged for run in quality.runs)
-        small += " diverged" if diverged == len(quality.runs) else f" {diverged} of {len(quality.runs)} diverged"
+        note = "diverged" if diverged == len(quality.runs) else f"{diverged} of {len(quality.runs)} diverged"
     if mixed and quality.dev_subset:
-        small += f" {SUBSET}"
-    return value(fixed(quality.score, 1), small, links.entry(entry, f"task-{task}"))
+        note = f"{note}, {SUBSET}" if note else SUBSET
+    return value(fixed(quality.score, 1), small, links.entry(entry, f"task-{task}"), note=note)
+
+
+def may_diverge(entry: Entry) -> bool:
+    """Whether "all one class" says that something went wrong; it is what the majority class is."""
+    return entry.recipe != str(REPORTING["baselines"]["majority"])
 
 
 def mixed_subset(entries: Sequence[Entry], task: str) -> bool:
@@ -157,7 +166,7 @@ def mixed_subset(entries: Sequence[Entry], task: str) -> bool:
 def file_size(entry: Entry, shown: Shown | Missing) -> tuple[int, str] | None:
     """Bytes of the shipped file: the one that was timed, else ONNX, else what there is."""
     if isinstance(shown, Shown):
-        return shown.bytes, shown.runtime
+        return shown.bytes, ""
     for key in ("onnx/fp32", "safetensors/fp32", *sorted(entry.cost.bytes)):
         if key in entry.cost.bytes:
             return entry.cost.bytes[key], key.partition("/")[0]
@@ -165,7 +174,7 @@ def file_size(entry: Entry, shown: Shown | Missing) -> tuple[int, str] | None:
 
 
 def cost_columns() -> list[Column]:
-    return [Column("Parameters", "millions"), Column("FLOPs", "G at 128 tokens"), Column("Size", "MB")]
+    return [Column("Params", "millions"), Column("FLOPs", "G at 128 tokens"), Column("Size", "MB")]
 
 
 def cost_cells(entry: Entry, shown: Shown | Missing, links: Links) -> list[Cell]:
@@ -177,11 +186,13 @@ def cost_cells(entry: Entry, shown: Shown | Missing, links: Links) -> list[Cell]
     size = file_size(entry, shown)
     return [
         value(digits(parameters.total / 1e6, 4, 2), small, links.entry(entry, "parameters")),
-        gap(Missing("not traced at 128")) if flops is None
+        gap(Missing("not traced at 128"))
+        if flops is None
         else value(digits(flops / 1e9, 3, 2), "", links.entry(entry, "flops")),
-        gap(Missing("no file recorded")) if size is None
+        gap(Missing("no file recorded"))
+        if size is None
         else value(digits(size[0] / 1e6, 4, 1), size[1], links.entry(entry, "bytes")),
-    ]  # fmt: skip
+    ]
 
 
 def speed_columns(site: Site, links: Links, view: View) -> list[Column]:
@@ -198,22 +209,32 @@ def speed_cells(entry: Entry, shown: Shown | Missing, links: Links) -> list[Cell
         return [gap(shown, 2)]
     ratio, href = shown.ratio, links.entry(entry, anchor(shown.measurement))
     small = ratio_span(ratio.interval) if ratio.interval else f"{counted(ratio.pairs, 'pair')}, no interval"
-    small += ", noisy" if shown.noisy else ""
     where = shown.runtime + ("" if shown.precision == "fp32" else f" {shown.precision}")
-    where += f", mean of {len(shown.tasks)} tasks" if shown.tasks else ""
-    first = value(digits(ratio.value, 3, 2), small, href, faint=shown.noisy)
+    note = f"mean of {len(shown.tasks)} tasks" if shown.tasks else ""
+    doubt = "noisy" if shown.noisy else ""
+    first = value(digits(ratio.value, 3, 2), small, href, faint=shown.noisy, note=doubt)
     if shown.p50 is None:
         return [first, gap(Missing("too few queries"))]
-    return [first, value(digits(shown.p50, 3, 2), where, href, faint=shown.noisy)]
+    return [first, value(digits(shown.p50, 3, 2), where, href, faint=shown.noisy, note=note)]
 
 
 def training_cell(entry: Entry, links: Links) -> Cell:
     tasks = len(entry.quality)
-    return value(digits(entry.training_cost.tflop, 3, 2), counted(tasks, "task"), links.entry(entry, "training"))
+    return value(
+        digits(entry.training_cost.tflop, 3, 2), counted(tasks, "task"), links.entry(entry, "training")
+    )
 
 
-def head(site: Site, entry: Entry, links: Links) -> dict[str, object]:
-    """The parts of a row that say which entry it is."""
+def named_row(
+    site: Site,
+    links: Links,
+    entry: Entry,
+    cells: Sequence[Cell],
+    *,
+    lead: Sequence[Cell] = (),
+    by_variant: bool = False,
+) -> Row:
+    """A row of an entry: its mark, its name (on the method's own page its variant), what must be known."""
     tags = []
     if site.is_reference(entry):
         tags.append("reference")
@@ -223,34 +244,43 @@ def head(site: Site, entry: Entry, links: Links) -> dict[str, object]:
         tags.append("open division")
     if entry.departures:
         tags.append(counted(len(entry.departures), "departure"))
-    return {
-        "head": Cell(text=shorten(site.title(entry.recipe), 60), href=links.entry(entry)),
-        "swatch": svg.swatch(site.mark(entry.recipe), hollow=not entry.default),
-        "variant": site.variant(entry),
-        "tags": tuple(tags),
-    }
+    name = entry.variant if by_variant else shorten(site.title(entry.recipe), 60)
+    return Row(
+        head=Cell(text=name, href=links.entry(entry)),
+        cells=tuple(cells),
+        lead=tuple(lead),
+        swatch=svg.swatch(site.mark(entry.recipe), hollow=not entry.default),
+        tags=tuple(tags),
+        variant="" if by_variant else site.variant(entry),
+    )
 
 
 def rows_of(
-    site: Site, links: Links, entries: Sequence[Entry], tasks: Sequence[str], view: View,
+    site: Site,
+    links: Links,
+    entries: Sequence[Entry],
+    tasks: Sequence[str],
+    view: View,
     domain: tuple[float, float] | None,
-) -> list[Row]:  # fmt: skip
+) -> list[Row]:
     """Full rows: rank, method, score, tasks, cost, speed, level, training."""
     rows = []
     for entry in entries:
         shown = site.speed(entry, view)
         rows.append(
-            Row(
-                lead=(rank_cell(entry, links),),
-                cells=(
+            named_row(
+                site,
+                links,
+                entry,
+                [
                     *score_cells(site, entry, links, domain),
                     *(task_cell(entry, t, links, mixed=mixed_subset(entries, t)) for t in tasks),
                     *cost_cells(entry, shown, links),
                     *speed_cells(entry, shown, links),
                     Cell(text=entry.level, href=links.entry(entry, "level")),
                     training_cell(entry, links),
-                ),
-                **head(site, entry, links),  # type: ignore[arg-type]
+                ],
+                lead=[rank_cell(entry, links)],
             )
         )
     return rows
@@ -274,20 +304,20 @@ def score_cells(site: Site, entry: Entry, links: Links, domain: tuple[float, flo
     return [value(fixed(score.value, 1), small, links.entry(entry, "score")), Cell(drawing=drawing)]
 
 
-def score_domain(entries: Sequence[Entry]) -> tuple[float, float] | None:
-    """The scale of the strips: of all rows but the majority class, which would squeeze the others."""
-    scores = [e.board_score for e in entries if e.board_score and e.recipe != "majority"]
+def score_domain(site: Site, entries: Sequence[Entry]) -> tuple[float, float] | None:
+    """The scale of the strips: of all rows but the baselines, which would squeeze the others."""
+    scores = [e.board_score for e in entries if e.board_score and not site.is_baseline(e)]
     ends = [end for s in scores for end in (s.interval or (s.value, s.value))]
     return charts.padded(ends) if ends else None
 
 
-def leaderboard(site: Site, links: Links, track: str, view: View) -> list[Table]:
-    """The ranked table, and below it the rows that cannot stand in it."""
+def leaderboard(site: Site, links: Links, track: str, view: View) -> Table:
+    """The ranked rows and, under headings of their own, those that cannot be ranked with them."""
     entries = site.of(track)
     known = known_track(track)
     core = list(known.core) if known else sorted({task for e in entries for task in e.quality})
     groups = group(entries)
-    domain = score_domain(entries)
+    domain = score_domain(site, entries)
     columns = [
         Column("Rank", "range", kind="rank"),
         Column("Method", kind="text"),
@@ -299,17 +329,17 @@ def leaderboard(site: Site, links: Links, track: str, view: View) -> list[Table]
         Column("Checked", "level", kind="text"),
         Column("Training", "TFLOP"),
     ]
-    captions = [
-        ("ranked", "Ranked: one default variant per method", groups.ranked),
-        ("points", "Other operating points of the same methods, outside the ranking", groups.points),
-        ("open", "Open division: other training, the same measuring; not ranked with the rest", groups.open),
-        ("incomplete", "Rows without a board score: a core task is missing", groups.incomplete),
-    ]
-    return [
-        table(caption, columns, rows_of(site, links, rows, core, view, domain), ident, cards=True)
-        for ident, caption, rows in captions
-        if rows
-    ]
+    rows: list[Row] = []
+    for heading, of in (
+        ("Ranked: one default variant per method", groups.ranked),
+        ("Other operating points of the same methods, outside the ranking", groups.points),
+        ("Open division: other training, the same measuring; not ranked with the rest", groups.open),
+        ("Without a board score: a core task is missing", groups.incomplete),
+    ):
+        made = rows_of(site, links, of, core, view, domain)
+        rows += [replace(made[0], opens=heading), *made[1:]] if made else []
+    title = known.title if known else track
+    return table(f"All rows of the {title} track", columns, rows, "board", cards=True, hidden_caption=True)
 
 
 def extended(site: Site, links: Links, track: str) -> Table | None:
@@ -325,7 +355,7 @@ def extended(site: Site, links: Links, track: str) -> Table | None:
     rows = [e for e in entries if any(t in e.quality for t in tasks)]
     rows.sort(key=lambda e: (-(e.board_score.value if e.board_score else -1e9), e.recipe, e.variant))
     made = [
-        Row(cells=tuple(task_cell(e, t, links, mixed=mixed_subset(rows, t)) for t in tasks), **head(site, e, links))  # type: ignore[arg-type]
+        named_row(site, links, e, [task_cell(e, t, links, mixed=mixed_subset(rows, t)) for t in tasks])
         for e in rows
     ]
     columns = [Column("Method", kind="text"), *(task_column(site, links, track, t) for t in tasks)]
@@ -350,20 +380,34 @@ def task_notes(site: Site, track: str) -> list[tuple[str, str]]:
     return notes
 
 
-# --- the charts -----------------------------------------------------------------------------------------------
+# --- the charts ---------------------------------------------------------------------------------------------
 
 
 def point(
-    site: Site, links: Links, entry: Entry, x: float, x_interval: tuple[float, float] | None, words: str,
-    *, faint: bool = False,
-) -> Point:  # fmt: skip
+    site: Site,
+    links: Links,
+    entry: Entry,
+    x: float,
+    x_interval: tuple[float, float] | None,
+    words: str,
+    *,
+    faint: bool = False,
+) -> Point:
     assert entry.board_score is not None
     return Point(
-        x=x, y=entry.board_score.value, x_interval=x_interval, y_interval=entry.board_score.interval,
-        label=site.title(entry.recipe), detail=f"{shorten(site.label(entry), 60)}: score {_score(entry)}, {words}",
-        href=links.entry(entry), mark=site.mark(entry.recipe), family=entry.recipe, hollow=not entry.default,
-        reference=site.is_reference(entry), faint=faint,
-    )  # fmt: skip
+        x=x,
+        y=entry.board_score.value,
+        x_interval=x_interval,
+        y_interval=entry.board_score.interval,
+        label=site.title(entry.recipe),
+        detail=f"{shorten(site.label(entry), 60)}: score {_score(entry)}, {words}",
+        href=links.entry(entry),
+        mark=site.mark(entry.recipe),
+        family=entry.recipe,
+        hollow=not entry.default,
+        reference=site.is_reference(entry),
+        faint=faint,
+    )
 
 
 def baselines(site: Site, links: Links, entries: Sequence[Entry], view: View) -> list[Line]:
@@ -378,20 +422,26 @@ def baselines(site: Site, links: Links, entries: Sequence[Entry], view: View) ->
     return sorted(lines, key=lambda line: -line.y)
 
 
+_Kind = Literal["speed", "parameters"]
+_KINDS: tuple[_Kind, ...] = ("speed", "parameters")
+
+
 def figures(site: Site, links: Links, track: str, view: View, ident: str = "") -> list[Figure]:
     """Score against speed and against parameters, of every row that has both."""
     entries = [e for e in site.of(track) if e.board_score]
     return [
-        figure
-        for kind in ("speed", "parameters")
-        if (figure := _figure(site, links, entries, view, kind, ident)) is not None  # type: ignore[arg-type]
+        figure for kind in _KINDS if (figure := _figure(site, links, entries, view, kind, ident)) is not None
     ]
 
 
 def _figure(
-    site: Site, links: Links, entries: Sequence[Entry], view: View, kind: Literal["speed", "parameters"],
+    site: Site,
+    links: Links,
+    entries: Sequence[Entry],
+    view: View,
+    kind: _Kind,
     prefix: str,
-) -> Figure | None:  # fmt: skip
+) -> Figure | None:
     points = []
     for entry in entries:
         if site.is_baseline(entry):
@@ -400,40 +450,48 @@ def _figure(
             shown = site.speed(entry, view)
             if isinstance(shown, Shown) and shown.ratio.value > 0:
                 where = f"{digits(shown.ratio.value)} times the reference’s speed with {shown.runtime}"
-                points.append(point(site, links, entry, shown.ratio.value, shown.ratio.interval, where,
-                                    faint=shown.noisy))  # fmt: skip
+                points.append(
+                    point(
+                        site, links, entry, shown.ratio.value, shown.ratio.interval, where, faint=shown.noisy
+                    )
+                )
         elif entry.cost.parameters.total > 0:
             millions = entry.cost.parameters.total / 1e6
             points.append(point(site, links, entry, millions, None, f"{digits(millions)} million parameters"))
     if not points:
         return None
     lines = baselines(site, links, entries, view)
-    lowest = min(p.y_interval[0] if p.y_interval else p.y for p in points)
-    below = [line for line in lines if line.y < lowest - 30]
     if kind == "speed":
         where = site.on_profile(view.profile) if view.profile else ""
         title = "Score against speed"
-        axis = Axis("times as fast as the reference, log scale", "more", lambda v: f"{digits(v)}×")
+        axis = Axis("times as fast as the reference, log scale", "more", lambda v: f"{round_number(v)}×")
         better = f"Up is better, right is faster {where}."
     else:
         title = "Score against parameters"
-        axis = Axis("million parameters, log scale", "less", digits)
+        axis = Axis("million parameters, log scale", "less")
         better = "Up is better, left is smaller."
     caption = (
         f"{better} Bars are 95% intervals; the stepped line joins what no other row beats on both counts; "
         "curves join the operating points of one method."
     )
-    del below
     best = charts.front(points, axis.better)
     description = (
         f"{counted(len(points), 'row')} drawn. On the front: {listed(shorten(p.label, 40) for p in best)}. "
         "The table below has the same numbers."
     )
     drawn = [
-        charts.scatter(points, lines, ident=f"{prefix}{kind}-{name}", title=title,
-                       description=sentence(description), x=axis, y=Axis("board score", "more"), size=size)
+        charts.scatter(
+            points,
+            lines,
+            ident=f"{prefix}{kind}-{name}",
+            title=title,
+            description=sentence(description),
+            x=axis,
+            y=Axis("board score", "more"),
+            size=size,
+        )
         for name, size in (("wide", charts.WIDE), ("narrow", charts.NARROW))
-    ]  # fmt: skip
+    ]
     return Figure(drawn[0], drawn[1], caption, title)
 
 
@@ -441,10 +499,14 @@ def legend(site: Site, links: Links, entries: Sequence[Entry]) -> list[Legend]:
     """Every method drawn, by name."""
     names = sorted({e.recipe for e in entries if e.board_score and not site.is_baseline(e)})
     return [
-        Legend(svg.swatch(site.mark(name)), shorten(site.title(name), 40), links.method(name),
-               sum(e.recipe == name for e in entries) > 1)
+        Legend(
+            svg.swatch(site.mark(name)),
+            shorten(site.title(name), 40),
+            links.method(name),
+            sum(e.recipe == name for e in entries) > 1,
+        )
         for name in names
-    ]  # fmt: skip
+    ]
 
 
 def rank_words(entry: Entry) -> str:
@@ -460,7 +522,8 @@ def rank_words(entry: Entry) -> str:
         place = f"{ordinal(ranks.lowest)} of {ranks.of}"
     else:
         place = f"anywhere from {ordinal(ranks.lowest)} to {ordinal(ranks.highest)} of {ranks.of}"
-    tie = "cannot be told apart from the best row" if ranks.ties_with_best else "can be told apart from the best row"
     if ranks.lowest == ranks.highest == 1:
         return f"Stands {place}."
-    return f"Could stand {place}; {tie} (95% confidence)." if ranks.lowest != ranks.highest else f"Stands {place}; {tie} (95% confidence)."
+    verb = "Stands" if ranks.lowest == ranks.highest else "Could stand"
+    tie = "cannot" if ranks.ties_with_best else "can"
+    return f"{verb} {place}; {tie} be told apart from the best row (95% confidence)."

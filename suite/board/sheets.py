@@ -9,18 +9,18 @@ from typing import Any
 from markupsafe import Markup
 from pydantic import BaseModel
 
-from suite.board import charts, svg
+from suite.board import charts
 from suite.board.charts import Trace
 from suite.board.front import (
     SUBSET,
+    cost_cells,
     file_size,
-    group,
-    head,
+    may_diverge,
+    named_row,
     rank_cell,
     rank_words,
     score_cells,
     speed_cells,
-    task_cell,
     training_cell,
 )
 from suite.board.site import Links, Shown, Site, View, anchor, evidence_folder, known_track, protocol_parts
@@ -46,8 +46,6 @@ from suite.board.text import (
 )
 from suite.canonical import pretty_json
 from suite.documents import Entry, Estimate, Latency, Measurement, Run, Speed
-
-__all__ = ["group", "rank_cell", "task_cell"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def facts_of(document: BaseModel, names: Iterable[str]) -> list[Fact]:
     return found
 
 
-# --- the figures at the top -----------------------------------------------------------------------------------
+# --- the figures at the top ---------------------------------------------------------------------------------
 
 
 def figures(site: Site, entry: Entry, view: View, links: Links) -> list[Fact]:
@@ -116,22 +114,30 @@ def figures(site: Site, entry: Entry, view: View, links: Links) -> list[Fact]:
             ident="score",
             note=(plus_minus(score.value, score.interval) if score.interval else "no interval")
             + (f", mean of {listed(site.task(t).title for t in known.core)}" if known else "")
-            if score else sentence(entry.board_score_reason or "core tasks are missing"),
+            if score
+            else sentence(entry.board_score_reason or "core tasks are missing"),
             missing=score is None,
         ),
         Fact("Rank", rank, ident="rank", note=rank_words(entry), missing=entry.ranks is None),
-    ]  # fmt: skip
+    ]
     if isinstance(shown, Shown):
         where = site.on_profile(view.profile) if view.profile else ""
         interval = ratio_span(shown.ratio.interval) if shown.ratio.interval else "no interval"
         noisy = "; noisy" if shown.noisy else ""
-        found.append(Fact("Speed", f"{digits(shown.ratio.value, 3, 2)}×",
-                          note=f"{interval}; {times_faster(shown.ratio.value, 'the reference')} {where}, "
-                          f"{shown.runtime}{noisy}"))  # fmt: skip
+        found.append(
+            Fact(
+                "Speed",
+                f"{digits(shown.ratio.value, 3, 2)}×",
+                note=f"{interval}; {times_faster(shown.ratio.value, 'the reference')} {where}, "
+                f"{shown.runtime}{noisy}",
+            )
+        )
         if shown.p50 is not None:
             tail = f"; nine in ten within {digits(shown.p90)} ms" if shown.p90 is not None else ""
             found.append(Fact("Latency", f"{digits(shown.p50, 3, 2)} ms", note=f"median query{tail}"))
-        found.append(Fact("Memory", bytes_words(shown.memory), ident="memory", note="peak, above a loaded interpreter"))
+        found.append(
+            Fact("Memory", bytes_words(shown.memory), ident="memory", note="peak, above a loaded interpreter")
+        )
     else:
         found.append(Fact("Speed", "none", note=sentence(shown.reason), missing=True))
     body = f"{parameters.without_embeddings:,} without embeddings"
@@ -140,22 +146,46 @@ def figures(site: Site, entry: Entry, view: View, links: Links) -> list[Fact]:
     found.append(Fact("Parameters", f"{parameters.total:,}", ident="parameters", note=body))
     flops = entry.cost.flops_per_example
     at = flops.get("128")
-    others = [f"{digits(v / 1e9)} G on {_length_words(site, key)}" for key, v in sorted(flops.items()) if key != "128"]
+    others = [
+        f"{digits(v / 1e9)} G on {_length_words(site, key)}"
+        for key, v in sorted(flops.items())
+        if key != "128"
+    ]
     found.append(
-        Fact("FLOPs at 128 tokens", f"{digits(at / 1e9)} G" if at is not None else "none", ident="flops",
-             note="; ".join(others) if others else "one multiply-accumulate is two FLOPs", missing=at is None)
-    )  # fmt: skip
+        Fact(
+            "FLOPs at 128 tokens",
+            f"{digits(at / 1e9)} G" if at is not None else "none",
+            ident="flops",
+            note="; ".join(others) if others else "one multiply-accumulate is two FLOPs",
+            missing=at is None,
+        )
+    )
     size = file_size(entry, shown)
     files = "; ".join(f"{key} {bytes_words(v)}" for key, v in sorted(entry.cost.bytes.items()))
-    found.append(Fact("Model file", bytes_words(size[0]) if size else "none", ident="bytes",
-                      note=files or "no file recorded", missing=size is None))  # fmt: skip
-    cost = entry.training_cost
-    budget = f"budget {digits(cost.budget_tflop)} TFLOP" if cost.budget_tflop is not None else "no budget on this track"
     found.append(
-        Fact("Training", f"{digits(cost.tflop)} TFLOP", ident="training",
-             note=f"{digits(cost.device_hours)} device-hours, {cost.tokens:,} tokens, "
-             f"{counted(len(entry.quality), 'task')}, one seed each; {budget}")
-    )  # fmt: skip
+        Fact(
+            "Model file",
+            bytes_words(size[0]) if size else "none",
+            ident="bytes",
+            note=files or "no file recorded",
+            missing=size is None,
+        )
+    )
+    cost = entry.training_cost
+    budget = (
+        f"budget {digits(cost.budget_tflop)} TFLOP"
+        if cost.budget_tflop is not None
+        else "no budget on this track"
+    )
+    found.append(
+        Fact(
+            "Training",
+            f"{digits(cost.tflop)} TFLOP",
+            ident="training",
+            note=f"{digits(cost.device_hours)} device-hours, {cost.tokens:,} tokens, "
+            f"{counted(len(entry.quality), 'task')}, one seed each; {budget}",
+        )
+    )
     found.append(Fact("Checked", entry.level, ident="level", note=_LEVELS[entry.level]))
     return found
 
@@ -175,7 +205,7 @@ def _length_words(site: Site, key: str) -> str:
     return "the dev sets’ true lengths" if key == "dev" else f"{key} tokens"
 
 
-# --- quality --------------------------------------------------------------------------------------------------
+# --- quality ------------------------------------------------------------------------------------------------
 
 
 def ordered_tasks(entry: Entry) -> list[str]:
@@ -188,9 +218,13 @@ def ordered_tasks(entry: Entry) -> list[str]:
 def quality(site: Site, entry: Entry, links: Links) -> Table:
     known = known_track(entry.track)
     columns = [
-        Column("Task", kind="text"), Column("Score", "points"), Column("95% interval"), Column("Retention", "share"),
-        Column("Runs"), Column("", kind="text"),
-    ]  # fmt: skip
+        Column("Task", kind="text"),
+        Column("Score", "points"),
+        Column("95% interval"),
+        Column("Retention", "share"),
+        Column("Runs"),
+        Column("Kind", kind="text"),
+    ]
     rows = []
     for task in ordered_tasks(entry):
         name = Cell(text=site.task(task).title, href=links.task(task))
@@ -201,11 +235,21 @@ def quality(site: Site, entry: Entry, links: Links) -> Table:
             continue
         said = [core, *([SUBSET] if found.dev_subset else [])]
         rows.append(
-            Row(name, (value(fixed(found.score, 1), href="#runs"), Cell(text=span(found.interval, 1), number=False),
-                       retention_cell(found.retention, found.retention_reason), Cell(text=str(len(found.runs)), number=True),
-                       Cell(text=", ".join(said))), ident=f"task-{task}")
-        )  # fmt: skip
-    notes = [f"{site.task(t).title}: {n}" for t in ordered_tasks(entry) if (n := site.task_note(entry.track, t))]
+            Row(
+                name,
+                (
+                    value(fixed(found.score, 1), href="#runs"),
+                    Cell(text=span(found.interval, 1), number=False),
+                    retention_cell(found.retention, found.retention_reason),
+                    Cell(text=str(len(found.runs)), number=True),
+                    Cell(text=", ".join(said)),
+                ),
+                ident=f"task-{task}",
+            )
+        )
+    notes = [
+        f"{site.task(t).title}: {n}" for t in ordered_tasks(entry) if (n := site.task_note(entry.track, t))
+    ]
     return table("Score by task", columns, rows, "quality", notes=notes)
 
 
@@ -218,10 +262,14 @@ def retention_cell(retention: Estimate | None, reason: str | None, href: str | N
 
 def runs(site: Site, entry: Entry, links: Links) -> Table:
     columns = [
-        Column("Run", kind="text"), Column("Score", "points"), Column("Metrics", kind="text"),
-        Column("Calibration", "error, Brier", kind="text"), Column("Dev rows"), Column("Training", "TFLOP"),
+        Column("Run", kind="text"),
+        Column("Score", "points"),
+        Column("Metrics", kind="text"),
+        Column("Calibration", "error, Brier", kind="text"),
+        Column("Dev rows"),
+        Column("Training", "TFLOP"),
         Column("Evidence", kind="text"),
-    ]  # fmt: skip
+    ]
     rows = []
     for task in ordered_tasks(entry):
         found = entry.quality.get(task)
@@ -229,17 +277,27 @@ def runs(site: Site, entry: Entry, links: Links) -> Table:
             document = site.evidence.run(entry.track, line.run)
             metrics = ", ".join(f"{field_label(k)} {fixed(v, 3)}" for k, v in sorted(line.metrics.items()))
             tags = tuple(
-                tag for tag, true in (("diverged", line.diverged), (SUBSET, found and found.dev_subset)) if true
+                tag
+                for tag, true in (
+                    ("diverged", line.diverged and may_diverge(entry)),
+                    (SUBSET, found and found.dev_subset),
+                )
+                if true
             )
             name = Cell(text=f"{site.task(task).title}, seed {line.seed}")
             if isinstance(document, Missing):
                 cells: tuple[Cell, ...] = (
-                    value(fixed(line.score, 2)), Cell(text=metrics), gap(document, 3), gap(document),
-                )  # fmt: skip
+                    value(fixed(line.score, 2)),
+                    Cell(text=metrics),
+                    gap(document, 3),
+                    gap(document),
+                )
             else:
                 href = links.to(evidence_folder(entry.track, line.run)) + "/run.json"
                 dev = sum(split.rows for split in document.data.dev.values())
-                calibration = ", ".join(fixed(v, 3) for _, v in sorted(document.calibration.items(), reverse=True))
+                calibration = ", ".join(
+                    fixed(v, 3) for _, v in sorted(document.calibration.items(), reverse=True)
+                )
                 cells = (
                     value(fixed(line.score, 2), f"±{fixed(document.score_sd, 2)} sampling", href),
                     Cell(text=metrics),
@@ -254,22 +312,36 @@ def runs(site: Site, entry: Entry, links: Links) -> Table:
 
 def data(site: Site, entry: Entry, links: Links) -> Table | None:
     columns = [
-        Column("Task", kind="text"), Column("Source", kind="text"), Column("Train", "rows"),
-        Column("Selection", "rows"), Column("Dev", "rows", kind="text"), Column("Dev fingerprint", kind="text"),
-    ]  # fmt: skip
+        Column("Task", kind="text"),
+        Column("Source", kind="text"),
+        Column("Train", "rows"),
+        Column("Selection", "rows"),
+        Column("Dev", "rows", kind="text"),
+        Column("Dev fingerprint", kind="text"),
+    ]
     rows = []
     for task, document in first_runs(site, entry).items():
         used = document.data
         dev = ", ".join(
-            f"{split.rows:,}" + (f" ({name})" if len(used.dev) > 1 else "") for name, split in sorted(used.dev.items())
+            f"{split.rows:,}" + (f" ({name})" if len(used.dev) > 1 else "")
+            for name, split in sorted(used.dev.items())
         )
-        prints = ", ".join(split.fingerprint.removeprefix("sha256:")[:12] for _, split in sorted(used.dev.items()))
+        prints = ", ".join(
+            split.fingerprint.removeprefix("sha256:")[:12] for _, split in sorted(used.dev.items())
+        )
         rows.append(
-            Row(Cell(text=site.task(task).title, href=links.task(task)),
-                (Cell(text=used.source, declared=True), Cell(text=f"{used.train.rows:,}", number=True),
-                 Cell(text=f"{used.selection.rows:,}", number=True), Cell(text=dev), Cell(text=prints)),
-                tags=(SUBSET,) if used.dev_subset else ())
-        )  # fmt: skip
+            Row(
+                Cell(text=site.task(task).title, href=links.task(task)),
+                (
+                    Cell(text=used.source, declared=True),
+                    Cell(text=f"{used.train.rows:,}", number=True),
+                    Cell(text=f"{used.selection.rows:,}", number=True),
+                    Cell(text=dev),
+                    Cell(text=prints),
+                ),
+                tags=(SUBSET,) if used.dev_subset else (),
+            )
+        )
     return table("Which examples", columns, rows, "data") if rows else None
 
 
@@ -291,7 +363,7 @@ def first_runs(site: Site, entry: Entry) -> dict[str, Run]:
     return found
 
 
-# --- cost -----------------------------------------------------------------------------------------------------
+# --- cost ---------------------------------------------------------------------------------------------------
 
 
 def stages(site: Site, entry: Entry) -> Table | None:
@@ -308,31 +380,50 @@ def stages(site: Site, entry: Entry) -> Table | None:
     if not sums:
         return None
     columns = [
-        Column("Stage", kind="text"), Column("Made", "times"), Column("Training", "TFLOP"), Column("Tokens"),
-        Column("Time", kind="text"), Column("Counts", kind="text"),
-    ]  # fmt: skip
+        Column("Stage", kind="text"),
+        Column("Made", "times"),
+        Column("Training", "TFLOP"),
+        Column("Tokens"),
+        Column("Time", kind="text"),
+        Column("Counts", kind="text"),
+    ]
     rows = [
-        Row(Cell(text=name),
-            (Cell(text=f"{line[0]:,.0f}", number=True), value(digits(line[1])), Cell(text=f"{line[2]:,.0f}", number=True),
-             Cell(text=seconds_words(line[3])),
-             Cell(text="shared: outside the budget" if shared else "inside the budget")))
-        for (name, shared), line in sorted(sums.items(), key=lambda item: (item[0][1], -item[1][1], item[0][0]))
-    ]  # fmt: skip
+        Row(
+            Cell(text=name),
+            (
+                Cell(text=f"{line[0]:,.0f}", number=True),
+                value(digits(line[1])),
+                Cell(text=f"{line[2]:,.0f}", number=True),
+                Cell(text=seconds_words(line[3])),
+                Cell(text="shared: outside the budget" if shared else "inside the budget"),
+            ),
+        )
+        for (name, shared), line in sorted(
+            sums.items(), key=lambda item: (item[0][1], -item[1][1], item[0][0])
+        )
+    ]
     return table("What training took, all runs together", columns, rows, "stages")
 
 
-# --- speed ----------------------------------------------------------------------------------------------------
+# --- speed --------------------------------------------------------------------------------------------------
 
 
 def speeds(site: Site, entry: Entry, links: Links) -> Table | None:
     if not entry.speed:
         return None
     columns = [
-        Column("Measured on", kind="text"), Column("Runtime", kind="text"), Column("Arrival, inputs", kind="text"),
-        Column("Speed", "times the reference’s"), Column("From compression alone", "times, same runtime"),
-        Column("p50", "ms"), Column("p90", "ms"), Column("p99", "ms"), Column("Memory", "MB"), Column("File", "MB"),
+        Column("Measured on", kind="text"),
+        Column("Runtime", kind="text"),
+        Column("Arrival, inputs", kind="text"),
+        Column("Speed", "times the reference’s"),
+        Column("From compression alone", "times, same runtime"),
+        Column("p50", "ms"),
+        Column("p90", "ms"),
+        Column("p99", "ms"),
+        Column("Memory", "MB"),
+        Column("File", "MB"),
         Column("Verdict", kind="text"),
-    ]  # fmt: skip
+    ]
     rows = []
     for line in entry.speed:
         noisy = line.verdict == "noisy"
@@ -344,19 +435,34 @@ def speeds(site: Site, entry: Entry, links: Links) -> Table | None:
         if line.alone_ratio is None:
             alone = Cell(reason="reference not timed in this runtime")
         else:
-            alone = value(digits(line.alone_ratio.value, 3, 2), _ratio_note(line.alone_ratio.interval, line.alone_ratio.pairs),
-                          faint=noisy)  # fmt: skip
+            alone = value(
+                digits(line.alone_ratio.value, 3, 2),
+                _ratio_note(line.alone_ratio.interval, line.alone_ratio.pairs),
+                faint=noisy,
+            )
         rows.append(
-            Row(Cell(text=site.profile_title(line.profile), href=links.profile(line.profile)),
-                (Cell(text=line.runtime if line.precision == "fp32" else f"{line.runtime}, {line.precision}"),
-                 Cell(text=inputs),
-                 value(digits(line.ratio.value, 3, 2), _ratio_note(line.ratio.interval, line.ratio.pairs), href, faint=noisy),
-                 alone, *_percentiles(line.latency_ms, noisy, href),
-                 value(digits(line.peak_memory_bytes / 1e6, 3, 1)), value(digits(line.model_bytes / 1e6, 4, 1)),
-                 Cell(text=line.verdict + (", inherited" if line.inherited else ""), href=href)))
-        )  # fmt: skip
-    return table("Every measurement", columns, rows, "speed",
-                 notes=_speed_notes(entry.speed))  # fmt: skip
+            Row(
+                Cell(text=site.profile_title(line.profile), href=links.profile(line.profile)),
+                (
+                    Cell(
+                        text=line.runtime if line.precision == "fp32" else f"{line.runtime}, {line.precision}"
+                    ),
+                    Cell(text=inputs),
+                    value(
+                        digits(line.ratio.value, 3, 2),
+                        _ratio_note(line.ratio.interval, line.ratio.pairs),
+                        href,
+                        faint=noisy,
+                    ),
+                    alone,
+                    *_percentiles(line.latency_ms, noisy, href),
+                    value(digits(line.peak_memory_bytes / 1e6, 3, 1)),
+                    value(digits(line.model_bytes / 1e6, 4, 1)),
+                    Cell(text=line.verdict + (", inherited" if line.inherited else ""), href=href),
+                ),
+            )
+        )
+    return table("Every measurement", columns, rows, "speed", notes=_speed_notes(entry.speed))
 
 
 def _speed_notes(lines: Sequence[Speed]) -> list[str]:
@@ -364,9 +470,13 @@ def _speed_notes(lines: Sequence[Speed]) -> list[str]:
     if any(line.inherited for line in lines):
         notes.append("Inherited: timed on another run whose model has the same operations, shapes and types.")
     if any(line.verdict == "noisy" for line in lines):
-        notes.append("Noisy (grey): single queries scattered more than the protocol calls stable; the interval stands.")
+        notes.append(
+            "Noisy (grey): single queries scattered more than the protocol calls stable; the interval stands."
+        )
     if any(line.precision != "fp32" for line in lines) and any(line.precision == "fp32" for line in lines):
-        notes.append("Scores are of full precision; a time at lower precision says nothing of the answers’ quality.")
+        notes.append(
+            "Scores are of full precision; a time at lower precision says nothing of the answers’ quality."
+        )
     if any(line.ratio.interval is None for line in lines):
         notes.append("Where there are too few process pairs for an interval, none is printed.")
     return notes
@@ -383,7 +493,9 @@ def _percentiles(latency: Latency, noisy: bool, href: str) -> list[Cell]:
         (latency.p99, latency.p99_reason),
     )
     return [
-        Cell(reason=reason or "too few queries") if at is None else value(digits(at, 3, 2), href=href, faint=noisy)
+        Cell(reason=reason or "too few queries")
+        if at is None
+        else value(digits(at, 3, 2), href=href, faint=noisy)
         for at, reason in given
     ]
 
@@ -404,7 +516,9 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links) -> Timing:
     if isinstance(document, Missing):
         return Timing(ident, title, "", (), None, (), (), (), (), reason=document.reason)
     m = document
-    against = f"reference in {m.reference_runtime}" if m.against == "reference" else "reference in the same runtime"
+    against = (
+        f"reference in {m.reference_runtime}" if m.against == "reference" else "reference in the same runtime"
+    )
     speed = times_faster(m.ratio.value, "the reference")
     folder = links.to(evidence_folder(entry.track, line.measurement))
     facts = [
@@ -416,32 +530,67 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links) -> Timing:
         Fact("this model’s time", _times(m.latency_ms)),
         Fact("queries in the trace", f"{len(m.trace_lengths)}, {_lengths(m.trace_lengths)}"),
         *facts_of(m, ("repeats",)),
-        Fact("same answers", f"{'yes' if m.answers.equal else 'no'}: {m.answers.queries} timed outputs differ from the "
-             f"scored ones by at most {m.answers.largest_difference:.2g} (tolerance {m.answers.tolerance:.2g})"),
-        Fact("repeat check", f"{'passed' if m.repeat_check.passed else 'failed'}: different inputs take "
-             f"{fixed(m.repeat_check.ratio, 3)} of one repeated input’s time"),
-        Fact("memory", f"{bytes_words(m.memory.peak_bytes)} peak, above {bytes_words(m.memory.baseline_bytes)} of a "
-             "loaded interpreter"),
+        Fact(
+            "same answers",
+            f"{'yes' if m.answers.equal else 'no'}: {m.answers.queries} timed outputs differ from the "
+            f"scored ones by at most {m.answers.largest_difference:.2g} (allowed {m.answers.tolerance:.2g})",
+        ),
+        Fact(
+            "repeat check",
+            f"{'passed' if m.repeat_check.passed else 'failed'}: different inputs take "
+            f"{fixed(m.repeat_check.ratio, 3)} of one repeated input’s time",
+        ),
+        Fact(
+            "memory",
+            f"{bytes_words(m.memory.peak_bytes)} peak, above {bytes_words(m.memory.baseline_bytes)} of a "
+            "loaded interpreter",
+        ),
         Fact("load", seconds_words(m.once.load_seconds)),
         Fact("first query", seconds_words(m.once.first_query_seconds)),
         Fact("tokenising", f"{seconds_words(m.once.tokenise_seconds_per_example)} an example"),
         Fact("model file", f"{m.model_file.removeprefix('sha256:')[:12]}, {bytes_words(m.model_bytes)}"),
         Fact("graph", m.graph.removeprefix("sha256:")[:12]),
-    ]  # fmt: skip
+    ]
     machine = facts_of(
-        m.machine, ("cpu", "cores", "smt", "max_mhz", "memory_bytes", "virtual", "affinity", "cgroup_cpu_limit", "kernel", "flags")
-    )  # fmt: skip
-    held = [Fact(f"needs {field_label(k)}", "held" if v else "did not hold") for k, v in sorted(m.machine.requirements.items())]
+        m.machine,
+        (
+            "cpu",
+            "cores",
+            "smt",
+            "max_mhz",
+            "memory_bytes",
+            "virtual",
+            "affinity",
+            "cgroup_cpu_limit",
+            "kernel",
+            "flags",
+        ),
+    )
+    held = [
+        Fact(f"needs {field_label(k)}", "held" if v else "did not hold")
+        for k, v in sorted(m.machine.requirements.items())
+    ]
     return Timing(
-        ident, title, sentence(f"{speed} {site.on_profile(line.profile)}"), tuple(facts), _state(m),
-        (*machine, *held), tuple(Fact(k, v, declared=True) for k, v in sorted(m.versions.items())),
-        tuple((name, f"{folder}/{name}") for name in sorted(site.evidence.files(entry.track, line.measurement))),
+        ident,
+        title,
+        sentence(f"{speed} {site.on_profile(line.profile)}"),
+        tuple(facts),
+        _state(m),
+        (*machine, *held),
+        tuple(Fact(k, v, declared=True) for k, v in sorted(m.versions.items())),
+        tuple(
+            (name, f"{folder}/{name}") for name in sorted(site.evidence.files(entry.track, line.measurement))
+        ),
         tuple(_check_words(site, entry.track, line.measurement)),
-    )  # fmt: skip
+    )
 
 
 def _times(latency: Latency) -> str:
-    parts = [f"{name} {digits(at)} ms" for name, at in (("p50", latency.p50), ("p90", latency.p90), ("p99", latency.p99)) if at is not None]
+    parts = [
+        f"{name} {digits(at)} ms"
+        for name, at in (("p50", latency.p50), ("p90", latency.p90), ("p99", latency.p99))
+        if at is not None
+    ]
     return ", ".join(parts) or "too few queries"
 
 
@@ -455,28 +604,37 @@ def _lengths(lengths: Sequence[int]) -> str:
 def _state(m: Measurement) -> Table:
     before, after = m.machine.before, m.machine.after
     rows = [
-        Row(Cell(text=field_label(name)), tuple(
-            Cell(reason="not said by this machine") if (given := getattr(state, name)) is None
-            else Cell(text=plain_value(given, name)) for state in (before, after)))
+        Row(
+            Cell(text=field_label(name)),
+            tuple(
+                Cell(reason="not said by this machine")
+                if (given := getattr(state, name)) is None
+                else Cell(text=plain_value(given, name))
+                for state in (before, after)
+            ),
+        )
         for name in type(before).model_fields
-    ]  # fmt: skip
+    ]
     columns = [Column("State", kind="text"), Column("Before"), Column("After")]
     return table("The machine before and after", columns, rows, f"state-{anchor_of(m)}")
 
 
 def anchor_of(m: Measurement) -> str:
     """An id that two measurements on one page do not share."""
-    return f"{m.trace.removeprefix('sha256:')[:6]}-{m.profile}-{m.runtime}-{m.inputs}-{m.task or 'all'}-{m.against}".replace(".", "-")
+    return f"{m.trace[7:13]}-{m.profile}-{m.runtime}-{m.inputs}-{m.task or 'all'}-{m.against}".replace(
+        ".", "-"
+    )
 
 
 def _check_words(site: Site, track: str, place: str) -> list[str]:
     return [
-        f"{one.date}: {one.level}, {one.outcome}, by {shorten(one.by, 80)} with Lightboard {shorten(one.lightboard, 20)}"
+        f"{one.date}: {one.level}, {one.outcome}, by {shorten(one.by, 80)} "
+        f"with Lightboard {shorten(one.lightboard, 20)}"
         for one in sorted(site.evidence.checks(track, place), key=lambda a: (a.date, a.level, a.by))
     ]
 
 
-# --- the rest -------------------------------------------------------------------------------------------------
+# --- the rest -----------------------------------------------------------------------------------------------
 
 
 def curves(site: Site, entry: Entry, tasks: Sequence[str], ident: str = "curve") -> list[Curves]:
@@ -497,11 +655,17 @@ def curves(site: Site, entry: Entry, tasks: Sequence[str], ident: str = "curve")
             title = f"{phase}: {field_label(name)}"
             ends = [one.values[-1] for one in seeds]
             said = (
-                f"{site.task(task).title}, {counted(len(seeds), 'seed')}, {max(one.steps[-1] for one in seeds):,} steps; "
+                f"{site.task(task).title}, {counted(len(seeds), 'seed')}, "
+                f"{max(one.steps[-1] for one in seeds):,} steps; "
                 f"ends at {listed(f'{v:.3g}' for v in ends)}."
             )
-            chart = charts.curve(seeds, ident=f"{ident}-{task.replace('.', '-')}-{number}", title=title, description=said,
-                                 mark=site.mark(entry.recipe))  # fmt: skip
+            chart = charts.curve(
+                seeds,
+                ident=f"{ident}-{task.replace('.', '-')}-{number}",
+                title=title,
+                description=said,
+                mark=site.mark(entry.recipe),
+            )
             drawn.append((title, chart))
         if drawn:
             found.append(Curves(site.task(task).title, f"{ident}-{task}", tuple(drawn)))
@@ -541,7 +705,8 @@ def commands(site: Site, entry: Entry) -> list[str]:
     pairs = sorted({(line.profile, line.runtime) for line in entry.speed})
     name = f"{entry.recipe}/{entry.variant}"
     lines += [
-        f"lightboard measure {name} --track {entry.track} --profile {profile} --runtime {runtime}" for profile, runtime in pairs
+        f"lightboard measure {name} --track {entry.track} --profile {profile} --runtime {runtime}"
+        for profile, runtime in pairs
     ]
     lines.append("lightboard index")
     lines.append(f"lightboard verify results/{entry.track}/runs/{name}")
@@ -564,12 +729,18 @@ def protocol_lines(entry: Entry, links: Links) -> list[tuple[str, str, str]]:
     parts = protocol_parts()
     lines = []
     for name in ("training", "measuring", "reporting"):
-        given = entry.protocol.get(name)  # type: ignore[call-overload]
+        given = entry.protocol.get(name)
         if given is None:
             lines.append((name, "none", "not recorded"))
             continue
         same = given == parts[name][1]
-        lines.append((name, given, f"version {parts[name][0]['version']}" if same else "another version than this site’s"))
+        lines.append(
+            (
+                name,
+                given,
+                f"version {parts[name][0]['version']}" if same else "another version than this site’s",
+            )
+        )
     return lines
 
 
@@ -585,7 +756,9 @@ def summary(site: Site, entry: Entry, view: View) -> str:
         known = known_track(entry.track)
         core = known.core if known else ()
         done = sum(task in entry.quality for task in core)
-        parts.append(f"has {number_word(done)} of {len(core)} core tasks on the {entry.track} track and so no score yet")
+        parts.append(
+            f"has {number_word(done)} of {len(core)} core tasks on the {entry.track} track, so no score yet"
+        )
     if site.is_reference(entry):
         parts.append("is what the others are measured against")
     elif isinstance(shown, Shown) and view.profile:
@@ -599,30 +772,25 @@ def settings_text(settings: Mapping[str, Any]) -> str:
 
 def compact_rows(site: Site, links: Links, entries: Sequence[Entry], view: View) -> list[Row]:
     """Rows for a method's page: rank, variant, score, size, speed."""
-    from suite.board.front import cost_cells
-
     rows = []
     for entry in entries:
         shown = site.speed(entry, view)
-        parts = head(site, entry, links)
-        parts["head"] = Cell(text=entry.variant, href=links.entry(entry))
-        parts["variant"] = ""
         rows.append(
-            Row(
-                lead=(rank_cell(entry, links),),
-                cells=(score_cells(site, entry, links, None)[0] if entry.board_score
-                       else gap(Missing(entry.board_score_reason or "core tasks missing")),
-                       *cost_cells(entry, shown, links), *speed_cells(entry, shown, links),
-                       Cell(text=entry.level, href=links.entry(entry, "level")), training_cell(entry, links)),
-                **parts,  # type: ignore[arg-type]
+            named_row(
+                site,
+                links,
+                entry,
+                [
+                    score_cells(site, entry, links, None)[0]
+                    if entry.board_score
+                    else gap(Missing(entry.board_score_reason or "core tasks missing")),
+                    *cost_cells(entry, shown, links),
+                    *speed_cells(entry, shown, links),
+                    Cell(text=entry.level, href=links.entry(entry, "level")),
+                    training_cell(entry, links),
+                ],
+                lead=[rank_cell(entry, links)],
+                by_variant=True,
             )
-        )  # fmt: skip
+        )
     return rows
-
-
-def evidence_note(site: Site) -> str:
-    return "Predictions hold row numbers and scores, never a text or a gold label."
-
-
-def small_mark(site: Site, recipe: str) -> Markup:
-    return svg.swatch(site.mark(recipe))

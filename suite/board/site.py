@@ -1,4 +1,4 @@
-"""What every page needs: the entries, how each is named, drawn and linked, and the speed a view shows of it."""
+"""What every page needs: the entries, how each is named, drawn and linked, and the speed a view shows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FP32 = "fp32"
 
 @dataclass(frozen=True)
 class View:
-    """On what, and with what, the speeds of a front page were measured. None: the best runtime, or nothing."""
+    """On what and with what a front page's speeds were measured. None: the best runtime; nothing yet."""
 
     profile: str | None
     runtime: str | None = None
@@ -173,7 +173,10 @@ class Site:
 
     def is_reference(self, entry: Entry) -> bool:
         reference = self.reference(entry.track)
-        return reference is not None and (entry.recipe, entry.variant) == (reference.recipe, reference.variant)
+        return reference is not None and (entry.recipe, entry.variant) == (
+            reference.recipe,
+            reference.variant,
+        )
 
     def is_baseline(self, entry: Entry) -> bool:
         return entry.recipe in REPORTING["baselines"].values()
@@ -252,12 +255,17 @@ class Site:
             ratio = mean_ratio([line.ratio for line in lines])
             p50, p90 = _mean(line.latency_ms.p50 for line in lines), None
         return Shown(
-            ratio=ratio, p50=p50, p90=p90, runtime=first.runtime, precision=first.precision,
+            ratio=ratio,
+            p50=p50,
+            p90=p90,
+            runtime=first.runtime,
+            precision=first.precision,
             noisy=any(line.verdict == "noisy" for line in lines),
             memory=max(line.peak_memory_bytes for line in lines),
             bytes=max(line.model_bytes for line in lines),
-            measurement=first.measurement, tasks=tuple(sorted(tasks)) if len(lines) > 1 else (),
-        )  # fmt: skip
+            measurement=first.measurement,
+            tasks=tuple(sorted(tasks)) if len(lines) > 1 else (),
+        )
 
 
 def _ranked(line: Speed) -> bool:

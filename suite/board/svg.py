@@ -26,7 +26,7 @@ def el(name: str, *children: Child, **attributes: str | float | None) -> Markup:
         parts.append(f'{key.rstrip("_").replace("_", "-")}="{escape(shown)}"')
     head = " ".join(parts)
     inner = join(children)
-    return Markup(f"<{head}>{inner}</{name}>") if inner else Markup(f"<{head}/>")  # noqa: S704
+    return Markup(f"<{head}>{inner}</{name}>") if inner else Markup(f"<{head}/>")
 
 
 def join(children: Iterable[Child]) -> Markup:
@@ -86,5 +86,13 @@ def mark(one: Mark, x: float, y: float, r: float = 5.0, *, hollow: bool = False)
 def swatch(one: Mark, *, hollow: bool = False) -> Markup:
     """The mark as it stands before a name; decoration, the name says it all."""
     drawn = mark(one, 8, 8, 4.6, hollow=hollow)
-    return el("svg", drawn, class_="swatch", viewBox="0 0 16 16", width=16, height=16, aria_hidden="true",
-              focusable="false")  # fmt: skip
+    return el(
+        "svg",
+        drawn,
+        class_="swatch",
+        viewBox="0 0 16 16",
+        width=16,
+        height=16,
+        aria_hidden="true",
+        focusable="false",
+    )

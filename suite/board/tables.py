@@ -26,7 +26,8 @@ class Cell:
     """What stands in a row under a column. ``reason`` instead of a value where there is none."""
 
     text: str = ""
-    small: str = ""
+    small: str = ""  # below the value: its interval
+    note: str = ""  # below that: what must be said of it
     href: str | None = None
     reason: str | None = None
     drawing: Markup | None = None
@@ -48,6 +49,7 @@ class Row:
     swatch: Markup | None = None
     tags: tuple[str, ...] = ()
     variant: str = ""  # set after the name, in lighter ink
+    opens: str = ""  # the heading of the group of rows that begins here
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,23 @@ def gap(missing: Missing, span: int = 1, href: str | None = None) -> Cell:
     return Cell(reason=missing.reason, span=span, href=href)
 
 
-def value(text: str, small: str = "", href: str | None = None, *, faint: bool = False) -> Cell:
+def value(
+    text: str, small: str = "", href: str | None = None, *, faint: bool = False, note: str = ""
+) -> Cell:
     """A number; :func:`table` aligns it with its column."""
-    return Cell(text=text, small=small, href=href, faint=faint, number=True)
+    return Cell(text=text, small=small, href=href, faint=faint, number=True, note=note)
 
 
 def table(
-    caption: str, columns: Sequence[Column], rows: Sequence[Row], ident: str, *, cards: bool = False,
-    hidden_caption: bool = False, notes: Sequence[str] = (),
-) -> Table:  # fmt: skip
+    caption: str,
+    columns: Sequence[Column],
+    rows: Sequence[Row],
+    ident: str,
+    *,
+    cards: bool = False,
+    hidden_caption: bool = False,
+    notes: Sequence[str] = (),
+) -> Table:
     """A table whose numbers stand on their decimal points, column by column."""
     for row in rows:
         width = len(row.lead) + 1 + sum(cell.span for cell in row.cells)

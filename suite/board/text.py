@@ -45,7 +45,7 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
-# --- numbers --------------------------------------------------------------------------------------------------
+# --- numbers ------------------------------------------------------------------------------------------------
 
 
 def fixed(value: float, decimals: int) -> str:
@@ -73,6 +73,11 @@ def digits(value: float, significant: int = 3, most_decimals: int = 3) -> str:
         return f"<{10.0**-most_decimals:.{most_decimals}f}" if value > 0 else "0"
     decimals = significant - 1 - math.floor(math.log10(size))
     return fixed(value, min(max(decimals, 0), most_decimals))
+
+
+def round_number(value: float) -> str:
+    """A tick of an axis, which is a round number: no zeros after its last digit."""
+    return f"{value:,.6g}".replace("-", MINUS)
 
 
 def aligned(numbers: Sequence[str]) -> list[str]:
@@ -120,9 +125,23 @@ def seconds_words(seconds: float) -> str:
     return f"{digits(seconds * 1e3)} ms" if seconds >= 1e-3 else f"{digits(seconds * 1e6)} µs"
 
 
-# --- words ----------------------------------------------------------------------------------------------------
+# --- words --------------------------------------------------------------------------------------------------
 
-_SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_SMALL = (
+    "no",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+)
 
 
 def number_word(count: int) -> str:

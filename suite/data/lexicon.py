@@ -1,7 +1,7 @@
 """Word lists of the generated tasks, written for this project: what `generated.py` fills its templates with.
 
-Every list has a `train` and a `dev` side without an entry in common, so no dev label can be had by remembering a word of
-the training set: it takes a model that already knows what the words mean.
+Every list has a `train` and a `dev` side without an entry in common, so no dev label can be had by
+remembering a word of the training set: it takes a model that already knows what the words mean.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ MOOD: dict[str, tuple[Domain, ...]] = {
     "train": (
         _domain(
             "soup, pasta, curry, bread, coffee, salad, breakfast, chicken",
-            "delicious, tasty, fresh, superb, perfectly seasoned, mouthwatering, lovely, amazing",
+            "delicious, tasty, fresh, superb, well seasoned, mouthwatering, lovely, amazing",
             "bland, stale, greasy, burnt, soggy, disgusting, overcooked, sour",
             """
             we asked for a second helping
@@ -327,7 +327,7 @@ SAME: dict[str, SameWords] = {
             healthy = fit / sick = ill
             strong = powerful / weak = feeble
             brave = courageous / cowardly = timid
-            wide awake = alert / sleepy = drowsy
+            awake = alert / sleepy = drowsy
             funny = humorous / serious = solemn
             modest = humble / arrogant = conceited
             fast = quick / slow = sluggish
@@ -339,18 +339,17 @@ SAME: dict[str, SameWords] = {
             big = large / small = tiny
             clean = spotless / dirty = filthy
             noisy = loud / quiet = silent
-            dark = dim / bright = well lit
+            dark = dim / bright = well-lit
             crowded = packed / empty = deserted
             expensive = costly / cheap = inexpensive
             safe = secure / dangerous = hazardous
-            peaceful = tranquil / chaotic = hectic
             fancy = elegant / plain = simple
-            ancient = very old / new = recently built
+            ancient = centuries-old / new = brand-new
         """),
         deeds=_deeds("""
             bought = purchased / sold = auctioned: car, house, painting, horse
             repaired = fixed / damaged = wrecked: roof, bridge, fence, boat
-            hired = employed / fired = dismissed: clown, guard, translator, cleaner
+            hired = employed / fired = dismissed: clown, tutor, translator, cleaner
             started = began / finished = completed: project, puzzle, course, race
             found = located / lost = misplaced: keys, wallet, map, ticket
             praised = complimented / scolded = reprimanded: team, choir, mayor, kids
@@ -402,11 +401,10 @@ SAME: dict[str, SameWords] = {
             hot = sweltering / cold = chilly
             modern = contemporary / outdated = old-fashioned
             beautiful = gorgeous / hideous = unsightly
-            nearby = close by / distant = far away
+            popular = well-liked / unpopular = shunned
             normal = ordinary / strange = odd
             intact = undamaged / ruined = destroyed
             inviting = welcoming / scary = frightening
-            famous = renowned / forgotten = unheard of
         """),
         deeds=_deeds("""
             built = constructed / demolished = tore down: tower, barn, wall, hut

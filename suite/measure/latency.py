@@ -16,7 +16,7 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -32,7 +32,7 @@ from suite.measure.machine import allowed
 from suite.profile import Profile
 from suite.protocol import MEASURING
 
-Progress = Callable[[str, int, int], None]  # what, done, in all
+Progress = Callable[[int, int], None]  # rounds done, in all
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def race(reference: Side, entry: Side, trace: Trace, plan: Plan, progress: Progr
                         blocks.append(_rows(pair, round_, side, chosen, answer["nanoseconds"]))
                         answers += [(chosen[k], a) for k, a in zip(kept, answer["answers"], strict=True)]
                     if progress is not None:
-                        progress(entry.name, pair * plan.rounds + round_ + 1, plan.pairs * plan.rounds)
+                        progress(pair * plan.rounds + round_ + 1, plan.pairs * plan.rounds)
                 if pair == 0:
                     ratio = _repeat_ratio(siblings[ENTRY], trace, units[ENTRY].repeats, plan.seed)
                 loads.append(loaded[ENTRY] | siblings[ENTRY].ask("memory"))
@@ -311,22 +311,3 @@ class _Sibling:
         return UserError(
             f"measuring {self.side.name} on {self.side.runtime}: its process {how} at {do!r}: {last}", code=1
         )
-
-
-@contextlib.contextmanager
-def bar() -> Iterator[Progress]:
-    """A progress bar on standard error with the time left; give what it yields as ``progress``."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=Console(stderr=True)) as bars:
-        known: dict[str, Any] = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in known:
-                known[what] = bars.add_task(what, total=total)
-            bars.update(known[what], completed=done)
-
-        yield report

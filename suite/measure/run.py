@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -28,14 +28,17 @@ from suite.measure import cost, estimate, latency, machine
 from suite.measure.worker import split
 from suite.paths import load_module
 from suite.profile import Profile
+from suite.progress import clock
 from suite.protocol import MEASURING, measuring_hash
 from suite.protocol import Track as ProtocolTrack
 from suite.protocol import track as track_of
+from suite.recipe import TrackSettings
 from suite.runtimes import exported, runtime
 from suite.tables import write_samples
 
 Against = Literal["reference", "alone"]
 Logits = NDArray[np.float32]
+Tell = Callable[[str], None]  # takes a line that says what is being done and how long it will take
 
 
 # --- what is measured ---------------------------------------------------------------------------------------
@@ -76,7 +79,7 @@ def measure(
     task: str | None = None,
     data: str = "auto",
     again: bool = False,
-    progress: latency.Progress | None = None,
+    progress: Tell | None = None,
 ) -> list[Path]:
     """Time one variant of a recipe (its ranked one by default); gives the folders of the measurements.
 
@@ -88,7 +91,7 @@ def measure(
     there, answers that are not the model's.
     """
     found, wanted = track_of(track), load_profile(profile)
-    chosen = variant or load_recipe(recipe).tracks[_track_of(recipe, track)].default
+    chosen = variant or _settings(recipe, track).default
     names = [runtime] if runtime else _usable(wanted.runtimes)
     subjects = _subjects(recipe, chosen, found, task, data)
     return [
@@ -101,11 +104,11 @@ def measure(
     ]
 
 
-def _track_of(recipe: str, track: str) -> str:
+def _settings(recipe: str, track: str) -> TrackSettings:
     tracks = load_recipe(recipe).tracks
     if track not in tracks:
         raise UserError(f"recipe {recipe} has no settings for track {track}; it has: {', '.join(tracks)}")
-    return track
+    return tracks[track]
 
 
 def _usable(names: Sequence[str]) -> list[str]:
@@ -165,7 +168,7 @@ def _subjects(recipe: str, variant: str, track: ProtocolTrack, task: str | None,
     return [
         Subject(
             track=track.name,
-            recipe=recipe,
+            recipe=resolved.recipe.name,
             recipe_hash=resolved.hash,
             variant=variant,
             task=name if each else None,
@@ -202,11 +205,11 @@ def _examples(track: ProtocolTrack, task: str, data: str) -> Examples:
 def _trained(recipe: str, variant: str, track: ProtocolTrack, task: str, data: str) -> Trained | None:
     """The model of the first seed and its dev logits, if the store has it; nothing is trained here."""
     from suite.pipeline.execute import execute
-    from suite.pipeline.run import jobs
+    from suite.pipeline.run import jobs, request
     from suite.pipeline.store import Store
 
     store = Store()
-    for job in jobs([recipe], track, tasks=[task], seeds=1, data=data, store=store):
+    for job in jobs(request([recipe], track=track.name, tasks=[task], seeds=1, data=data, store=store)):
         if job.variant == variant:
             if store.get(job.model.key) is None:
                 return None
@@ -332,7 +335,7 @@ def compare(
     *,
     against: Sequence[Against] = ("reference", "alone"),
     again: bool = False,
-    progress: latency.Progress | None = None,
+    progress: Tell | None = None,
     count: int = MEASURING["trace"]["queries"],
 ) -> list[Path]:
     """Measure ``subject`` in one runtime; gives a folder per comparison asked for."""
@@ -343,6 +346,7 @@ def compare(
     asked = queries(subject.examples, count)
     plan = latency.plan(profile, subject.pairs)
     entry: Ready | None = None
+    tell = progress or (lambda text: None)
     made = []
     for kind, other in _comparisons(name, against).items():
         stated = _stated(subject, name, kind, other, profile, asked)
@@ -350,6 +354,8 @@ def compare(
         made.append(folder)
         if not again and _there(folder, stated):
             continue
+        what = f"{subject.recipe}/{subject.variant} in {name} against the reference in {other}"
+        tell(f"{what}: exporting and comparing answers")
         entry = entry or prepared(subject.entry, name, asked, plan.threads)
         reference = prepared(subject.reference, other, asked, plan.threads)
         tokenising = tokenise_seconds(subject.examples, asked, subject.tokenizer)
@@ -359,7 +365,7 @@ def compare(
             latency.Side(f"{subject.recipe}/{subject.variant}", name, entry.file, subject.adaptive),
             asked.trace,
             plan,
-            progress,
+            _rounds(what, tell),
         )
         state = machine.describe(plan.affinity, profile.requires, before, machine.state(ticks))
         observed = _observed(outcome, entry, tokenising)
@@ -370,6 +376,17 @@ def compare(
         }
         write(folder, files, replace=True)
     return made
+
+
+def _rounds(what: str, tell: Tell) -> latency.Progress:
+    """Says how many rounds are done and, from their pace, how long the others will take."""
+    started = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        left = (time.monotonic() - started) * (total - done) / done
+        tell(f"{what}: {done} of {total} rounds, {clock(left)} left")
+
+    return report
 
 
 def _comparisons(name: str, against: Sequence[Against]) -> dict[Against, str]:

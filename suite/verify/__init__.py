@@ -13,9 +13,9 @@ from __future__ import annotations
 import datetime
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from suite import __version__
 from suite import folder as folders
@@ -33,6 +33,7 @@ __all__ = ["Checked", "Problem", "Report", "attest", "verify"]
 T = TypeVar("T")
 Kind = Literal["run", "measurement", "entry", "attestation"]
 Outcome = Literal["passed", "failed", "skipped: no data"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted")
 
 MAX_PROBLEMS = 10_000
@@ -78,13 +79,42 @@ class Report:
         return not self.problems
 
     def counts(self) -> dict[str, int]:
-        """Outcome or kind -> number, for a summary line."""
+        """Kind, or "level: outcome" -> number of documents."""
         found: dict[str, int] = defaultdict(int)
         for document in self.documents:
             found[document.kind] += 1
             for level, outcome in document.outcomes.items():
                 found[f"{level}: {outcome}"] += 1
         return dict(found)
+
+    def summary(self) -> str:
+        """One line: what was checked, how far, and how much is wrong."""
+        counts = self.counts()
+        kinds = [f"{counts[kind]} {kind}s" for kind in KINDS if kind in counts]
+        reached = [
+            f"{counts[key]} {key}" for level in LEVELS for key in sorted(counts) if key.startswith(level)
+        ]
+        verdict = "nothing is wrong" if self.ok else f"{len(self.problems)} problems"
+        return f"{', '.join(kinds) or 'no documents'}; {', '.join(reached)}; {verdict}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as JSON values, for ``--json``."""
+        return {
+            "level": self.level,
+            "ok": self.ok,
+            "problems": [asdict(problem) for problem in self.problems],
+            "documents": [
+                {
+                    "file": d.file,
+                    "kind": d.kind,
+                    "subject": d.subject,
+                    "level": d.level,
+                    "outcomes": d.outcomes,
+                }
+                for d in self.documents
+            ],
+            "notes": self.notes,
+        }
 
 
 def verify(

@@ -67,11 +67,17 @@ def operations_use_the_weights(loaded: LoadedRun) -> Problems:
             yield Problem(
                 loaded.file, f"{field}.shape", show(repr(list(op.shape))), expected, "trace it again"
             )
-    for place, weight in enumerate(model.weights):
-        if len(weight.shape) >= 2 and not weight.embedding and weight.name not in used:
-            field = f"model.weights.{place}"
-            found = f"{show(weight.name)} in no product"
-            yield Problem(loaded.file, field, found, "every matrix in model.ops", "trace the model again")
+    unused = [
+        (place, weight.name)
+        for place, weight in enumerate(model.weights)
+        if len(weight.shape) >= 2 and not weight.embedding and weight.name not in used
+    ]
+    # A linear model over look-ups has one table and no product at all; with products a table is an embedding.
+    if model.ops or len(unused) > 1:
+        for place, name in unused:
+            expected = "every matrix in model.ops, or marked as embedding"
+            fix = "trace the model again; a look-up table is an nn.Embedding, or is named embeddings.*"
+            yield Problem(loaded.file, f"model.weights.{place}", f"{show(name)} in no product", expected, fix)
 
 
 def _fits(op: Op, shape: tuple[int, ...]) -> bool:

@@ -6,9 +6,11 @@ Needs the data at hand; without it this level is ``skipped: no data``, never pas
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from suite.folder import Problem, show
 from suite.scoring import Scored, score
+from suite.tables import Split
 from suite.verify.compare import ABSOLUTE, RELATIVE, problems
 from suite.verify.gold import GoldSplit
 from suite.verify.loaded import LoadedRun, Problems
@@ -44,7 +46,7 @@ def rows_are_the_datas(loaded: LoadedRun, gold: Gold) -> Problems:
 
 
 def scores_follow(loaded: LoadedRun, gold: Gold) -> Problems:
-    """Metrics, score, its deviation, calibration and the diverged flag, from predictions and gold."""
+    """Metrics, score, its deviation, calibration, diverged and every influence, from predictions and gold."""
     scored = _scored(loaded, gold)
     if scored is None:
         return
@@ -61,22 +63,19 @@ def scores_follow(loaded: LoadedRun, gold: Gold) -> Problems:
         yield Problem(
             loaded.file, "metrics", show(warning), "outputs in the order of the labels", "map by name"
         )
+    for name, split in (loaded.predictions or {}).items():
+        yield from _influence(loaded.table, name, split, scored.influence[name])
 
 
-def influence_follows(loaded: LoadedRun, gold: Gold) -> Problems:
+def _influence(table: str, name: str, split: Split, expected: NDArray[np.float64]) -> Problems:
     """The column ``influence``, example by example."""
-    scored = _scored(loaded, gold)
-    if scored is None or loaded.predictions is None:
-        return
-    for name, split in loaded.predictions.items():
-        expected = scored.influence[name]
-        wrong = ~np.isclose(split.influence, expected, rtol=RELATIVE, atol=ABSOLUTE)
-        if wrong.any():
-            first = int(np.flatnonzero(wrong)[0])
-            field = f"influence of {name}, row {int(split.row[first])}"
-            found, right = repr(float(split.influence[first])), repr(float(expected[first]))
-            more = f" ({int(wrong.sum())} rows differ)" if wrong.sum() > 1 else ""
-            yield Problem(loaded.table, field, found + more, right, "write the predictions with lightboard")
+    wrong = np.flatnonzero(~np.isclose(split.influence, expected, rtol=RELATIVE, atol=ABSOLUTE))
+    if len(wrong):
+        first = int(wrong[0])
+        field = f"influence of {name}, row {int(split.row[first])}"
+        found, right = repr(float(split.influence[first])), repr(float(expected[first]))
+        more = f" ({len(wrong)} rows differ)" if len(wrong) > 1 else ""
+        yield Problem(table, field, found + more, right, "write the predictions with lightboard")
 
 
 def _scored(loaded: LoadedRun, gold: Gold) -> Scored | None:
@@ -95,4 +94,4 @@ def _scored(loaded: LoadedRun, gold: Gold) -> Scored | None:
     )
 
 
-RUN = (rows_are_the_datas, scores_follow, influence_follows)
+RUN = (rows_are_the_datas, scores_follow)

@@ -7,6 +7,7 @@ problems.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -330,15 +331,20 @@ def names_nobody(loaded: LoadedRun | LoadedMeasurement) -> Problems:
             yield Problem(loaded.file, field, show(text, 60), "no path of this machine", "remove it")
 
 
-def _texts(value: Any, field: str) -> list[tuple[str, str]]:
-    if isinstance(value, str):
-        return [(field, value)]
+def _texts(value: Any, field: str) -> Iterator[tuple[str, str]]:
+    """Every text of a document, keys included, with its place."""
+    pairs: Iterable[tuple[Any, Any]]
     if isinstance(value, dict):
-        below = [pair for key, item in value.items() for pair in _texts(item, f"{field}.{key}".strip("."))]
-        return below + [(field, key) for key in value]
-    if isinstance(value, list):
-        return [pair for place, item in enumerate(value) for pair in _texts(item, f"{field}.{place}")]
-    return []
+        for key in value:
+            yield field, key
+        pairs = value.items()
+    else:
+        pairs = enumerate(value)
+    for key, item in pairs:
+        if isinstance(item, str):
+            yield f"{field}.{key}".strip("."), item
+        elif isinstance(item, dict | list):
+            yield from _texts(item, f"{field}.{key}".strip("."))
 
 
 RUN = (

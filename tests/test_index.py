@@ -1,0 +1,233 @@
+"""Entries: what a reader is told of a recipe follows from its runs and measurements, and only from them."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import example_results as example
+import pytest
+
+from suite import load_results
+from suite.canonical import digest
+from suite.documents import Entry
+from suite.errors import UserError
+from suite.folder import write
+from suite.index import compute, entries, entry_path, index
+
+ROWS = {(row.recipe, row.variant): row for row in example.ROWS}
+REFERENCE, MAJORITY, STUDENT = (ROWS[name, "default"] for name in ("reference", "majority", "student"))
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return example.build(tmp_path_factory.mktemp("results"), seeds=(11, 23, 37))
+
+
+@pytest.fixture
+def results(pristine: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pristine, tmp_path / "results"))
+
+
+def by_name(found: list[Entry]) -> dict[str, Entry]:
+    return {f"{entry.recipe}/{entry.variant}": entry for entry in found}
+
+
+def scores(results: Path, row: example.Row, task: str) -> list[float]:
+    folder = results / "demo" / "runs" / row.recipe / row.variant
+    return [float(example.read(path, "run.json")["score"]) for path in sorted(folder.glob(f"{task}-*"))]
+
+
+def test_one_entry_per_recipe_and_variant(results: Path) -> None:
+    expected = sorted(f"{row.recipe}/{row.variant}" for row in example.ROWS)
+    assert sorted(by_name(entries(results))) == expected
+
+
+def test_a_task_is_the_mean_of_its_runs_in_the_protocols_order(results: Path) -> None:
+    quality = by_name(entries(results))["student/default"].quality["mood"]
+    assert [line.seed for line in quality.runs] == [11, 23, 37]
+    assert quality.score == pytest.approx(sum(scores(results, STUDENT, "mood")) / 3, rel=1e-12)
+    assert quality.interval[0] < quality.score < quality.interval[1]
+    assert all((results / "demo" / line.run / "run.json").is_file() for line in quality.runs)
+
+
+def test_board_score_is_the_mean_of_the_core_tasks_and_needs_them_all(results: Path) -> None:
+    found = by_name(entries(results))
+    student = found["student/default"]
+    assert student.board_score is not None and student.board_score.interval is not None
+    expected = (student.quality["mood"].score + student.quality["same"].score) / 2
+    assert student.board_score.value == pytest.approx(expected, rel=1e-12)
+    half = found["half/default"]
+    assert half.board_score is None and half.ranks is None
+    assert half.board_score_reason == "n/a: no run of same"
+
+
+def test_only_default_variants_are_ranked(results: Path) -> None:
+    found = by_name(entries(results))
+    assert {name for name, entry in found.items() if entry.ranks} == {
+        "reference/default", "student/default", "majority/default", "early/slow",
+    }  # fmt: skip
+    assert not found["early/fast"].default and found["early/slow"].default
+    best, worst = found["reference/default"].ranks, found["majority/default"].ranks
+    assert best and worst
+    assert (best.lowest, best.ties_with_best, best.of) == (1, True, 4)
+    assert (worst.highest, worst.ties_with_best) == (4, False)
+
+
+def test_retention_is_held_between_majority_and_reference(results: Path) -> None:
+    found = by_name(entries(results))
+    top, floor, student = (
+        found[name].quality["mood"] for name in ("reference/default", "majority/default", "student/default")
+    )
+    assert student.retention is not None and top.retention is not None and floor.retention is not None
+    expected = (student.score - floor.score) / (top.score - floor.score)
+    assert student.retention.value == pytest.approx(expected, rel=1e-9)
+    assert top.retention.value == 1.0
+    assert floor.retention.value == pytest.approx(0.0, abs=1e-12)
+
+
+def test_without_a_reference_retention_says_why(tmp_path: Path) -> None:
+    example.build(tmp_path, (STUDENT,))
+    quality = entries(tmp_path)[0].quality["mood"]
+    assert quality.retention is None
+    assert quality.retention_reason == "n/a: the reference has no run of mood here"
+
+
+def test_a_measurement_joins_by_graph(results: Path) -> None:
+    entry = by_name(entries(results))["student/default"]
+    lines = {line.runtime: line for line in entry.speed}
+    assert set(lines) == {"onnx", "torch"}
+    assert lines["onnx"].alone_ratio == lines["onnx"].ratio  # the reference runs in onnx
+    assert lines["torch"].alone_ratio is not None
+    assert lines["torch"].alone_ratio != lines["torch"].ratio
+    assert lines["onnx"].ratio.value == pytest.approx(STUDENT.speed, rel=0.05)
+    assert not any(line.inherited for line in entry.speed)
+    assert entry.cost.bytes["onnx/fp32"] == lines["onnx"].model_bytes
+
+
+def test_a_twin_with_the_same_graph_inherits_unless_time_depends_on_weights(results: Path) -> None:
+    twin = replace(STUDENT, recipe="twin", method="twin")
+    for task in example.TASKS:
+        example.add_run(results, twin, task)
+    inherited = by_name(index(results))["twin/default"].speed
+    assert [line.inherited for line in inherited] == [True, True]
+    assert inherited[0].measurement.startswith("measurements/student/")
+    # A measurement that names a task was of that task's weights: it says nothing of another model.
+    for folder in (results / "demo" / "measurements" / "student" / "default").iterdir():
+        document = {**example.read(folder, "measurement.json"), "task": "mood"}
+        example.forge(folder, "measurement.json", document)
+        head, tail = folder.name.rsplit(f"-{example.DATE}", 1)
+        folder.rename(folder.with_name(f"{head}-mood-{example.DATE}{tail}"))
+    found = by_name(index(results))
+    assert found["twin/default"].speed == ()
+    assert len(found["student/default"].speed) == 2
+    # Its own measurement comes before an inherited one.
+    example.add_measurement(results, twin)
+    (own,) = by_name(index(results))["twin/default"].speed
+    assert not own.inherited and own.measurement.startswith("measurements/twin/")
+
+
+def test_cost_and_training_cost(results: Path) -> None:
+    entry = by_name(entries(results))["student/default"]
+    folder = results / "demo" / "runs" / "student" / "default"
+    run = example.read(folder / "mood-11", "run.json")
+    assert entry.cost.parameters.model_dump() == run["model"]["parameters"]
+    assert set(entry.cost.flops_per_example) == {"128", "dev/mood", "dev/same"}
+    # One seed of both tasks.
+    assert entry.training_cost.tflop == pytest.approx(2 * (1.1 + 0.7), rel=1e-12)
+    assert entry.training_cost.tokens == 2 * 90_001
+
+
+def test_memory_is_what_the_model_needs_above_the_interpreter(results: Path) -> None:
+    assert by_name(entries(results))["student/default"].speed[0].peak_memory_bytes == 91_000_000 - 60_000_000
+
+
+def test_runs_of_an_older_recipe_are_left_out_and_named(results: Path) -> None:
+    changed = replace(STUDENT, parameters={"rate": 1e-4})
+    place = results / "demo" / "runs" / "student" / "default" / "mood-11"
+    shutil.rmtree(place)
+    example.add_run(results, changed, "mood")
+    computed = compute(results / "demo")
+    entry = by_name(computed.entries)["student/default"]
+    assert entry.recipe_hash == digest(example.settings_of(STUDENT))  # five runs against one
+    assert [line.seed for line in entry.quality["mood"].runs] == [23, 37]
+    (note,) = computed.notes
+    assert "runs/student/default/mood-11" in note
+
+
+def test_other_dev_rows_never_share_a_table(results: Path) -> None:
+    for seed in (11, 23, 37):
+        folder = results / "demo" / "runs" / "student" / "default" / f"mood-{seed}"
+        document = example.read(folder, "run.json")
+        (split,) = document["data"]["dev"]
+        document["data"]["dev"][split]["fingerprint"] = digest("other rows")
+        example.forge(folder, "run.json", document)
+    entry = by_name(index(results))["student/default"]
+    assert entry.ranks is None and entry.board_score is None
+    assert entry.quality["mood"].retention_reason == "n/a: other dev rows than the reference's"
+    assert math.isfinite(entry.quality["mood"].score)
+    assert entry.quality["same"].retention is not None
+
+
+def test_open_rows_are_ranked_among_themselves(results: Path) -> None:
+    free = replace(STUDENT, recipe="free", method="free", division="open", timed=False)
+    for task in example.TASKS:
+        example.add_run(results, free, task)
+    found = by_name(index(results))
+    ranks = found["free/default"].ranks
+    assert ranks and ranks.of == 1
+    assert found["student/default"].ranks == by_name(entries(results))["student/default"].ranks
+    assert found["free/default"].quality["mood"].retention is not None  # held against the standard reference
+
+
+def test_indexing_again_changes_no_byte_and_removes_what_has_no_runs(results: Path) -> None:
+    before = {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in results.rglob("entries/*/*.json")
+    }
+    index(results)
+    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in results.rglob("entries/*/*.json")}
+    assert before == after
+    shutil.rmtree(results / "demo" / "runs" / "half")
+    index(results, "demo")
+    assert not (results / "demo" / "entries" / "half" / "default.json").exists()
+
+
+def test_entries_do_not_depend_on_the_order_of_writing(pristine: Path, tmp_path: Path) -> None:
+    again = example.build(tmp_path / "again", tuple(reversed(example.ROWS)), seeds=(37, 23, 11))
+    for entry in entries(pristine):
+        path = entry_path(Path("demo"), entry)
+        assert (again / path).read_bytes() == (pristine / path).read_bytes()
+
+
+def test_a_document_in_the_wrong_place_stops_the_index(results: Path) -> None:
+    files = example.run_files(STUDENT, "mood", 11)
+    write(results / "demo" / "runs" / "student" / "default" / "mood-99", files)
+    with pytest.raises(UserError, match=r"mood-99.*lightboard verify"):
+        index(results)
+
+
+def test_errors_say_what_to_do(tmp_path: Path, results: Path) -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        index(tmp_path / "absent")
+    with pytest.raises(UserError, match="there are: demo"):
+        index(results, "mini")
+
+
+def test_as_a_data_frame(results: Path) -> None:
+    frame = load_results(results)
+    assert len(frame) == 11  # entries x their tasks
+    row = frame[(frame.recipe == "student") & (frame.task == "mood")].iloc[0]
+    entry = by_name(entries(results))["student/default"]
+    assert row.score_points == entry.quality["mood"].score
+    assert row["speedup[example/onnx/fp32/single-stream/trace]"] == entry.speed[0].ratio.value
+    assert row.runs == 3 and row.core and row.rank_lowest == 2
+    half = frame[frame.recipe == "half"].iloc[0]
+    assert math.isnan(half.board_score_points)
+    assert list(load_results(results, "demo").columns) == list(frame.columns)
+
+
+def test_a_results_tree_without_entries_gives_an_empty_frame(tmp_path: Path) -> None:
+    frame = load_results(tmp_path)
+    assert len(frame) == 0 and "score_points" in frame.columns

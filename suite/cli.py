@@ -25,6 +25,8 @@ app = typer.Typer(
 store_app = typer.Typer(help="The artifact store.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
 
+INTERRUPTED = 130  # what typer turns Ctrl-C into
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -365,10 +367,10 @@ def main() -> None:
     except UserError as error:
         err.print(f"lightboard: {error}", markup=False, soft_wrap=True)
         sys.exit(error.code)
-    except KeyboardInterrupt:
-        err.print("lightboard: stopped; nothing finished is lost, the same command goes on from here", markup=False)
-        sys.exit(1)
-    except BrokenPipeError:
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:
+            raise
+        err.print("lightboard: stopped; nothing finished is lost, the same command goes on from here", markup=False, soft_wrap=True)
         sys.exit(1)
 
 

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from suite.pipeline.execute import Event, Reporter, StageInfo
 
+EARLY = 0.01  # share of the work before which no time is promised
 OVERHEAD = 0.02  # TFLOP: what a stage without arithmetic counts for in the estimate
 
 
@@ -50,8 +51,8 @@ class _Left:
 
     def text(self) -> str:
         spent = time.monotonic() - self.started
-        if self.done <= 0 or spent < 2:
-            return ""
+        if self.done < EARLY * self.total or spent < 2:
+            return ""  # the first small stages say nothing of the rate
         return f"{clock((self.total - self.done) * spent / self.done)} left"
 
 

@@ -34,6 +34,7 @@ from suite.board.text import (
     fixed,
     listed,
     number_word,
+    ordinal,
     plain_value,
     plus_minus,
     rank_range,
@@ -501,18 +502,28 @@ def _percentiles(latency: Latency, noisy: bool, href: str) -> list[Cell]:
 
 
 def timings(site: Site, entry: Entry, links: Links) -> list[Timing]:
-    """Every measurement that the entry names, once."""
+    """Every measurement that the entry names, once; no two under one title."""
     found: dict[str, Timing] = {}
+    titles: dict[str, int] = {}
     for line in entry.speed:
         if line.measurement not in found:
-            found[line.measurement] = _timing(site, entry, line, links)
+            title = _timing_title(site, entry, line)
+            titles[title] = titles.get(title, 0) + 1
+            title += f", {ordinal(titles[title])}" if titles[title] > 1 else ""
+            found[line.measurement] = _timing(site, entry, line, links, title)
     return list(found.values())
 
 
-def _timing(site: Site, entry: Entry, line: Speed, links: Links) -> Timing:
+def _timing_title(site: Site, entry: Entry, line: Speed) -> str:
+    document = site.measured(entry.track, line.measurement)
+    task = document.task if isinstance(document, Measurement) else None
+    parts = [site.profile_title(line.profile), line.runtime, line.arrival, line.inputs]
+    return ", ".join([*parts, site.task(task).title] if task else parts)
+
+
+def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> Timing:
     ident = anchor(line.measurement)
     document = site.measured(entry.track, line.measurement)
-    title = f"{site.profile_title(line.profile)}, {line.runtime}, {line.inputs}"
     if isinstance(document, Missing):
         return Timing(ident, title, "", (), None, (), (), (), (), reason=document.reason)
     m = document
@@ -575,7 +586,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links) -> Timing:
         title,
         sentence(f"{speed} {site.on_profile(line.profile)}"),
         tuple(facts),
-        _state(m),
+        _state(m, ident, title),
         (*machine, *held),
         tuple(Fact(k, v, declared=True) for k, v in sorted(m.versions.items())),
         tuple(
@@ -601,7 +612,7 @@ def _lengths(lengths: Sequence[int]) -> str:
     return f"{ordered[0]} to {ordered[-1]} tokens, median {ordered[len(ordered) // 2]}"
 
 
-def _state(m: Measurement) -> Table:
+def _state(m: Measurement, ident: str, title: str) -> Table:
     before, after = m.machine.before, m.machine.after
     rows = [
         Row(
@@ -616,14 +627,7 @@ def _state(m: Measurement) -> Table:
         for name in type(before).model_fields
     ]
     columns = [Column("State", kind="text"), Column("Before"), Column("After")]
-    return table("The machine before and after", columns, rows, f"state-{anchor_of(m)}")
-
-
-def anchor_of(m: Measurement) -> str:
-    """An id that two measurements on one page do not share."""
-    return f"{m.trace[7:13]}-{m.profile}-{m.runtime}-{m.inputs}-{m.task or 'all'}-{m.against}".replace(
-        ".", "-"
-    )
+    return table(f"Before and after: {title}", columns, rows, f"state-{ident}")
 
 
 def _check_words(site: Site, track: str, place: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +90,7 @@ def evidence_folder(track: str, place: str) -> str:
 
 def anchor(place: str) -> str:
     """The id on an entry's page of a document that it names."""
-    return re.sub(r"[^a-z0-9]+", "-", place) if is_place(place) else "speed"
+    return place if is_place(place) else "speed"
 
 
 @dataclass

@@ -1,0 +1,160 @@
+"""The command line as a person meets it: figures without weights, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suite import cli
+from suite.protocol import Track
+
+ROOT = Path(__file__).parent.parent
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """(exit code, standard output, standard error) of a command in this process."""
+    old, sys.argv = sys.argv, ["lightboard", *words]
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    finally:
+        sys.argv = old
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize(
+    ("recipe", "variant", "parameters", "gflops"),
+    [
+        ("reference", "default", 109_483_778, 22.348),
+        ("truncation", "6-layers", 66_956_546, 11.175),
+        ("distillation", "default", 66_956_546, 11.175),
+        ("theseus", "default", 66_956_546, 11.175),
+        ("distilbert", "default", 66_955_010, 11.175),
+    ],
+)
+def test_cost_on_base_without_weights(
+    recipe: str, variant: str, parameters: int, gflops: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = call(capsys, "cost", recipe, "--track", "base", "--variant", variant, "--json")
+    (found,) = json.loads(out)
+    assert code == 0
+    assert found["parameters"]["total"] == parameters
+    assert round(found["flops_per_example"]["128"] / 1e9, 3) == gflops
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("cost", "thesus", "-t", "base"), 2, "did you mean theseus"),
+        (("cost", "theseus", "-t", "bse"), 2, "did you mean base"),
+        (("cost", "truncation", "-t", "base", "--variant", "7-layers"), 2, "did you mean"),
+        (("run", "theseus", "-t", "mini", "--data", "folder:/nowhere/glue"), 2, "/nowhere/glue"),
+        (("run", "theseus", "-t", "mini", "--tasks", "colla"), 2, "did you mean cola"),
+        (("run", "theseus", "-t", "mini", "--data", "carrier-pigeon"), 2, "carrier-pigeon"),
+        (("verify", "/nowhere"), 2, "/nowhere"),
+        (("measure", "theseus", "-t", "mini", "-p", "cpu-1-tread"), 2, "did you mean cpu-1-thread"),
+    ],
+)
+def test_errors_are_one_line(
+    words: tuple[str, ...], code: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, out, err = call(capsys, *words)
+    assert found == code
+    assert says in err
+    assert "Traceback" not in err + out
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_no_network_and_no_cache_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """In a process of its own, since the hub's library reads its environment once."""
+    env = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "LIGHTBOARD_STORE": str(tmp_path / "s")}
+    env.pop("LIGHTBOARD_GLUE", None)
+    command = [sys.executable, "-m", "suite.cli", "run", "majority", "-t", "mini", "--tasks", "cola"]
+    found = subprocess.run(command, env=env, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert found.returncode in (1, 2)
+    assert len(found.stderr.strip().splitlines()) == 1
+    assert "--data folder:" in found.stderr or "LIGHTBOARD_GLUE" in found.stderr
+
+
+def test_plan_counts_and_a_run_lands_what_it_said(
+    tiny_track: Track, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("-t", "demo", "--data", f"folder:{tiny_folder}/glue", "--results", str(tmp_path / "r"))
+    code, out, _ = call(capsys, "plan", "distillation", "reference", *more, "--json")
+    before: dict[str, Any] = json.loads(out)
+    assert code == 0
+    assert before["runs"] == 2 and before["landed"] == 0
+    assert {"finetune", "distillation", "predictions"} <= {stage["stage"] for stage in before["stages"]}
+    code, _, err = call(capsys, "run", "distillation", "reference", *more)
+    assert code == 0, err
+    after = json.loads(call(capsys, "plan", "distillation", "reference", *more, "--json")[1])
+    assert after["landed"] == 2 and after["tflop_left"] == 0
+    assert after["tflop"] == before["tflop"] > 0
+    assert call(capsys, "index", "--results", str(tmp_path / "r"))[0] == 0
+    code, out, _ = call(capsys, "list", "entries", "--results", str(tmp_path / "r"), "--json")
+    assert {row["entry"] for row in json.loads(out)} == {"distillation/default", "reference/default"}
+
+
+@pytest.mark.parametrize("kind", ["recipes", "methods", "profiles", "tasks", "runtimes", "tracks"])
+def test_list(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "list", kind, "--json")
+    assert code == 0
+    assert len(json.loads(out)) >= 2
+
+
+def test_ctrl_c_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
+    sys.path.insert(0, str(Path(__file__).parent))
+    import tiny
+
+    folder = tiny.make(tmp_path / "t")
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import tiny; from pathlib import Path\n"
+        f"tiny.use(Path({str(folder)!r}))\n"
+        "from suite import cli\n"
+        f"sys.argv = ['lightboard', 'run', 'reference', '-t', 'demo', '--workers', '1', '--data', 'folder:{folder}/glue',"
+        f" '--results', '{folder}/r']\n"
+        "cli.main()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list((folder / "store").glob("partial/*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "Traceback" not in err
+    assert "goes on from here" in err.strip().splitlines()[-1]
+    assert subprocess.run([sys.executable, "-c", code], timeout=300).returncode == 0
+    assert list((folder / "r").rglob("run.json"))
+
+
+def test_the_right_half_imports_no_heavy_library() -> None:
+    code = (
+        "import sys, suite.verify, suite.board, suite.index\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'evaluate', 'sklearn'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+def test_the_shipped_wheel_holds_its_recipes(tmp_path: Path) -> None:
+    """pyproject names what a wheel carries besides the package; those folders must exist and not be empty."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    shipped = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    for folder in shipped:
+        assert any((ROOT / folder).iterdir())
+    assert shutil.which("lightboard") or (Path(sys.executable).parent / "lightboard").exists()

@@ -2,9 +2,9 @@
 
     python benchmarks/train_step.py [--threads 1] [--steps 40]
 
-One run, one process, alternating rounds, ratios only. *limit*: the matrix products of the same shapes, forward and backward,
-and nothing else. *trainer*: ``transformers.Trainer`` with its defaults on the same model and examples (needs
-``pip install accelerate``; left out without it).
+One run, one process, alternating rounds, ratios only. *limit*: the matrix products of the same shapes, forward
+and backward, and nothing else. *trainer*: ``transformers.Trainer`` with its defaults on the same model and
+examples (needs ``pip install accelerate``; left out without it).
 """
 
 from __future__ import annotations
@@ -90,7 +90,11 @@ def trainer(config: dict[str, Any], data: Encoded, steps: int) -> Callable[[], N
         for i, row in enumerate(batch):
             ids[i, : len(row["input_ids"])] = torch.from_numpy(row["input_ids"])
             mask[i, : len(row["input_ids"])] = 1
-        return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([row["labels"] for row in batch])}
+        return {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "labels": torch.tensor([row["labels"] for row in batch]),
+        }
 
     def run() -> None:
         torch.manual_seed(0)
@@ -105,7 +109,9 @@ def trainer(config: dict[str, Any], data: Encoded, steps: int) -> Callable[[], N
                 folder, max_steps=steps, per_device_train_batch_size=32, report_to=[], save_strategy="no",
                 use_cpu=True, disable_tqdm=True, logging_strategy="no",
             )  # fmt: skip
-            Trainer(BertForSequenceClassification(details), arguments, train_dataset=rows, data_collator=collate).train()
+            Trainer(
+                BertForSequenceClassification(details), arguments, train_dataset=rows, data_collator=collate
+            ).train()
 
     return run
 
@@ -134,7 +140,8 @@ def main() -> None:
                 run()
                 times[name].append(time.perf_counter() - started)
         best = {name: statistics.median(values) for name, values in times.items()}
-        line = f"{np.mean(tokens):6.0f} tokens a step: ours reaches {best['limit'] / best['ours']:.0%} of the matmul-only rate"
+        share = best["limit"] / best["ours"]
+        line = f"{np.mean(tokens):6.0f} tokens a step: ours reaches {share:.0%} of the matmul-only rate"
         if other is not None:
             line += f"; {best['trainer'] / best['ours']:.2f} times as fast as transformers.Trainer"
         print(line)

@@ -31,7 +31,9 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 TrackOption = Annotated[str, typer.Option("--track", "-t", help="demo, mini or base")]
-TasksOption = Annotated[str | None, typer.Option("--tasks", help="comma-separated; default: the track's core tasks")]
+TasksOption = Annotated[
+    str | None, typer.Option("--tasks", help="comma-separated; default: the track's core tasks")
+]
 SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="the first N of the track's seeds")]
 DataOption = Annotated[str, typer.Option("--data", help="auto, hub, folder:PATH, generated or own:PATH")]
 ResultsOption = Annotated[Path, typer.Option("--results", help="where runs and measurements lie")]
@@ -70,7 +72,9 @@ def _table(title: str, columns: list[str], rows: list[list[str]], numbers: int =
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: Annotated[bool, typer.Option("--version", help="print the version and exit", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="print the version and exit", is_eager=True)
+    ] = False,
 ) -> None:
     if version:
         typer.echo(f"lightboard {__version__}")
@@ -100,7 +104,9 @@ def list_(kind: Kind, results: ResultsOption = Path("results"), as_json: JsonOpt
     elif kind is Kind.entries:
         from suite.index import entries
 
-        rows = [{"track": e.track, "entry": f"{e.recipe}/{e.variant}", "level": e.level} for e in entries(results)]
+        rows = [
+            {"track": e.track, "entry": f"{e.recipe}/{e.variant}", "level": e.level} for e in entries(results)
+        ]
     else:
         from suite.paths import names as module_names
 
@@ -143,7 +149,9 @@ def plan(
     from suite.pipeline.run import request
     from suite.progress import clock
 
-    wanted = request(_recipes(recipes, track), track=track, tasks=_names(tasks), seeds=seeds, data=data, results=results)
+    wanted = request(
+        _recipes(recipes, track), track=track, tasks=_names(tasks), seeds=seeds, data=data, results=results
+    )
     view = overview(wanted)
     if as_json:
         _print_json(view.as_dict())
@@ -192,7 +200,9 @@ def run(
             workers=workers,
             reporter=reporter,
         )
-    out.print(f"{len(folders)} runs in {results / track / 'runs'}; next: lightboard index --results {results}")
+    out.print(
+        f"{len(folders)} runs in {results / track / 'runs'}; next: lightboard index --results {results}"
+    )
 
 
 @app.command()
@@ -243,7 +253,9 @@ def cost(
         ]
         for f in found
     ]
-    _table("", ["model", "parameters", "without embeddings", f"GFLOPs at {seq}", "MB (fp32)"], rows, numbers=4)
+    _table(
+        "", ["model", "parameters", "without embeddings", f"GFLOPs at {seq}", "MB (fp32)"], rows, numbers=4
+    )
 
 
 @app.command()
@@ -251,9 +263,13 @@ def measure(
     recipe: str,
     track: TrackOption,
     profile: Annotated[str, typer.Option("--profile", "-p", help="see: lightboard list profiles")],
-    runtime: Annotated[str | None, typer.Option("--runtime", "-r", help="default: all of the profile's")] = None,
+    runtime: Annotated[
+        str | None, typer.Option("--runtime", "-r", help="default: all of the profile's")
+    ] = None,
     variant: Annotated[str | None, typer.Option("--variant", help="default: the recipe's default")] = None,
-    task: Annotated[str | None, typer.Option("--task", help="time one task's weights and inputs only")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="time one task's weights and inputs only")
+    ] = None,
     data: DataOption = "auto",
     results: ResultsOption = Path("results"),
 ) -> None:
@@ -277,7 +293,9 @@ def measure(
 
 
 @app.command()
-def index(results: ResultsOption = Path("results"), track: Annotated[str | None, typer.Option("--track")] = None) -> None:
+def index(
+    results: ResultsOption = Path("results"), track: Annotated[str | None, typer.Option("--track")] = None
+) -> None:
     """Compute entries from runs and measurements."""
     from suite.index import index as compute
 
@@ -288,7 +306,9 @@ def index(results: ResultsOption = Path("results"), track: Annotated[str | None,
 def verify(
     paths: Annotated[list[Path], typer.Argument(help="results, tracks, runs, measurements or entries")],
     level: Annotated[str, typer.Option("--level", help="valid, rescored or recounted")] = "recounted",
-    data: Annotated[str | None, typer.Option("--data", help="where gold labels are: folder:PATH, own:PATH")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="where gold labels are: folder:PATH, own:PATH")
+    ] = None,
     attest: Annotated[str | None, typer.Option("--attest", help="your name: write attestations")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -346,12 +366,16 @@ def store_ls(as_json: JsonOption = False) -> None:
     rows = [[r["key"][7:19], r["stage"], str(r["seed"]), f"{r['bytes'] / 1e6:,.1f}"] for r in records]
     _table("", ["key", "stage", "seed", "MB"], rows, numbers=1)
     total = sum(r["bytes"] for r in records)
-    out.print(f"{len(records)} artifacts, {total / 1e9:.2f} of {store.limit_bytes / 1e9:.1f} GB in {store.root}")
+    out.print(
+        f"{len(records)} artifacts, {total / 1e9:.2f} of {store.limit_bytes / 1e9:.1f} GB in {store.root}"
+    )
 
 
 @store_app.command("gc")
 def store_gc(
-    limit: Annotated[float | None, typer.Option("--limit", min=0, help="GB to keep; default: the store's limit")] = None,
+    limit: Annotated[
+        float | None, typer.Option("--limit", min=0, help="GB to keep; default: the store's limit")
+    ] = None,
 ) -> None:
     """Remove artifacts, least recently used first, until the store is within its limit."""
     from suite.pipeline.store import Store
@@ -370,7 +394,11 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as stop:
         if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:
             raise
-        err.print("lightboard: stopped; nothing finished is lost, the same command goes on from here", markup=False, soft_wrap=True)
+        err.print(
+            "lightboard: stopped; nothing finished is lost, the same command goes on from here",
+            markup=False,
+            soft_wrap=True,
+        )
         sys.exit(1)
 
 

@@ -40,7 +40,9 @@ def demo(folder: Path, out: Console, err: Console) -> None:
     index(results)
     report = verify(results)
     if report.problems:
-        raise UserError(f"verify found {len(report.problems)} problems; the first: {report.problems[0]}", code=1)
+        raise UserError(
+            f"verify found {len(report.problems)} problems; the first: {report.problems[0]}", code=1
+        )
     attest(report, by="lightboard demo")
     entries = index(results)
     page = build(results, folder / "site")
@@ -71,9 +73,15 @@ def _table(entries: list[Entry]) -> Table:
         ranks, score, speed = entry.ranks, entry.board_score, entry.speed[0] if entry.speed else None
         low, high = score.interval if score and score.interval else (None, None)
         table.add_row(
-            "" if ranks is None else f"{ranks.lowest}-{ranks.highest}" if ranks.lowest < ranks.highest else str(ranks.lowest),
+            ""
+            if ranks is None
+            else f"{ranks.lowest}-{ranks.highest}"
+            if ranks.lowest < ranks.highest
+            else str(ranks.lowest),
             entry.recipe if entry.variant == "default" else f"{entry.recipe}/{entry.variant}",
-            "" if score is None else f"{score.value:.1f}" + ("" if low is None or high is None else f"  [{low:.1f}, {high:.1f}]"),
+            ""
+            if score is None
+            else f"{score.value:.1f}" + ("" if low is None or high is None else f"  [{low:.1f}, {high:.1f}]"),
             f"{entry.cost.parameters.total / 1e6:.1f} M",
             "not timed" if speed is None else f"{speed.ratio.value:.2f}x",
             "" if speed is None or speed.latency_ms.p50 is None else f"{speed.latency_ms.p50:.1f}",

@@ -31,8 +31,8 @@ def _machine() -> Iterator[Finding]:
     import psutil
 
     from suite.measure.machine import cpu
-    from suite.pipeline.store import LIMIT_BYTES
     from suite.paths import store_root
+    from suite.pipeline.store import LIMIT_BYTES
 
     cores = len(os.sched_getaffinity(0))
     yield Finding("processor", f"{cpu()[0]}, {cores} cores for this process", True)
@@ -43,10 +43,14 @@ def _machine() -> Iterator[Finding]:
     existing = next(p for p in (root, *root.parents) if p.exists())
     disk = shutil.disk_usage(existing).free
     enough = disk > LIMIT_BYTES
-    yield Finding("store", f"{root}, {disk / 1e9:.0f} GB free", enough, "" if enough else "set LIGHTBOARD_STORE")
+    yield Finding(
+        "store", f"{root}, {disk / 1e9:.0f} GB free", enough, "" if enough else "set LIGHTBOARD_STORE"
+    )
     load = os.getloadavg()[0]
     quiet = load < 0.5
-    yield Finding("load", f"{load:.2f}", quiet, "" if quiet else "timings will be noisy: let the machine rest")
+    yield Finding(
+        "load", f"{load:.2f}", quiet, "" if quiet else "timings will be noisy: let the machine rest"
+    )
 
 
 def _gflops(threads: int) -> float:
@@ -68,7 +72,9 @@ def _data() -> Iterator[Finding]:
         there = Path(folder).is_dir()
         yield Finding("GLUE folder", folder, there, "" if there else "LIGHTBOARD_GLUE names no folder")
     else:
-        yield Finding("GLUE folder", "none named", False, "LIGHTBOARD_GLUE or --data folder:PATH; else the hub is used")
+        yield Finding(
+            "GLUE folder", "none named", False, "LIGHTBOARD_GLUE or --data folder:PATH; else the hub is used"
+        )
 
 
 def _teachers() -> Iterator[Finding]:

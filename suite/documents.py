@@ -159,7 +159,9 @@ class Run(Strict):
     task: Annotated[Name, DECLARED]
     seed: Annotated[Count, DECLARED]
     protocol: Annotated[Hash, EVIDENCE]  # the training part
-    settings: Annotated[dict[str, Any], EVIDENCE]  # the recipe as resolved for the track: method, parameters ...
+    settings: Annotated[
+        dict[str, Any], EVIDENCE
+    ]  # the recipe as resolved for the track: method, parameters ...
     recipe_hash: Annotated[Hash, DERIVED]  # digest of settings
     data: Annotated[Data, EVIDENCE]
     metrics: Annotated[dict[str, Number], DERIVED]  # 0..1 (correlations -1..1)

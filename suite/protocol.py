@@ -343,7 +343,7 @@ class GeneralDistillation:
     masked_lm_head: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one object per track: equal only to itself, and so hashable
 class Track:
     """A scale at which all methods meet."""
 

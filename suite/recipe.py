@@ -41,7 +41,9 @@ class TrackSettings(Strict):
 class Recipe(Strict):
     """A file in ``recipes/``; its name is the file's."""
 
-    schema_: Annotated[Literal["lightboard/recipe/1"], DECLARED] = Field("lightboard/recipe/1", alias="schema")
+    schema_: Annotated[Literal["lightboard/recipe/1"], DECLARED] = Field(
+        "lightboard/recipe/1", alias="schema"
+    )
     name: Annotated[Name, DECLARED]
     method: Annotated[Name, DECLARED]
     division: Annotated[Literal["standard", "open"], DECLARED] = "standard"

@@ -1,6 +1,7 @@
 """The syntax trees that decide what stages make, hashed without comments and docstrings.
 
-``python tests/stage_trees.py`` records them; do that only after bumping the version of every stage whose result changed.
+``python tests/stage_trees.py`` records them; do that only after bumping the version of every stage whose
+result changed.
 """
 
 from __future__ import annotations
@@ -34,14 +35,18 @@ def versions(path: Path) -> list[int]:
         if isinstance(node, ast.Call):
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             keywords = {k.arg: k.value for k in node.keywords}
-            place = keywords.get("version") or (node.args[1] if name == "stage" and len(node.args) > 1 else None)
+            place = keywords.get("version") or (
+                node.args[1] if name == "stage" and len(node.args) > 1 else None
+            )
             if name in ("Phase", "Stage", "stage") and isinstance(place, ast.Constant):
                 found.append(int(place.value))
     return found
 
 
 def trees() -> dict[str, dict[str, object]]:
-    paths = [p for folder in DECIDING for p in sorted((ROOT / folder).glob("*.py"))] + [ROOT / s for s in SINGLE]
+    paths = [p for folder in DECIDING for p in sorted((ROOT / folder).glob("*.py"))] + [
+        ROOT / s for s in SINGLE
+    ]
     return {str(p.relative_to(ROOT)): {"tree": tree(p), "versions": versions(p)} for p in paths}
 
 

@@ -79,7 +79,12 @@ def test_errors_are_one_line(
 
 def test_no_network_and_no_cache_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """In a process of its own, since the hub's library reads its environment once."""
-    env = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "LIGHTBOARD_STORE": str(tmp_path / "s")}
+    env = {
+        **os.environ,
+        "HF_HOME": str(tmp_path),
+        "HF_HUB_OFFLINE": "1",
+        "LIGHTBOARD_STORE": str(tmp_path / "s"),
+    }
     env.pop("LIGHTBOARD_GLUE", None)
     command = [sys.executable, "-m", "suite.cli", "run", "majority", "-t", "mini", "--tasks", "cola"]
     found = subprocess.run(command, env=env, capture_output=True, text=True, cwd=tmp_path, timeout=300)
@@ -123,7 +128,8 @@ def test_ctrl_c_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import tiny; from pathlib import Path\n"
         f"tiny.use(Path({str(folder)!r}))\n"
         "from suite import cli\n"
-        f"sys.argv = ['lightboard', 'run', 'reference', '-t', 'demo', '--workers', '1', '--data', 'folder:{folder}/glue',"
+        f"sys.argv = ['lightboard', 'run', 'reference', '-t', 'demo', '--workers', '1',"
+        f" '--data', 'folder:{folder}/glue',"
         f" '--results', '{folder}/r']\n"
         "cli.main()"
     )

@@ -24,7 +24,9 @@ class Toy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Dropout(0.2)) for _ in range(3))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Dropout(0.2)) for _ in range(3)
+        )
         self.old = nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
         self.heads = nn.ModuleList(nn.Linear(8, 2) for _ in range(3))
         self.mixing = nn.Parameter(torch.zeros(3))
@@ -125,7 +127,9 @@ FORMS: dict[str, Callable[[Toy], list[Update]]] = {
         Update([Group([m.mixing], 0.05)], mixed, data="search"),
     ],
     "progressive": lambda m: [
-        Update([Group(list(b.parameters()), 0.01, block_by_block(i)) for i, b in enumerate(m.blocks)], matching)
+        Update(
+            [Group(list(b.parameters()), 0.01, block_by_block(i)) for i, b in enumerate(m.blocks)], matching
+        )
     ],
 }
 
@@ -159,7 +163,9 @@ class Killed(BaseException):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kill_at", [1, 7, 12, 23])
 def test_a_killed_phase_resumes_to_the_same_bytes(form: str, kill_at: int, tmp_path: Path) -> None:
-    whole, smooth = trained(form, epoch=EPOCH, select=lambda m: -float(m.mixing.sum()) + float(m.heads[0].bias[0]))
+    whole, smooth = trained(
+        form, epoch=EPOCH, select=lambda m: -float(m.mixing.sum()) + float(m.heads[0].bias[0])
+    )
 
     def kill(done: int, steps: int) -> None:
         if done == kill_at:

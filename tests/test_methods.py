@@ -62,7 +62,9 @@ HARD = {"epochs": 40, "lr": 3e-3, "keep": "last", "tokens": 2000}
 
 
 @pytest.fixture
-def small(tiny_folder: Path, tiny_track: Track, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Track, Path]:
+def small(
+    tiny_folder: Path, tiny_track: Track, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> tuple[Track, Path]:
     """The tiny track with 64 training examples."""
     import tiny
 
@@ -131,7 +133,9 @@ def test_soft_loss_is_the_formula_row_by_row() -> None:
 
 
 def test_soft_loss_of_a_regression_is_the_squared_error_to_the_teacher() -> None:
-    assert float(soft_loss(torch.tensor([[1.0], [3.0]]), torch.tensor([[2.0], [1.0]]), 7.0)) == pytest.approx(2.5)
+    assert float(soft_loss(torch.tensor([[1.0], [3.0]]), torch.tensor([[2.0], [1.0]]), 7.0)) == pytest.approx(
+        2.5
+    )
 
 
 def test_cosine_loss_leaves_padding_out() -> None:
@@ -150,8 +154,15 @@ def test_task_loss_tells_classes_from_numbers() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "step", "expected"),
-    [("linear", 0, 0.3), ("linear", 30, 0.65), ("linear", 60, 1.0), ("linear", 99, 1.0)]
-    + [("constant", 0, 0.3), ("constant", 59, 0.3), ("constant", 60, 1.0)],
+    [
+        ("linear", 0, 0.3),
+        ("linear", 30, 0.65),
+        ("linear", 60, 1.0),
+        ("linear", 99, 1.0),
+        ("constant", 0, 0.3),
+        ("constant", 59, 0.3),
+        ("constant", 60, 1.0),
+    ],
 )
 def test_replacement_rates(kind: Any, step: int, expected: float) -> None:
     replacement = Replacement(kind=kind, rate=0.3, until=0.6)
@@ -252,7 +263,9 @@ def test_the_full_distilbert_loss_on_a_random_masked_lm() -> None:
     teacher = bert(vocab=vocab, layers=2, dropout=0.0)
     body = {f"bert.{k}": v for k, v in masked_lm.bert.state_dict().items()}
     teacher.load_state_dict({**teacher.state_dict(), **body})
-    student = models.build({**CONFIG, "architecture": "distilbert", "layers": 1, "vocab": vocab, "dropout": 0.0})
+    student = models.build(
+        {**CONFIG, "architecture": "distilbert", "layers": 1, "vocab": vocab, "dropout": 0.0}
+    )
     head = distilbert.teacher_head(masked_lm)
     student_head = distilbert.Head(16, vocab)
     pair = distilbert.Pair(teacher, student, head, student_head)  # type: ignore[arg-type]
@@ -300,12 +313,16 @@ def test_finetuned_models_have_the_names_that_transformers_expects() -> None:
     from transformers import BertForSequenceClassification, DistilBertForSequenceClassification
 
     mine = set(bert().state_dict())
-    config = BertConfig(vocab_size=50, hidden_size=16, num_hidden_layers=6, num_attention_heads=2, intermediate_size=32)
+    config = BertConfig(
+        vocab_size=50, hidden_size=16, num_hidden_layers=6, num_attention_heads=2, intermediate_size=32
+    )
     assert mine == set(BertForSequenceClassification(config).state_dict())
     from transformers import DistilBertConfig
 
     small = models.build({**CONFIG, "architecture": "distilbert", "layers": 1})
-    theirs = DistilBertForSequenceClassification(DistilBertConfig(vocab_size=50, dim=16, n_layers=1, n_heads=2, hidden_dim=32))
+    theirs = DistilBertForSequenceClassification(
+        DistilBertConfig(vocab_size=50, dim=16, n_layers=1, n_heads=2, hidden_dim=32)
+    )
     assert set(small.state_dict()) == set(theirs.state_dict())
 
 

@@ -171,7 +171,9 @@ def predictions(results: Path) -> dict[str, bytes]:
     return {str(path.relative_to(results)): path.read_bytes() for path in found}
 
 
-def test_a_run_is_a_document_that_holds_together(tiny_track: Track, tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_run_is_a_document_that_holds_together(
+    tiny_track: Track, tiny_folder: Path, tmp_path: Path
+) -> None:
     from suite.documents import Run
 
     (folder,) = run("theseus", track="demo", data=f"folder:{tiny_folder}/glue", results=tmp_path)
@@ -201,7 +203,13 @@ def test_a_run_is_a_document_that_holds_together(tiny_track: Track, tiny_folder:
 def test_wrong_usage_is_one_sentence(
     more: dict[str, object], message: str, tiny_track: Track, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    asked = {"recipes": "majority", "track": "demo", "data": f"folder:{tiny_folder}/glue", "results": tmp_path, **more}
+    asked = {
+        "recipes": "majority",
+        "track": "demo",
+        "data": f"folder:{tiny_folder}/glue",
+        "results": tmp_path,
+        **more,
+    }
     with pytest.raises(UserError, match=message) as caught:
         run(**asked)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
@@ -217,7 +225,7 @@ def test_a_teacher_with_another_hash_is_refused(
     weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     monkeypatch.setenv("LIGHTBOARD_TEACHER", str(other))
     monkeypatch.setenv("LIGHTBOARD_STORE", str(tmp_path / "store"))
-    with pytest.raises(UserError, match="sha256 is .* expected"):
+    with pytest.raises(UserError, match=r"sha256 is .* expected"):
         run("reference", track="demo", data=f"folder:{tiny_folder}/glue", results=tmp_path / "r")
 
 
@@ -233,11 +241,20 @@ def test_a_new_method_is_one_new_file_and_its_recipe(
     (tmp_path / "plug" / "recipes").mkdir()
     shutil.copy(root / "suite" / "methods" / "majority.py", tmp_path / "plug" / "methods" / "most_common.py")
     text = (root / "recipes" / "majority.yaml").read_text()
-    text = text.replace("name: majority", "name: most-common").replace("method: majority", "method: most-common")
-    (tmp_path / "plug" / "recipes" / "most-common.yaml").write_text(text.replace("Majority class", "Most common class"))
+    text = text.replace("name: majority", "name: most-common").replace(
+        "method: majority", "method: most-common"
+    )
+    (tmp_path / "plug" / "recipes" / "most-common.yaml").write_text(
+        text.replace("Majority class", "Most common class")
+    )
     monkeypatch.setenv("LIGHTBOARD_PATH", str(tmp_path / "plug"))
     results = tmp_path / "results"
-    run(["reference", "majority", "most-common"], track="demo", data=f"folder:{tiny_folder}/glue", results=results)
+    run(
+        ["reference", "majority", "most-common"],
+        track="demo",
+        data=f"folder:{tiny_folder}/glue",
+        results=results,
+    )
     assert "most-common" in {entry.recipe for entry in index(results)}
     page = build(results, tmp_path / "site")
     assert any("Most common class" in p.read_text() for p in page.parent.rglob("*.html"))
@@ -263,7 +280,9 @@ def test_killed_at_random_moments_a_run_ends_in_the_same_bytes(tiny_folder: Path
             if training and seen is None:
                 seen = time.monotonic()
             # A second and a half after the first checkpoint at the latest; early on also before there is any.
-            if (seen and time.monotonic() - seen > patience) or (kills % 4 == 3 and time.monotonic() - started > 4):
+            if (seen and time.monotonic() - seen > patience) or (
+                kills % 4 == 3 and time.monotonic() - started > 4
+            ):
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 kills += 1
@@ -286,7 +305,13 @@ def test_cells_side_by_side_give_the_same_bytes(tmp_path: Path) -> None:
     """Two worker processes and one, on two generated tasks; the n-gram model needs no teacher weights to train."""
     results = [tmp_path / str(n) for n in (1, 2)]
     for workers, folder in zip((1, 2), results, strict=True):
-        run(["majority"], track="demo", results=folder, store=Store(tmp_path / f"store{workers}"), workers=workers)
+        run(
+            ["majority"],
+            track="demo",
+            results=folder,
+            store=Store(tmp_path / f"store{workers}"),
+            workers=workers,
+        )
     assert predictions(results[0]) == predictions(results[1]) != {}
 
 

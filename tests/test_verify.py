@@ -82,12 +82,12 @@ def test_a_consistent_tree_passes_every_level(results: Path) -> None:
 
 def test_a_report_can_be_printed_in_one_line_and_as_json(run_folder: Path) -> None:
     assert verify(run_folder).summary() == (
-        "1 runs; 1 valid: passed, 1 rescored: passed, 1 recounted: passed; nothing is wrong"
+        "run 1; 1 valid: passed, 1 rescored: passed, 1 recounted: passed; nothing is wrong"
     )
     document = example.read(run_folder, "run.json")
     example.forge(run_folder, "run.json", {**document, "score": 99.5})
     report = verify(run_folder)
-    assert report.summary().endswith("1 rescored: failed, 1 recounted: passed; 1 problems")
+    assert report.summary().endswith("1 rescored: failed, 1 recounted: passed; problems: 1")
     printed = json.loads(json.dumps(report.as_dict()))
     assert not printed["ok"]
     (problem,) = printed["problems"]

@@ -17,7 +17,22 @@ from suite.protocol import Track
 
 GOOD = ("bright", "kind", "calm", "neat", "warm", "fine")
 BAD = ("grim", "cruel", "loud", "vile", "cold", "poor")
-PLAIN = ("the", "a", "house", "river", "song", "was", "seemed", "very", "and", "day", "old", "new", "road", "tale")
+PLAIN = (
+    "the",
+    "a",
+    "house",
+    "river",
+    "song",
+    "was",
+    "seemed",
+    "very",
+    "and",
+    "day",
+    "old",
+    "new",
+    "road",
+    "tale",
+)
 
 
 def sentences(count: int, seed: int) -> list[tuple[str, int]]:

@@ -123,7 +123,9 @@ def general_stage(parameters: Parameters, cell: Cell) -> Stage:
 class Pair(nn.Module):
     """Teacher (frozen, evaluation mode always) and student, with masked-LM heads where the losses need them."""
 
-    def __init__(self, teacher: Bert, student: DistilBert, head: nn.Module | None, student_head: nn.Module | None) -> None:
+    def __init__(
+        self, teacher: Bert, student: DistilBert, head: nn.Module | None, student_head: nn.Module | None
+    ) -> None:
         super().__init__()
         self.teacher = teacher.requires_grad_(False)
         self.teacher_head = head.requires_grad_(False) if head is not None else None
@@ -169,7 +171,9 @@ def start_student(student: DistilBert, teacher: Bert, teacher_layers: list[int])
     }
     for layer, chosen in zip(student.layers, teacher_layers, strict=True):
         for theirs, ours in names.items():
-            layer.get_submodule(ours).load_state_dict(teacher.layers[chosen].get_submodule(theirs).state_dict())
+            layer.get_submodule(ours).load_state_dict(
+                teacher.layers[chosen].get_submodule(theirs).state_dict()
+            )
 
 
 def build(context: Context) -> Pair:
@@ -207,13 +211,17 @@ def mask_tokens(ids: Tensor, mask: Tensor, rarity: Tensor) -> tuple[Tensor, Tens
     chosen = chosen.view_as(ids)
     fate = torch.rand(ids.shape)
     random = torch.randint(FIRST_WORD, len(rarity), ids.shape)
-    replaced = torch.where(fate < MASKED, torch.full_like(ids, MASK), torch.where(fate < MASKED + RANDOM, random, ids))
+    replaced = torch.where(
+        fate < MASKED, torch.full_like(ids, MASK), torch.where(fate < MASKED + RANDOM, random, ids)
+    )
     return torch.where(chosen, replaced, ids), chosen
 
 
 def updates(context: Context, model: nn.Module) -> list[Update]:
     weights, temperature = Weights.model_validate(context.params["weights"]), context.params["temperature"]
-    counts = np.bincount(Encoded.load(context.inputs["data"] / "train").ids, minlength=context.params["config"]["vocab"])
+    counts = np.bincount(
+        Encoded.load(context.inputs["data"] / "train").ids, minlength=context.params["config"]["vocab"]
+    )
     rarity = torch.from_numpy(np.maximum(counts, 1.0) ** -SMOOTHING).float()
     rarity[:FIRST_WORD] = 0.0
 
@@ -257,8 +265,6 @@ def export(context: Context, model: nn.Module) -> None:
     assert isinstance(model, Pair)
     tensors = {f"distilbert.{k}": v.contiguous() for k, v in model.student.distilbert.state_dict().items()}
     save_file(tensors, context.folder / "model.safetensors", metadata={"format": "pt"})
-
-
 
 
 GENERAL = Phase(

@@ -26,7 +26,11 @@ from suite.training.settings import Positive
 
 class Parameters(Strict):
     buckets: Annotated[Annotated[int, Field(ge=16, le=2**24)], DECLARED] = 2**18
-    inverse_regularisation: Annotated[tuple[Positive, ...], DECLARED, Field(min_length=1)] = (10.0, 100.0, 1000.0)
+    inverse_regularisation: Annotated[tuple[Positive, ...], DECLARED, Field(min_length=1)] = (
+        10.0,
+        100.0,
+        1000.0,
+    )
 
 
 def students(parameters: Parameters, track: Track, outputs: int) -> dict[str, models.Config]:
@@ -75,7 +79,9 @@ def fit(context: Context) -> None:
         fits.append(solve(x, train.labels, y, chosen.labels, strength, config["outputs"]))
         context.progress(done + 1, len(context.params["grid"]))
     _, weight, bias = max(fits, key=lambda fit: fit[0])
-    model.load_state_dict({"weight": torch.from_numpy(weight).float(), "bias": torch.from_numpy(bias).float()})
+    model.load_state_dict(
+        {"weight": torch.from_numpy(weight).float(), "bias": torch.from_numpy(bias).float()}
+    )
     models.save(model, config, context.folder)
 
 
@@ -99,9 +105,7 @@ def _classification(
     return float(fitted.score(y, chosen)), weight, bias
 
 
-def _regression(
-    x: Any, labels: np.ndarray, y: Any, chosen: np.ndarray, strength: float, outputs: int
-) -> Fit:
+def _regression(x: Any, labels: np.ndarray, y: Any, chosen: np.ndarray, strength: float, outputs: int) -> Fit:
     from sklearn.linear_model import Ridge
 
     fitted = Ridge(alpha=1.0 / strength, random_state=0).fit(x, labels.astype(np.float64))

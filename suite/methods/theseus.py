@@ -56,7 +56,9 @@ class Replacement(Strict):
 
 
 class Parameters(Strict):
-    layers: Annotated[Annotated[int, Field(ge=1, le=24)], DECLARED]  # of the successor; divides the predecessor's
+    layers: Annotated[
+        Annotated[int, Field(ge=1, le=24)], DECLARED
+    ]  # of the successor; divides the predecessor's
     replacement: Annotated[Replacement, DECLARED]
     training: Annotated[Training, DECLARED]
 
@@ -88,7 +90,10 @@ def plan(parameters: Parameters, cell: Cell) -> Mapping[str, Stage]:
 
 def _epoch_tflop(parameters: Parameters, cell: Cell, config: models.Config) -> float:
     """Forward and input gradients through whatever runs, weight gradients in the successor's part of it."""
-    small, large = cell.forward(config), cell.forward({**config, "layers": cell.track.teacher.config["layers"]})
+    small, large = (
+        cell.forward(config),
+        cell.forward({**config, "layers": cell.track.teacher.config["layers"]}),
+    )
     p, until = parameters.replacement.mean(), parameters.replacement.until
     replacing = 2 * (p * small + (1 - p) * large) + p * small
     return until * replacing + (1 - until) * 3 * small

@@ -42,7 +42,9 @@ class Bert(nn.Module):
         layers: nn.ModuleList = self.bert.encoder.layer
         return layers
 
-    def embed(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
+    def embed(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Embeddings [batch, length, hidden] and the additive mask [batch, 1, 1, length]."""
         hidden = self.bert.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
         return hidden, additive(attention_mask, hidden.dtype)

@@ -17,7 +17,9 @@ class Constant(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
         # The sum keeps all three inputs in an exported graph; what it adds is zero.
-        nothing = (input_ids + attention_mask + token_type_ids).sum(1, keepdim=True).to(self.scores.dtype) * 0.0
+        nothing = (input_ids + attention_mask + token_type_ids).sum(1, keepdim=True).to(
+            self.scores.dtype
+        ) * 0.0
         return self.scores[None, :] + nothing
 
 

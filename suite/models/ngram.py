@@ -26,7 +26,9 @@ class Ngram(nn.Module):
         self.weight = nn.Parameter(torch.zeros(buckets, outputs))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
-    def features(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
+    def features(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Bucket numbers [batch, 2 length] and whether each is a real n-gram (float, same shape)."""
         real = attention_mask * (input_ids > SPECIAL)
         following = torch.cat([input_ids[:, 1:], torch.zeros_like(input_ids[:, :1])], 1)

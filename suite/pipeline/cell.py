@@ -134,5 +134,7 @@ def predict(context: Context) -> None:
     model = models.load(context.inputs["model"])
     splits: Sequence[str] = context.params["splits"]
     for done, split in enumerate(splits):
-        np.save(context.folder / f"{split}.npy", logits_of(model, Encoded.load(context.inputs["data"] / split)))
+        np.save(
+            context.folder / f"{split}.npy", logits_of(model, Encoded.load(context.inputs["data"] / split))
+        )
         context.progress(done + 1, len(splits))

@@ -30,7 +30,9 @@ def corpus(track: Track, tokens: int) -> Corpus:
     """``tokens`` tokens of the track's corpus in blocks of its maximal length; UserError beyond the track's limit."""
     limit = track.general.max_tokens
     if limit is not None and tokens > limit:
-        raise UserError(f"track {track.name}: general distillation asks for {tokens} tokens, the limit is {limit}")
+        raise UserError(
+            f"track {track.name}: general distillation asks for {tokens} tokens, the limit is {limit}"
+        )
     stage = Stage(
         name="corpus",
         version=1,
@@ -49,7 +51,10 @@ def corpus(track: Track, tokens: int) -> Corpus:
 
 def pack(track: Track, context: Context) -> None:
     """Blocks [CLS] ... [SEP] of running text; paragraphs follow each other without a mark."""
-    length, blocks = context.params["max_length"], max(1, context.params["tokens"] // context.params["max_length"])
+    length, blocks = (
+        context.params["max_length"],
+        max(1, context.params["tokens"] // context.params["max_length"]),
+    )
     tokenizer = load_tokenizer(pretrained.folder(track.teacher))
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
@@ -61,7 +66,8 @@ def pack(track: Track, context: Context) -> None:
         lines = list(islice(source, CHUNK))
         if not lines:
             raise UserError(
-                f"corpus: it ends after {len(ids)} tokens, {blocks * inner} are needed; name a larger one", code=1
+                f"corpus: it ends after {len(ids)} tokens, {blocks * inner} are needed; name a larger one",
+                code=1,
             )
         for encoding in backend.encode_batch_fast(lines, add_special_tokens=False):
             ids.extend(encoding.ids)

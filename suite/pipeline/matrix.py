@@ -1,4 +1,7 @@
-"""From recipes, tasks and seeds to stages: cells in seed-major order, cheapest task first, all recipes of a cell together."""
+"""From recipes, tasks and seeds to stages.
+
+Cells come in seed-major order, the cheapest task first, all recipes of a cell together.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from suite.pipeline.stage import Stage, closure
 from suite.pipeline.store import Store
 from suite.protocol import Track
 from suite.recipe import Resolved
-from suite.tasks import Task, task
+from suite.tasks import task
 
 
 @dataclass(frozen=True)
@@ -38,21 +41,13 @@ class Job:
 
 def draw_of(track: Track, name: str, source: str) -> Draw:
     """The rows a track uses of a task, from ``source`` ("auto" means what the track says, then what is there)."""
-    chosen = track.data if source == "auto" else source
-    found = task(name)
-    return _draw(track, found, chosen)
+    return _drawn(track, name, track.data if source == "auto" else source)
 
 
 @lru_cache(maxsize=16)
-def _cached_draw(track: str, name: str, source: str) -> Draw:
-    from suite.protocol import track as track_of
-
+def _drawn(track: Track, name: str, source: str) -> Draw:
     found = task(name)
-    return draw(load(found, source), track_of(track), found)
-
-
-def _draw(track: Track, found: Task, source: str) -> Draw:
-    return _cached_draw(track.name, found.name, source)
+    return draw(load(found, source), track, found)
 
 
 def cell_of(track: Track, data: Draw, seed: int, store: Store, reporter: Reporter | None = None) -> Cell:

@@ -58,7 +58,7 @@ class Overview:
 
 
 def overview(wanted: Request) -> Overview:
-    """Every stage of a request in order. Tokenises tasks the store has not seen, since lengths decide the arithmetic."""
+    """Every stage of a request in order. Tokenises unseen tasks, since lengths decide the arithmetic."""
     store, todo = Store(wanted.store), jobs(wanted)
     stages = list(closure(stage for job in todo for stage in (job.model, job.predictions)))
     gflops, rate_from = _rate(store)
@@ -66,8 +66,12 @@ def overview(wanted: Request) -> Overview:
     for stage in stages:
         found, who = store.get(stage.key), info(stage)
         seconds = found.record["seconds"] if found else stage.tflop * 1000 / gflops
-        lines.append(Line(stage.name, who.task, stage.seed, stage.key, found is not None, stage.tflop, seconds))
-    return Overview(tuple(lines), len(todo), sum(landed(job, wanted.results) for job in todo), gflops, rate_from)
+        lines.append(
+            Line(stage.name, who.task, stage.seed, stage.key, found is not None, stage.tflop, seconds)
+        )
+    return Overview(
+        tuple(lines), len(todo), sum(landed(job, wanted.results) for job in todo), gflops, rate_from
+    )
 
 
 def _rate(store: Store) -> tuple[float, str]:

@@ -65,7 +65,7 @@ def run_phase(phase: Phase, context: Context) -> None:
         "steps": outcome.steps,
         "seconds": round(outcome.seconds, 3),
         "best": outcome.best,
-        "curves": {name: points for name, points in sorted(outcome.logs.items())},
+        "curves": dict(sorted(outcome.logs.items())),
     }
     (context.folder / REPORT).write_text(pretty_json(report), encoding="utf-8")
 

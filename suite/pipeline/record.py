@@ -1,4 +1,4 @@
-"""From finished artifacts to a run: the document that says what was trained, and the predictions that prove its score."""
+"""From finished artifacts to a run: what was trained, and the predictions that prove its score."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -39,7 +38,9 @@ def run_folder(results: Path, job: Job) -> Path:
 def run_files(job: Job, store: Store) -> dict[str, bytes]:
     """``run.json`` and ``predictions.parquet`` of a job whose stages are all in the store."""
     cell, task = job.cell, job.cell.task
-    encoded = {s: Encoded.load(store.folder(cell.encoded.key) / s) for s in ("train", "selection", *task.dev_splits)}
+    encoded = {
+        s: Encoded.load(store.folder(cell.encoded.key) / s) for s in ("train", "selection", *task.dev_splits)
+    }
     logits = {s: np.load(store.folder(job.predictions.key) / f"{s}.npy") for s in task.dev_splits}
     scored = score(task, logits, {s: encoded[s].labels for s in task.dev_splits})
     predictions = {s: _by_row(encoded[s].rows, logits[s], scored.influence[s]) for s in task.dev_splits}
@@ -146,7 +147,9 @@ def _curves(job: Job, store: Store) -> tuple[Curve, ...]:
         report = read_report(store.folder(stage.key)) if stage.key not in job.shared else None
         for name, points in (report["curves"] if report else {}).items():
             steps, values = zip(*points, strict=True)
-            found.append(Curve(phase=stage.name, name=name, steps=steps, values=[float(f"{v:.6g}") for v in values]))
+            found.append(
+                Curve(phase=stage.name, name=name, steps=steps, values=[float(f"{v:.6g}") for v in values])
+            )
     return tuple(found)
 
 
@@ -155,9 +158,9 @@ def _environment(threads: int) -> Environment:
     return Environment(
         versions={package: version(package) for package in PACKAGES},
         cpu=name,
-        cpu_flags=tuple(flag for flag in flags if flag.startswith(("avx", "amx", "sse4", "neon", "asimd", "sve", "fma"))),
+        cpu_flags=tuple(
+            flag for flag in flags if flag.startswith(("avx", "amx", "sse4", "neon", "asimd", "sve", "fma"))
+        ),
         cores=os.cpu_count() or 1,
         threads=threads,
     )
-
-

@@ -26,7 +26,6 @@ from suite.pipeline.matrix import Job, cell_of, draw_of, plan
 from suite.pipeline.record import run_files, run_folder
 from suite.pipeline.stage import Stage
 from suite.pipeline.store import Store
-from suite.protocol import Track
 from suite.protocol import track as track_of
 
 
@@ -116,9 +115,7 @@ def run(
     side by side, by default as many as the track's threads fit into this machine's cores. A run that is already
     in ``results`` is not made again. Raises :class:`suite.errors.UserError`.
     """
-    wanted = request(
-        recipes, track=track, tasks=tasks, seeds=seeds, data=data, results=results, store=store
-    )
+    wanted = request(recipes, track=track, tasks=tasks, seeds=seeds, data=data, results=results, store=store)
     todo = jobs(wanted, reporter)
     if reporter is not None:
         reporter(Event("plan", stages=tuple(info(s) for s in remaining(todo, wanted))))
@@ -148,7 +145,7 @@ def land(job: Job, wanted: Request, reporter: Reporter | None = None) -> None:
 def _side_by_side(
     cells: Sequence[list[Job]], wanted: Request, workers: int, reporter: Reporter | None
 ) -> None:
-    """A process per cell, ``workers`` at a time, in the plan's order; the store's locks keep work from being doubled."""
+    """A process per cell, ``workers`` at a time, in the plan's order; the store's locks keep work single."""
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager:
         events = manager.Queue()
@@ -158,9 +155,7 @@ def _side_by_side(
             futures = []
             for cell in cells:
                 job = cell[0]
-                part = Request(
-                    **{**vars(wanted), "tasks": (job.cell.task.name,), "seeds": (job.cell.seed,)}
-                )
+                part = Request(**{**vars(wanted), "tasks": (job.cell.task.name,), "seeds": (job.cell.seed,)})
                 futures.append(pool.submit(_make_cell, part, events if reporter is not None else None))
             for future in as_completed(futures):
                 future.result()
@@ -241,7 +236,9 @@ def model_folder(
     raise UserError(f"recipe {recipe}: no variant {name!r} on track {track}")
 
 
-def encoded_dev(track: str, task: str, *, data: str = "auto", store: Store | None = None) -> dict[str, Encoded]:
+def encoded_dev(
+    track: str, task: str, *, data: str = "auto", store: Store | None = None
+) -> dict[str, Encoded]:
     """The tokenised dev sets of a task, by split."""
     store, found = store or Store(), track_of(track)
     cell = cell_of(found, draw_of(found, task, data), found.seeds[0], store)

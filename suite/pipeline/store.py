@@ -39,10 +39,13 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
-                f"{path}: the disk is full; free some space or run 'lightboard store gc', then run again", code=1
+                f"{path}: the disk is full; free some space or run 'lightboard store gc', then run again",
+                code=1,
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise UserError(f"{path}: not writable; set LIGHTBOARD_STORE to a folder that is", code=1) from error
+            raise UserError(
+                f"{path}: not writable; set LIGHTBOARD_STORE to a folder that is", code=1
+            ) from error
         raise
 
 
@@ -82,7 +85,9 @@ class Store:
         try:
             lock.acquire(timeout=24 * 3600)
         except Timeout as error:
-            raise UserError(f"{locks}: another process has held this stage for a day; is it alive?", code=1) from error
+            raise UserError(
+                f"{locks}: another process has held this stage for a day; is it alive?", code=1
+            ) from error
         try:
             yield
         finally:

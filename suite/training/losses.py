@@ -1,4 +1,7 @@
-"""Losses that several methods share. Shapes: logits and targets [batch, outputs], hidden states [batch, length, hidden]."""
+"""Losses that several methods share.
+
+Shapes: logits and targets [batch, outputs], hidden states [batch, length, hidden], masks [batch, length].
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def soft_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Ten
 
 
 def cosine_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
-    """1 - cosine of the two vectors of each real token, mean over tokens (Sanh 2019, section 2). ``mask`` [batch, length]."""
+    """1 - cosine of the two vectors of each real token, mean over tokens (Sanh 2019, section 2)."""
     kept = mask.bool()
     return (1.0 - F.cosine_similarity(student[kept], teacher[kept], dim=-1)).mean()
 

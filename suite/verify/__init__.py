@@ -90,11 +90,11 @@ class Report:
     def summary(self) -> str:
         """One line: what was checked, how far, and how much is wrong."""
         counts = self.counts()
-        kinds = [f"{counts[kind]} {kind}s" for kind in KINDS if kind in counts]
+        kinds = [f"{kind} {counts[kind]}" for kind in KINDS if kind in counts]
         reached = [
             f"{counts[key]} {key}" for level in LEVELS for key in sorted(counts) if key.startswith(level)
         ]
-        verdict = "nothing is wrong" if self.ok else f"{len(self.problems)} problems"
+        verdict = "nothing is wrong" if self.ok else f"problems: {len(self.problems)}"
         return f"{', '.join(kinds) or 'no documents'}; {', '.join(reached)}; {verdict}"
 
     def as_dict(self) -> dict[str, Any]:

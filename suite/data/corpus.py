@@ -26,7 +26,9 @@ def _file() -> Path | None:
         return None
     path = Path(named)
     if not path.is_file():
-        raise UserError(f"{VARIABLE}: {path}: no such file; name a text file, plain or .xz or .gz, a paragraph a line")
+        raise UserError(
+            f"{VARIABLE}: {path}: no such file; name a text file, plain or .xz or .gz, a paragraph a line"
+        )
     return path
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from suite.pipeline.store import Store
 from suite.protocol import Track
 from suite.recipe import Resolved
 from suite.tasks import task
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -63,20 +65,23 @@ def variants(resolved: Resolved, track: Track, outputs: int) -> Mapping[str, dic
     """variant -> model configuration; needs neither weights nor data."""
     method = load_module("methods", resolved.recipe.method)
     parameters = method.Parameters.model_validate(resolved.parameters)
-    configs: Mapping[str, dict[str, Any]] = method.students(parameters, track, outputs)
-    if resolved.recipe.tracks[track.name].default not in configs:
-        raise UserError(
-            f"recipe {resolved.recipe.name}: tracks.{track.name}.default is "
-            f"{resolved.recipe.tracks[track.name].default!r}, but its variants are {', '.join(configs)}"
-        )
-    return configs
+    return _with_default(resolved, method.students(parameters, track, outputs))
 
 
 def model_stages(resolved: Resolved, cell: Cell) -> Mapping[str, Stage]:
     """variant -> the stage that ends in its model folder."""
     method = load_module("methods", resolved.recipe.method)
-    stages: Mapping[str, Stage] = method.plan(method.Parameters.model_validate(resolved.parameters), cell)
-    return stages
+    parameters = method.Parameters.model_validate(resolved.parameters)
+    return _with_default(resolved, method.plan(parameters, cell))
+
+
+def _with_default(resolved: Resolved, found: Mapping[str, T]) -> Mapping[str, T]:
+    """``found`` if the variant that is to be ranked is among it."""
+    default = resolved.recipe.tracks[resolved.track].default
+    if default not in found:
+        place = f"recipe {resolved.recipe.name}: tracks.{resolved.track}.default"
+        raise UserError(f"{place} is {default!r}, but its variants are {', '.join(found)}")
+    return found
 
 
 def jobs_of(recipes: Sequence[Resolved], cell: Cell) -> Iterator[Job]:

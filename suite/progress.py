@@ -35,6 +35,7 @@ class _Left:
 
     def plan(self, stages: tuple[StageInfo, ...]) -> None:
         self.weights = {stage.key: stage.tflop + OVERHEAD for stage in stages}
+        self.shares = {}
         self.started = time.monotonic()
 
     def set(self, stage: StageInfo, share: float) -> None:

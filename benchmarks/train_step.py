@@ -22,11 +22,11 @@ import torch
 
 from suite import models
 from suite.data.encode import Encoded
+from suite.pipeline.supervised import one_update, plain_losses
 from suite.protocol import track
 from suite.training.feeds import TaskFeed
 from suite.training.loop import train
 from suite.training.settings import Training
-from suite.training.task import one_update, plain_losses
 
 
 def examples(mean: int, count: int) -> Encoded:

@@ -13,7 +13,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "suite"
 DECIDING = ("methods", "models", "training")
-SINGLE = ("data/encode.py", "data/batching.py", "data/corpus.py", "pipeline/corpus.py", "pipeline/phase.py")
+SINGLE = (
+    "data/encode.py",
+    "data/batching.py",
+    "data/corpus.py",
+    "pipeline/corpus.py",
+    "pipeline/phase.py",
+    "pipeline/supervised.py",
+)
 
 
 def tree(path: Path) -> str:

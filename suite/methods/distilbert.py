@@ -34,13 +34,13 @@ from suite.pipeline.cell import Cell, forward_tflop
 from suite.pipeline.corpus import corpus
 from suite.pipeline.phase import Phase
 from suite.pipeline.stage import Context, Stage
+from suite.pipeline.supervised import epochs, one_update, task_feeds, training
 from suite.protocol import Track, track
 from suite.training.feeds import Batch
 from suite.training.loop import Loss, Update
 from suite.training.losses import cosine_loss, hidden_loss, soft_loss
 from suite.training.schedules import Progress
 from suite.training.settings import Positive, Training
-from suite.training.task import epochs, one_update, task_feeds, training
 
 MASK, FIRST_WORD = 103, 999  # [MASK]; ids below FIRST_WORD are special or unused in the BERT vocabulary
 MASKED, KEPT, RANDOM = 0.8, 0.1, 0.1

@@ -19,9 +19,9 @@ from suite.models.pretrained import encoder_weights
 from suite.pipeline.cell import Cell
 from suite.pipeline.phase import Phase
 from suite.pipeline.stage import Context, Stage
+from suite.pipeline.supervised import epochs, selection, supervised_updates, task_feeds
 from suite.protocol import Track, track
 from suite.training.settings import Training
-from suite.training.task import epochs, selection, supervised_updates, task_feeds
 
 
 class Parameters(Strict):

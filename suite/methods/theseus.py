@@ -27,13 +27,13 @@ from suite.models.bert import Bert
 from suite.pipeline.cell import Cell
 from suite.pipeline.phase import Phase
 from suite.pipeline.stage import Context, Stage
+from suite.pipeline.supervised import epochs, one_update, selection, task_feeds, training
 from suite.protocol import Track
 from suite.training.feeds import Batch
 from suite.training.loop import Loss, Update
 from suite.training.losses import task_loss
 from suite.training.schedules import Progress
 from suite.training.settings import Share, Training
-from suite.training.task import epochs, one_update, selection, task_feeds, training
 
 
 class Replacement(Strict):

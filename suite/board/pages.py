@@ -798,7 +798,7 @@ def _measured_rows(site: Site, links: Links, profile: str, track: str) -> Table 
             )
         )
     title = TRACKS[track].title if track in TRACKS else track
-    return table(f"Measured on the {title} track", columns, rows, f"measured-{track}")
+    return table(f"Measured on the {title} track", columns, rows, f"measured-{track}", hidden_caption=True)
 
 
 def _machines(site: Site, profile: str) -> list[str]:

@@ -75,7 +75,9 @@ def fingerprint(teacher: Teacher) -> str:
 def encoder_weights(teacher: Teacher, layers: int | None = None) -> dict[str, Any]:
     """The encoder's tensors under the names of ``suite.models.bert.Bert``, the first ``layers`` layers only."""
     from transformers import BertModel
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # a bar of its own would tear ours
     model = BertModel.from_pretrained(folder(teacher))
     kept = {}
     for name, tensor in model.state_dict().items():

@@ -20,7 +20,7 @@ slow: $(VENV)/ready
 	@$(BIN)/pytest -m slow
 
 check: $(VENV)/ready
-	@$(BIN)/lightboard verify results
+	@$(BIN)/lightboard verify results $(if $(LIGHTBOARD_GLUE),--data folder:$(LIGHTBOARD_GLUE))
 
 site: $(VENV)/ready
 	@$(BIN)/lightboard index && $(BIN)/lightboard site

@@ -289,7 +289,7 @@ def measure(
             progress=lambda text: status.update(text),
         )
     for folder in folders:
-        out.print(str(folder))
+        out.print(str(folder), markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -323,8 +323,8 @@ def verify(
         for problem in report.problems:
             typer.echo(str(problem))
         for note in report.notes:
-            err.print(note, markup=False)
-        out.print(report.summary(), markup=False)
+            err.print(note, markup=False, soft_wrap=True)
+        out.print(report.summary(), markup=False, soft_wrap=True)
     if attest is not None:
         written = write_attestations(report, by=attest)
         err.print(f"{len(written)} attestations written", markup=False)
@@ -340,7 +340,7 @@ def site(
     """Build the static website."""
     from suite.board import build
 
-    out.print(str(build(results, folder)))
+    out.print(str(build(results, folder)), markup=False, soft_wrap=True)
 
 
 @app.command()

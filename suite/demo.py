@@ -19,7 +19,7 @@ from suite.progress import clock, shown
 from suite.protocol import track as track_of
 from suite.verify import attest, verify
 
-TRACK, PROFILE, RUNTIME = "demo", "cpu-1-thread", "onnx"
+TRACK, PROFILE, RUNTIME = "demo", "quick", "onnx"
 
 
 def demo(folder: Path, out: Console, err: Console) -> None:
@@ -52,7 +52,7 @@ def demo(folder: Path, out: Console, err: Console) -> None:
         "Speed is how many times faster than the reference a query is; two process pairs, so without an interval.",
         style="dim",
     )
-    out.print(f"Done in {clock(time.monotonic() - started)}. Open this page: {page.resolve()}")
+    out.print(f"Done in {clock(time.monotonic() - started)}. Open this page: {page.resolve()}", soft_wrap=True)
 
 
 def _graphs(folders: list[Path]) -> list[tuple[str, str]]:
@@ -83,7 +83,7 @@ def _table(entries: list[Entry]) -> Table:
             if score is None
             else f"{score.value:.1f}" + ("" if low is None or high is None else f"  [{low:.1f}, {high:.1f}]"),
             f"{entry.cost.parameters.total / 1e6:.1f} M",
-            "not timed" if speed is None else f"{speed.ratio.value:.2f}x",
-            "" if speed is None or speed.latency_ms.p50 is None else f"{speed.latency_ms.p50:.1f}",
+            "not timed" if speed is None else f"{speed.ratio.value:.3g}x",
+            "" if speed is None or speed.latency_ms.p50 is None else f"{speed.latency_ms.p50:.2g}",
         )
     return table

@@ -52,7 +52,9 @@ def demo(folder: Path, out: Console, err: Console) -> None:
         "Speed is how many times faster than the reference a query is; two process pairs, so without an interval.",
         style="dim",
     )
-    out.print(f"Done in {clock(time.monotonic() - started)}. Open this page: {page.resolve()}", soft_wrap=True)
+    out.print(
+        f"Done in {clock(time.monotonic() - started)}. Open this page: {page.resolve()}", soft_wrap=True
+    )
 
 
 def _graphs(folders: list[Path]) -> list[tuple[str, str]]:

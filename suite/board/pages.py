@@ -32,6 +32,7 @@ from suite.board.text import (
     field_label,
     fixed,
     listed,
+    number_word,
     plain_value,
     ratio_span,
     sentence,
@@ -151,9 +152,17 @@ def _contents(site: Site, track: str) -> str:
     known = known_track(track)
     methods = len({entry.recipe for entry in entries})
     core = listed(site.task(task).title for task in known.core) if known else ""
-    seeds = f", {counted(len(known.seeds), 'seed')} each" if known else ""
+    seeds = f", {_seeds_so_far(entries, len(known.seeds))}" if known else ""
     mean = f"; the score is the mean of {core}{seeds}" if core else ""
     return sentence(f"{counted(methods, 'method')} in {counted(len(entries), 'entry', 'entries')}{mean}")
+
+
+def _seeds_so_far(entries: Sequence[Entry], planned: int) -> str:
+    """The most seeds any task of any entry has, and how many the track plans where that is more."""
+    found = max((len(q.runs) for entry in entries for q in entry.quality.values()), default=0)
+    if found >= planned:
+        return f"{counted(planned, 'seed')} each"
+    return f"{counted(found, 'seed')} so far of {number_word(planned)}"
 
 
 def _flags(site: Site, entries: Sequence[Entry], view: View) -> list[str]:

@@ -43,7 +43,7 @@ from suite.training.schedules import Progress
 from suite.training.settings import Positive, Training
 
 MASK, FIRST_WORD = 103, 999  # [MASK]; ids below FIRST_WORD are special or unused in the BERT vocabulary
-MASKED, KEPT, RANDOM = 0.8, 0.1, 0.1
+MASKED, RANDOM = 0.8, 0.1  # the rest of the chosen tokens stay as they are
 SHARE, SMOOTHING = 0.15, 0.7
 
 Weight = Annotated[Number, Field(ge=0)]

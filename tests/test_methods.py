@@ -20,6 +20,7 @@ from suite.methods import distilbert
 from suite.methods.theseus import Replacement, Theseus
 from suite.models.bert import Bert
 from suite.pipeline.execute import execute
+from suite.pipeline.general import Taught
 from suite.pipeline.matrix import cell_of, draw_of, model_stages
 from suite.pipeline.store import Store
 from suite.protocol import Track
@@ -268,7 +269,7 @@ def test_the_full_distilbert_loss_on_a_random_masked_lm() -> None:
     )
     head = distilbert.teacher_head(masked_lm)
     student_head = distilbert.Head(16, vocab)
-    pair = distilbert.Pair(teacher, student, head, student_head)  # type: ignore[arg-type]
+    pair = Taught(teacher, student, head=student_head, teacher_head=head)  # type: ignore[arg-type]
     one = batch()
     one = one._replace(ids=one.ids + 1000)
     rarity = torch.ones(vocab)
@@ -304,7 +305,7 @@ def test_the_full_distilbert_loss_on_a_random_masked_lm() -> None:
 
 
 def test_the_teacher_stays_in_evaluation_mode_while_distilling() -> None:
-    pair = distilbert.Pair(bert(), models.build({**CONFIG, "architecture": "distilbert"}), None, None)  # type: ignore[arg-type]
+    pair = Taught(bert(), models.build({**CONFIG, "architecture": "distilbert"}))  # type: ignore[arg-type]
     pair.train()
     assert not pair.teacher.training and pair.student.training
 

@@ -18,7 +18,6 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from pydantic import Field
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertForMaskedLM
@@ -30,8 +29,8 @@ from suite.methods.finetune import finetuning
 from suite.models import pretrained
 from suite.models.bert import Bert
 from suite.models.distilbert import DistilBert
-from suite.pipeline.cell import Cell, forward_tflop
-from suite.pipeline.corpus import corpus
+from suite.pipeline.cell import Cell
+from suite.pipeline.general import General, Taught, export_encoder, general_stage, pretrained_teacher
 from suite.pipeline.phase import Phase
 from suite.pipeline.stage import Context, Stage
 from suite.pipeline.supervised import epochs, one_update, task_feeds, training
@@ -58,18 +57,16 @@ class Weights(Strict):
     hidden: Annotated[Weight, DECLARED]
 
 
-class General(Strict):
-    """Distillation on the track's corpus. ``keep`` has no effect there: the last weights are kept."""
+class Distilled(General):
+    """Distillation on the track's corpus."""
 
-    tokens: Annotated[Annotated[int, Field(ge=1)], DECLARED]
     temperature: Annotated[Positive, DECLARED]
     weights: Annotated[Weights, DECLARED]
-    training: Annotated[Training, DECLARED]
 
 
 class Parameters(Strict):
     teacher_layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], DECLARED, Field(min_length=1)]
-    general: Annotated[General, DECLARED]
+    general: Annotated[Distilled, DECLARED]
     training: Annotated[Training, DECLARED]
 
 
@@ -90,54 +87,20 @@ def students(parameters: Parameters, track: Track, outputs: int) -> dict[str, mo
 
 
 def plan(parameters: Parameters, cell: Cell) -> Mapping[str, Stage]:
-    config = _config(parameters, cell.track, cell.task.outputs)
-    encoder = general_stage(parameters, cell)
-    return {"default": finetuning(cell, config, parameters.training, encoder=encoder)}
-
-
-def general_stage(parameters: Parameters, cell: Cell) -> Stage:
-    """The distilled encoder: one for all tasks and seeds of a track."""
-    general, config = parameters.general, _config(parameters, cell.track, 1)
-    text = corpus(cell.track, general.tokens)
-    lengths = text.lengths
-    once = 3 * forward_tflop(config, lengths) + forward_tflop({**cell.config(), "outputs": 1}, lengths)
-    return GENERAL.stage(
-        params={
-            "config": config,
+    general = parameters.general
+    encoder = general_stage(
+        GENERAL,
+        cell,
+        general,
+        _config(parameters, cell.track, 1),
+        {
             "teacher_layers": list(parameters.teacher_layers),
             "temperature": general.temperature,
             "weights": general.weights.model_dump(),
-            "training": general.training.model_dump(mode="json"),
-            "track": cell.track.name,
-            "pretrained": cell.pretrained,
         },
-        inputs={"data": text.stage},
-        seed=cell.track.general.seed,
-        threads=cell.threads,
-        tflop=general.training.epochs * once,
-        tokens=general.training.epochs * int(lengths.sum()),
-        shared=True,
     )
-
-
-class Pair(nn.Module):
-    """Teacher (frozen, evaluation mode always) and student, with masked-LM heads where the losses need them."""
-
-    def __init__(
-        self, teacher: Bert, student: DistilBert, head: nn.Module | None, student_head: nn.Module | None
-    ) -> None:
-        super().__init__()
-        self.teacher = teacher.requires_grad_(False)
-        self.teacher_head = head.requires_grad_(False) if head is not None else None
-        self.student = student
-        self.student_head = student_head
-
-    def train(self, mode: bool = True) -> Pair:
-        super().train(mode)
-        self.teacher.eval()
-        if self.teacher_head is not None:
-            self.teacher_head.eval()
-        return self
+    config = _config(parameters, cell.track, cell.task.outputs)
+    return {"default": finetuning(cell, config, parameters.training, encoder=encoder)}
 
 
 class Head(nn.Module):
@@ -176,20 +139,19 @@ def start_student(student: DistilBert, teacher: Bert, teacher_layers: list[int])
             )
 
 
-def build(context: Context) -> Pair:
+def build(context: Context) -> Taught:
     config, params = context.params["config"], context.params
-    body = track(params["track"]).teacher
-    teacher = Bert({**body.config, "outputs": 1}, "sdpa")
-    teacher.load_state_dict({**teacher.state_dict(), **pretrained.encoder_weights(body)})
+    teacher = pretrained_teacher(context)
     student = DistilBert(config, "sdpa")
     start_student(student, teacher, params["teacher_layers"])
-    head = student_head = None
-    if params["weights"]["ce"] or params["weights"]["mlm"]:
-        head = teacher_head(BertForMaskedLM.from_pretrained(pretrained.folder(body)))
-        # The published distiller copies the projection's bias and leaves the transform fresh.
-        student_head = Head(config["hidden"], config["vocab"])
-        student_head.bias.data.copy_(head.bias)
-    return Pair(teacher, student, head, student_head)
+    if not (params["weights"]["ce"] or params["weights"]["mlm"]):
+        return Taught(teacher, student)
+    folder = pretrained.folder(track(params["track"]).teacher)
+    head = teacher_head(BertForMaskedLM.from_pretrained(folder)).requires_grad_(False)
+    # The published distiller copies the projection's bias and leaves the transform fresh.
+    student_head = Head(config["hidden"], config["vocab"])
+    student_head.bias.data.copy_(head.bias)
+    return Taught(teacher, student, head=student_head, teacher_head=head)
 
 
 def teacher_head(masked: Any) -> Head:
@@ -226,45 +188,42 @@ def updates(context: Context, model: nn.Module) -> list[Update]:
     rarity[:FIRST_WORD] = 0.0
 
     def losses(model: nn.Module, batch: Batch, progress: Progress) -> Iterator[Loss]:
-        assert isinstance(model, Pair)
+        assert isinstance(model, Taught)
         yield general_loss(model, batch, weights, temperature, rarity)
 
-    assert isinstance(model, Pair)
-    trained = nn.ModuleList([model.student.distilbert, *([model.student_head] if model.student_head else [])])
+    assert isinstance(model, Taught)
+    student: Any = model.student
+    trained = nn.ModuleList([student.distilbert, *([model.parts["head"]] if "head" in model.parts else [])])
     return one_update(training(context), trained, losses)
 
 
-def general_loss(pair: Pair, batch: Batch, weights: Weights, temperature: float, rarity: Tensor) -> Loss:
+def general_loss(pair: Taught, batch: Batch, weights: Weights, temperature: float, rarity: Tensor) -> Loss:
     """The weighted sum on one batch; only losses with a weight are computed."""
+    teacher: Any = pair.teacher
+    student: Any = pair.student
     ids, chosen = batch.ids, torch.zeros_like(batch.ids, dtype=torch.bool)
-    if pair.student_head is not None:
+    if "head" in pair.parts:
         ids, chosen = mask_tokens(batch.ids, batch.mask, rarity)
     with torch.no_grad():
-        target = pair.teacher.states(ids, batch.mask, batch.types)[-1]
-    guess = pair.student.states(ids, batch.mask, batch.types)[-1]
+        target = teacher.states(ids, batch.mask, batch.types)[-1]
+    guess = student.states(ids, batch.mask, batch.types)[-1]
     parts: dict[str, Tensor] = {}
     if weights.cosine:
         parts["cosine"] = weights.cosine * cosine_loss(guess, target, batch.mask)
     if weights.hidden:
         parts["hidden"] = weights.hidden * hidden_loss(guess, target, batch.mask)
-    if pair.student_head is not None and pair.teacher_head is not None:
+    if "head" in pair.parts:
         real = batch.mask.bool()
-        scores = pair.student_head(guess[real], pair.student.distilbert.embeddings.word_embeddings.weight)
+        scores = pair.parts["head"](guess[real], student.distilbert.embeddings.word_embeddings.weight)
         if weights.ce:
             with torch.no_grad():
-                wanted = pair.teacher_head(target[real], pair.teacher.bert.embeddings.word_embeddings.weight)
+                words = teacher.bert.embeddings.word_embeddings.weight
+                wanted = pair.parts["teacher_head"](target[real], words)
             parts["ce"] = weights.ce * soft_loss(scores, wanted, temperature)
         if weights.mlm:
             parts["mlm"] = weights.mlm * F.cross_entropy(scores[chosen[real]], batch.ids[chosen])
     value = torch.stack(list(parts.values())).sum()
     return Loss(value, {"loss": value.detach(), **{name: part.detach() for name, part in parts.items()}})
-
-
-def export(context: Context, model: nn.Module) -> None:
-    """The student's encoder alone, under the names of its classifier's state."""
-    assert isinstance(model, Pair)
-    tensors = {f"distilbert.{k}": v.contiguous() for k, v in model.student.distilbert.state_dict().items()}
-    save_file(tensors, context.folder / "model.safetensors", metadata={"format": "pt"})
 
 
 GENERAL = Phase(
@@ -274,5 +233,5 @@ GENERAL = Phase(
     updates=updates,
     feeds=task_feeds,
     length=epochs,
-    export=export,
+    export=export_encoder,
 )

@@ -66,6 +66,20 @@ class Bert(nn.Module):
         return self.head(self.states(input_ids, attention_mask, token_type_ids)[-1])
 
 
+def attention_scores(layer: nn.Module, hidden: Tensor) -> Tensor:
+    """Q K^T / sqrt(d) of a BERT layer on its input [batch, length, hidden]: [batch, heads, length, length], unmasked.
+
+    Computed beside the layer rather than inside it, so that the layer may keep its fused attention.
+    """
+    attention: Any = layer.attention.self  # type: ignore[union-attr]
+    heads, width = attention.num_attention_heads, attention.attention_head_size
+    split = (*hidden.shape[:2], heads, width)
+    query = attention.query(hidden).view(split).transpose(1, 2)
+    key = attention.key(hidden).view(split).transpose(1, 2)
+    scores: Tensor = query @ key.transpose(2, 3) / width**0.5
+    return scores
+
+
 def additive(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
     """0 where a token is, the lowest finite number where padding is: [batch, 1, 1, length]."""
     return (1.0 - attention_mask[:, None, None, :].to(dtype)) * torch.finfo(dtype).min

@@ -38,3 +38,14 @@ def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """Mean squared error over real tokens and features."""
     kept = mask.bool()
     return F.mse_loss(student[kept], teacher[kept])
+
+
+def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared error of attention scores before the softmax, over heads and pairs of real tokens.
+
+    Scores [batch, heads, length, length]; ``mask`` [batch, length] (Jiao 2020, section 3.1).
+    """
+    kept = mask.bool()
+    pairs = (kept[:, :, None] & kept[:, None, :])[:, None]
+    squares = (student - teacher).square() * pairs
+    return squares.sum() / (pairs.sum() * student.shape[1])

@@ -224,7 +224,8 @@ class _Group:
 
     @property
     def default(self) -> bool:
-        return bool(self.runs[0].run.settings.get("default", "default") == self.variant)
+        settings = self.runs[0].run.settings
+        return settings.get("default", "default") == self.variant and "ablation_of" not in settings
 
     @property
     def division(self) -> str:

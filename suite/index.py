@@ -247,14 +247,14 @@ class _Group:
         }
 
 
-def _group(runs: Iterable[RunFacts], track: Track | None) -> tuple[list[_Group], list[str]]:
+def _group(runs: Iterable[RunFacts], name: str, track: Track | None) -> tuple[list[_Group], list[str]]:
     """One group per recipe and variant, and a note on each group that had to stand back."""
     groups: dict[tuple[str, str, str, str], _Group] = {}
     for facts in runs:
         run = facts.run
         key = (run.recipe, run.variant, run.recipe_hash, run.protocol)
         groups.setdefault(key, _Group(*key, runs=[], track=track)).runs.append(facts)
-    current = training_hash()
+    current = training_hash(name)
     chosen: dict[str, _Group] = {}
     notes: list[str] = []
 
@@ -356,7 +356,7 @@ def compute(track: Path) -> Computed:
     runs = list(_read(track, "runs", read_run, result))
     speeds = _Speeds(_read(track, "measurements", read_measurement, result))
     levels = read_levels(track)
-    groups, result.notes = _group(runs, known)
+    groups, result.notes = _group(runs, track.name, known)
     trainings: dict[str, list[_Group]] = defaultdict(list)
     for group in groups:
         trainings[group.training].append(group)
@@ -404,7 +404,7 @@ def _entry(track: str, group: _Group, table: _Table, speeds: _Speeds, levels: Ma
         default=group.default,
         method=first.method,
         recipe_hash=group.recipe_hash,
-        protocol={**hashes(), "training": group.training},
+        protocol={**hashes(track), "training": group.training},
         quality=quality,
         board_score=board,
         board_score_reason=reason,

@@ -228,7 +228,7 @@ def run_files(
         "method": settings["method"],
         "task": name,
         "seed": seed,
-        "protocol": training_hash(),
+        "protocol": training_hash(track_name),
         "settings": settings,
         "recipe_hash": digest(settings),
         "data": {

@@ -484,8 +484,21 @@ def test_the_protocols_parts_are_plain_data_with_a_version_and_a_hash() -> None:
         assert part["part"] == name
         assert re.fullmatch(r"\d+\.\d+", part["version"])
         assert json.loads(canonical.canonical_json(part)) == part
-    assert protocol.hashes() == {name: canonical.digest(part) for name, part in parts.items()}
-    assert len(set(protocol.hashes().values())) == 3
+    for track in protocol.TRACKS:
+        parts["training"] = protocol.training_decisions(track)
+        assert protocol.hashes(track) == {name: canonical.digest(part) for name, part in parts.items()}
+        assert len(set(protocol.hashes(track).values())) == 3
+
+
+def test_a_tracks_hash_is_of_its_own_decisions_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = protocol.training_decisions("mini")
+    changed = json.loads(json.dumps(protocol.TRAINING))
+    changed["tracks"]["base"]["epochs"] = 99
+    changed["tracks"]["mini"]["about"] = "Other words."
+    monkeypatch.setattr(protocol, "TRAINING", changed)
+    assert protocol.training_decisions("mini") == before
+    changed["tracks"]["mini"]["train_cap"] = 7999
+    assert protocol.training_decisions("mini") != before
 
 
 def test_tracks_come_from_the_protocol() -> None:

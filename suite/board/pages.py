@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from suite.board.charts import Bar
 from suite.board.front import Figure, task_cell
 from suite.board.sheets import Fact
 from suite.board.site import (
+    PROTOCOL,
     Links,
     Shown,
     Site,
@@ -20,7 +22,6 @@ from suite.board.site import (
     anchor,
     entry_page,
     known_track,
-    protocol_parts,
     track_page,
 )
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
@@ -41,7 +42,7 @@ from suite.board.text import (
 )
 from suite.canonical import pretty_json
 from suite.documents import Entry, Measurement, Quality
-from suite.protocol import TRACKS, TRAINING
+from suite.protocol import TRACKS, TRAINING, hashes, reporting_hash
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,6 @@ def front_page(site: Site, track: str, view: View | None, path: str | None = Non
         for one in site.views(track)
         if one.profile == shown.profile
     ]
-    version = protocol_parts()["reporting"]
     return _page(
         path,
         "front.html",
@@ -140,8 +140,8 @@ def front_page(site: Site, track: str, view: View | None, path: str | None = Non
         ],
         built=(
             counted(len(entries), "entry", "entries"),
-            version[0]["version"],
-            version[1],
+            PROTOCOL["reporting"]["version"],
+            reporting_hash(),
             links.to("protocol.html#reporting"),
         ),
     )
@@ -835,21 +835,28 @@ def _machines(site: Site, profile: str) -> list[str]:
 def protocol_page(site: Site) -> Page:
     links = Links("protocol.html")
     parts = []
-    for name, (content, digest) in protocol_parts().items():
+    for name, content in PROTOCOL.items():
         rest = {
             key: given for key, given in content.items() if key not in ("part", "version", "tracks", "dev")
         }
-        hashes: dict[str, int] = {}
-        for entry in site.entries:
-            given = entry.protocol.get(name)  # type: ignore[call-overload]
-            if given is not None:
-                hashes[given] = hashes.get(given, 0) + 1
+        today = {track: hashes(track)[name] for track in TRACKS}
+        given = Counter(e.protocol[name] for e in site.entries if name in e.protocol)
         carried = [
-            (given, counted(count, "entry", "entries"), given == digest)
-            for given, count in sorted(hashes.items())
+            (one, counted(count, "entry", "entries"), one in today.values())
+            for one, count in sorted(given.items())
         ]
+        one_for_all = len(set(today.values())) == 1
+        shown = (
+            {"": today[next(iter(today))]} if one_for_all else {TRACKS[t].title: h for t, h in today.items()}
+        )
         parts.append(
-            {"name": name, "version": content["version"], "hash": digest, "content": rest, "carried": carried}
+            {
+                "name": name,
+                "version": content["version"],
+                "hashes": shown,
+                "content": rest,
+                "carried": carried,
+            }
         )
     return _page(
         "protocol.html",

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 from suite import loading, protocol
 from suite.board import colours
@@ -22,6 +23,8 @@ from suite.tasks import task as task_named
 
 UNKNOWN = Mark("hue-none", "circle")
 FP32 = "fp32"
+
+Part = Literal["training", "measuring", "reporting"]
 
 
 @dataclass(frozen=True)
@@ -312,10 +315,8 @@ def load_site(entries: Sequence[Entry], results: Path) -> Site:
     return Site(ordered, Evidence(results), recipes, profiles)
 
 
-def protocol_parts() -> dict[str, tuple[dict[str, object], str]]:
-    """Part -> its data and its hash."""
-    return {
-        "training": (protocol.TRAINING, protocol.training_hash()),
-        "measuring": (protocol.MEASURING, protocol.measuring_hash()),
-        "reporting": (protocol.REPORTING, protocol.reporting_hash()),
-    }
+PROTOCOL: dict[Part, Mapping[str, Any]] = {
+    "training": protocol.TRAINING,
+    "measuring": protocol.MEASURING,
+    "reporting": protocol.REPORTING,
+}

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from suite import __version__
+from suite import __version__, cli_publish
 from suite.errors import UserError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 store_app = typer.Typer(help="The artifact store.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
+cli_publish.register(app)
 
 INTERRUPTED = 130  # what typer turns Ctrl-C into
 
@@ -314,13 +315,19 @@ def verify(
         str | None, typer.Option("--data", help="where gold labels are: folder:PATH, own:PATH")
     ] = None,
     attest: Annotated[str | None, typer.Option("--attest", help="your name: write attestations")] = None,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="older results: changed figures need a reason in the log")
+    ] = None,
+    signers: Annotated[
+        Path | None, typer.Option("--signers", help="your list of names and public keys")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check results without believing them; exit code 1 if anything is wrong."""
     from suite.verify import attest as write_attestations
     from suite.verify import verify as check
 
-    report = check(paths, level, data)  # type: ignore[arg-type]
+    report = check(paths, level, data, against=against, signers=signers)  # type: ignore[arg-type]
     if as_json:
         _print_json(report.as_dict())
     else:

@@ -1,4 +1,4 @@
-"""The documents that runs leave behind: run, measurement, attestation, entry.
+"""The documents that runs leave behind: run, measurement, attestation, entry, and the log of their life.
 
 Every field carries its *origin* in the JSON Schema: ``derived`` (a verifier recomputes it and refuses a
 difference), ``evidence`` (raw observations that derived fields follow from) or ``declared`` (someone's word;
@@ -24,6 +24,11 @@ DECLARED = _origin("declared")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Hash = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+_PART = r"[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9_-]+)*"
+Place = Annotated[
+    str, StringConstraints(pattern=rf"^(?:runs|measurements)/{_PART}/{_PART}/{_PART}$", max_length=300)
+]
+"""A document's folder below results/<track>/."""
 Text = Annotated[str, StringConstraints(max_length=2000)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -323,6 +328,51 @@ class Attestation(Strict):
     lightboard: Annotated[Text, DECLARED]
 
 
+# --- what happens to published documents --------------------------------------------------------------------
+
+Action = Literal["corrected", "superseded", "withdrawn", "extended"]
+
+
+class Named(Strict):
+    """A document by its place and its manifest's digest; the folder may be gone, or hold another by now."""
+
+    place: Annotated[Place, EVIDENCE]
+    subject: Annotated[Hash, EVIDENCE]
+
+
+class LogEntry(Strict):
+    """``log/<number>.json``: one step in the life of a published entry; never changed, never removed.
+
+    ``corrected``, ``superseded``, ``withdrawn``: the named documents count in no entry any more.
+    ``extended``: the named documents were added to an entry that was published without them.
+    """
+
+    schema_: Annotated[Literal["lightboard/log/1"], DECLARED] = Field("lightboard/log/1", alias="schema")
+    number: Annotated[Annotated[int, Field(ge=1, le=9999)], EVIDENCE]
+    previous: Annotated[Hash | None, DERIVED]  # digest of the entry before it: nothing can be slipped in
+    date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), DECLARED]
+    action: Annotated[Action, DECLARED]
+    recipe: Annotated[Name, DECLARED]
+    variant: Annotated[Name, DECLARED]
+    documents: Annotated[tuple[Named, ...], Field(max_length=1000)]
+    reason: Annotated[str, StringConstraints(max_length=2000, pattern=r"\S"), DECLARED]
+    by: Annotated[Text, DECLARED]
+
+
+class Signature(Strict):
+    """A detached Ed25519 signature over the manifests of some documents (over their digests, by place).
+
+    The signed bytes are the canonical JSON of ``schema`` and ``subjects``.
+    """
+
+    schema_: Annotated[Literal["lightboard/signature/1"], DECLARED] = Field(
+        "lightboard/signature/1", alias="schema"
+    )
+    subjects: Annotated[dict[Place, Hash], Field(min_length=1, max_length=10_000), EVIDENCE]
+    key: Annotated[str, StringConstraints(pattern=r"^ed25519:[0-9a-f]{64}$"), EVIDENCE]
+    signature: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$"), EVIDENCE]
+
+
 # --- the computed view --------------------------------------------------------------------------------------
 
 
@@ -384,6 +434,15 @@ class Difference(Strict):
     seeds: Annotated[tuple[Count, ...], DERIVED]
 
 
+class Change(Strict):
+    """A line of an entry's changelog, from the track's log."""
+
+    date: Annotated[str, DERIVED]
+    action: Annotated[Action, DERIVED]
+    reason: Annotated[str, DERIVED]
+    log: Annotated[str, DERIVED]  # file below results/<track>/
+
+
 class Cost(Strict):
     parameters: Annotated[Parameters, DERIVED]
     flops_per_example: Annotated[dict[str, Number], DERIVED]  # "128", and "dev/<task>"
@@ -415,6 +474,7 @@ class Entry(Strict):
     differences: Annotated[dict[Name, Difference], DERIVED] = Field(default_factory=dict)
     """Of an ablation: task -> how far it is from its parent's ranked variant; empty for all others."""
     settings: Annotated[dict[str, Any], DERIVED]
+    changelog: Annotated[tuple[Change, ...], DERIVED] = ()
 
 
 class Manifest(Strict):

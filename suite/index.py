@@ -11,6 +11,7 @@ again, and a verifier does. How runs become one entry:
 - A measurement belongs to an entry when it timed one of the entry's graphs. Made on another recipe, variant
   or an older run, it is *inherited*; that is only allowed where it names no task: the time of an early-exit
   or searched model depends on its weights (PROTOCOL.md 14).
+- A document that the track's log says was corrected, superseded or withdrawn counts in no entry.
 """
 
 from __future__ import annotations
@@ -24,9 +25,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
-
 from suite import folder as folders
+from suite import log as logs
 from suite import statistics, tables
 from suite.canonical import pretty_json
 from suite.documents import (
@@ -36,6 +36,7 @@ from suite.documents import (
     Entry,
     Estimate,
     Level,
+    LogEntry,
     Measurement,
     Parameters,
     Quality,
@@ -47,7 +48,7 @@ from suite.documents import (
     TrainingCost,
 )
 from suite.errors import UserError
-from suite.folder import Refused, show
+from suite.folder import Refused, parse, show
 from suite.protocol import MEASURING, REPORTING, TRACKS, Track, hashes, measuring_hash, training_hash
 from suite.tasks import Task
 from suite.tasks import task as task_named
@@ -56,8 +57,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted", "replayed", "retrained")
-
-T = TypeVar("T", bound=BaseModel)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,25 +111,6 @@ def measurement_location(m: Measurement) -> str:
 
 
 # --- reading documents --------------------------------------------------------------------------------------
-
-
-def parse(model: type[T], content: bytes, path: Path) -> T:
-    """A document of strict JSON with strict types; :class:`Refused` for the first thing that is wrong."""
-    folders.parse_json(content, path)
-    try:
-        return model.model_validate_json(content, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise Refused(
-            folders.Problem(
-                show(str(path), 300),
-                show(place),
-                show(first["msg"]),
-                "a valid document",
-                "run lightboard verify",
-            )
-        ) from None
 
 
 def known_task(name: str) -> Task | None:
@@ -363,10 +343,17 @@ def compute(track: Path) -> Computed:
     """
     known = TRACKS.get(track.name)
     result = Computed()
-    runs = list(_read(track, "runs", read_run, result))
-    speeds = _Speeds(_read(track, "measurements", read_measurement, result))
+    try:
+        log = logs.read(track)
+    except Refused as refused:
+        result.unreadable.append(str(refused))
+        return result
+    left = logs.left(log)
+    runs = list(_read(track, "runs", read_run, result, left))
+    speeds = _Speeds(_read(track, "measurements", read_measurement, result, left))
     levels = read_levels(track)
-    groups, result.notes = _group(runs, track.name, known)
+    groups, notes = _group(runs, track.name, known)
+    result.notes += notes
     trainings: dict[str, list[_Group]] = defaultdict(list)
     for group in groups:
         trainings[group.training].append(group)
@@ -374,7 +361,7 @@ def compute(track: Path) -> Computed:
     for training in sorted(trainings):
         table = _table(trainings[training], known)
         for group in table.groups:
-            entries[group.name] = _entry(track.name, group, table, speeds, levels)
+            entries[group.name] = _entry(track.name, group, table, speeds, levels, log)
     result.entries = [entries[name] for name in sorted(entries)]
     return result
 
@@ -382,7 +369,13 @@ def compute(track: Path) -> Computed:
 R = TypeVar("R", RunFacts, MeasurementFacts)
 
 
-def _read(track: Path, kind: str, read: Callable[[Path, Path], R], result: Computed) -> Iterator[R]:
+def _read(
+    track: Path,
+    kind: str,
+    read: Callable[[Path, Path], R],
+    result: Computed,
+    left: Mapping[str, LogEntry],
+) -> Iterator[R]:
     for folder in folders.documents(track, kind):
         try:
             facts = read(folder, track)
@@ -394,10 +387,21 @@ def _read(track: Path, kind: str, read: Callable[[Path, Path], R], result: Compu
             place = show(str(folder), 300)
             result.unreadable.append(f"{place}: found a document of {facts.location}, expected it there")
             continue
+        if entry := left.get(facts.subject):
+            said = f"{entry.action} by {logs.FOLDER}/{logs.file_name(entry.number)}"
+            result.notes.append(f"{facts.path}: in no entry: {said}")
+            continue
         yield facts
 
 
-def _entry(track: str, group: _Group, table: _Table, speeds: _Speeds, levels: Mapping[str, Level]) -> Entry:
+def _entry(
+    track: str,
+    group: _Group,
+    table: _Table,
+    speeds: _Speeds,
+    levels: Mapping[str, Level],
+    log: Sequence[LogEntry],
+) -> Entry:
     by_task = group.by_task()
     first = group.runs[0].run
     quality = {task: _quality(task, runs, group, table) for task, runs in by_task.items()}
@@ -429,6 +433,7 @@ def _entry(track: str, group: _Group, table: _Table, speeds: _Speeds, levels: Ma
         ablation_of=group.ablation_of,
         differences=_differences(group, table),
         settings=first.settings,
+        changelog=logs.changelog(log, group.recipe, group.variant),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from suite import reproduce
 from suite.board import charts, front, sheets, svg
 from suite.board.charts import Bar
 from suite.board.front import Figure, task_cell
@@ -300,7 +301,7 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         curves=sheets.curves(site, entry, [t for t in sheets.ordered_tasks(entry) if t in entry.quality]),
         environments=sheets.environments(site, entry),
         settings=sheets.settings_text(entry.settings),
-        commands=sheets.commands(site, entry),
+        commands=reproduce.commands(entry),
         evidence=sheets.evidence(site, entry, links),
         protocol=sheets.protocol_lines(entry, links),
         protocol_href=links.to("protocol.html"),

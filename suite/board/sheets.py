@@ -702,22 +702,6 @@ def environments(site: Site, entry: Entry) -> list[Surroundings]:
     return found
 
 
-def commands(site: Site, entry: Entry) -> list[str]:
-    """What to type to make these figures again."""
-    tasks = ",".join(task for task in ordered_tasks(entry) if task in entry.quality)
-    seeds = max((len(found.runs) for found in entry.quality.values()), default=1)
-    lines = [f"lightboard run {entry.recipe} --track {entry.track} --tasks {tasks} --seeds {seeds}"]
-    pairs = sorted({(line.profile, line.runtime) for line in entry.speed})
-    name = f"{entry.recipe}/{entry.variant}"
-    lines += [
-        f"lightboard measure {name} --track {entry.track} --profile {profile} --runtime {runtime}"
-        for profile, runtime in pairs
-    ]
-    lines.append("lightboard index")
-    lines.append(f"lightboard verify results/{entry.track}/runs/{name}")
-    return lines
-
-
 def evidence(site: Site, entry: Entry, links: Links) -> list[tuple[str, list[tuple[str, str]], list[str]]]:
     """Document, its files, and who checked it."""
     found = []

@@ -40,7 +40,7 @@ MAX_TOKENS = 100_000
 MAX_MEASUREMENT_BYTES = 2 * 2**20
 BYTES_PER_ROW = 40  # of a run's evidence, where the official dev set alone needs more than the general limit
 
-_PRIVATE = re.compile(r"(?:/home/|/Users/|/root/|[A-Za-z]:\\+Users\\+)")
+PRIVATE = re.compile(r"(?:/home/|/Users/|/root/|[A-Za-z]:\\+Users\\+)")
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -95,6 +95,13 @@ def load_attestation(path: Path) -> tuple[Attestation | None, list[Problem]]:
     if attestation is None:
         return None, found
     return attestation, found + run_checks(_name(path), (attestation_lies_where_it_says,), path, attestation)
+
+
+def load_document(
+    path: Path, model: type[Any], max_bytes: int
+) -> tuple[dict[str, Any], Any, list[Problem]]:
+    """The JSON and the document of a single file (None where it has another shape), and what is wrong with it."""
+    return _shape(path, model, max_bytes)
 
 
 def _name(path: Path) -> str:
@@ -327,12 +334,17 @@ def curves_are_paired(loaded: LoadedRun) -> Problems:
 
 def names_nobody(loaded: LoadedRun | LoadedMeasurement) -> Problems:
     """No home folder, and so no user's name, anywhere in the document."""
-    for field, text in _texts(loaded.raw, ""):
-        if _PRIVATE.search(text):
-            yield Problem(loaded.file, field, show(text, 60), "no path of this machine", "remove it")
+    yield from names_nobody_in(loaded.file, loaded.raw)
 
 
-def _texts(value: Any, field: str) -> Iterator[tuple[str, str]]:
+def names_nobody_in(file: str, raw: dict[str, Any]) -> Problems:
+    """The same for the JSON of any document."""
+    for field, text in texts(raw, ""):
+        if PRIVATE.search(text):
+            yield Problem(file, field, show(text, 60), "no path of this machine", "remove it")
+
+
+def texts(value: Any, field: str) -> Iterator[tuple[str, str]]:
     """Every text of a document, keys included, with its place."""
     pairs: Iterable[tuple[Any, Any]]
     if isinstance(value, dict):
@@ -345,7 +357,7 @@ def _texts(value: Any, field: str) -> Iterator[tuple[str, str]]:
         if isinstance(item, str):
             yield f"{field}.{key}".strip("."), item
         elif isinstance(item, dict | list):
-            yield from _texts(item, f"{field}.{key}".strip("."))
+            yield from texts(item, f"{field}.{key}".strip("."))
 
 
 RUN = (

@@ -16,7 +16,7 @@ from suite.documents import Entry, Quality
 from suite.errors import UserError
 from suite.loading import load_recipe
 from suite.markdown import cell, plain
-from suite.protocol import TRACKS
+from suite.protocol import REPORTING, TRACKS
 from suite.recipe import About
 from suite.tasks import Task
 from suite.tasks import task as task_named
@@ -66,7 +66,7 @@ def _header(entry: Entry) -> dict[str, Any]:
     tasks = reproduce.ordered_tasks(entry)
     glue = any((task := _task(name)) is not None and task.hub_config for name in tasks)
     found: dict[str, Any] = {"language": ["en"]}
-    if track is not None:
+    if track is not None and entry.recipe not in REPORTING["baselines"].values():
         found["base_model"] = track.teacher.hub
     if glue:
         found["datasets"] = ["nyu-mll/glue"]
@@ -90,12 +90,16 @@ def _result(name: str, quality: Quality) -> dict[str, Any]:
     metrics = []
     for metric, value in _metrics(quality).items():
         kind, said = METRICS.get(metric, (metric, metric))
-        metrics.append({"type": kind, "name": f"{said}, mean over {len(quality.runs)} seeds", "value": value})
+        metrics.append({"type": kind, "name": f"{said}, mean of {_seeds(quality)}", "value": value})
     return {
         "task": {"type": "text-classification", "name": title},
         "dataset": dataset,
         "metrics": metrics,
     }
+
+
+def _seeds(quality: Quality) -> str:
+    return "one seed" if len(quality.runs) == 1 else f"{len(quality.runs)} seeds"
 
 
 def _metrics(quality: Quality) -> dict[str, float]:

@@ -6,8 +6,8 @@ import re
 
 from suite.folder import show
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~])")
-_BLOCK = re.compile(r"^(\s*)(\d+)?([-.=:])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]#+!|~$])")
+_BLOCK = re.compile(r"^()([-=:])|^(\d+)([.)])(?=\s|$)")  # what begins a list, a rule or a heading
 
 
 def plain(text: str, limit: int = 2000) -> str:
@@ -17,7 +17,7 @@ def plain(text: str, limit: int = 2000) -> str:
     line = _SPECIAL.sub(r"\\\1", line)
     # A zero-width joiner would be invisible; an entity breaks a mention or a bare link just as well.
     line = line.replace("@", "&#64;").replace("://", "&#58;//").replace("www.", "www&#46;")
-    return _BLOCK.sub(lambda m: f"{m[1]}{m[2] or ''}\\{m[3]}", line)
+    return _BLOCK.sub(lambda m: f"{m[1] or m[3] or ''}\\{m[2] or m[4]}", line)
 
 
 def cell(text: str, limit: int = 400) -> str:

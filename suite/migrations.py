@@ -82,6 +82,19 @@ def migrate(value: Document) -> Document:
             raise UserError(f"schema: the migration from {given} does not lead on; report this", code=1)
 
 
+def advice(identifier: object) -> str:
+    """What to do about a document whose schema is not today's."""
+    found = version(identifier)
+    if found is None:
+        return "write the document with lightboard"
+    name, number = found
+    if number > current(name):
+        return f"update lightboard, which knows version {current(name)}"
+    if f"lightboard/{name}/{number}" in MIGRATIONS:
+        return "run lightboard migrate"
+    return f"no way leads from version {number} to today's: write the document with lightboard"
+
+
 # --- files --------------------------------------------------------------------------------------------------
 
 

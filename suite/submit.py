@@ -236,9 +236,14 @@ def _finish(parcel: Parcel) -> None:
     with tempfile.TemporaryDirectory(prefix="lightboard-") as place:
         tree = Path(place) / "results"
         _write(tree, parcel.files)
-        index.index(tree)
-        for path in sorted(tree.glob("*/entries/*/*.json")):
-            parcel.files[path.relative_to(tree).as_posix()] = path.read_bytes()
+        for track in folders.tracks(tree):
+            parcel.files.update(
+                {
+                    index.entry_path(track, entry).relative_to(tree).as_posix(): index.entry_bytes(entry)
+                    for entry in index.compute(track).entries
+                }
+            )
+        _write(tree, parcel.files)
         report = verify(tree)
         if report.problems:
             said = "; ".join(str(problem).replace(f"{tree}/", "") for problem in report.problems[:5])

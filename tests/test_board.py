@@ -853,7 +853,7 @@ def test_an_entry_shows_its_evidence(site: Path, pages: dict[str, Node]) -> None
     assert len(list(curves.all("svg"))) == 6 * 2
     assert sum("course" in node.attributes.get("class", "") for node in curves.all("path")) == 6 * 2 * 3
     assert "lightboard run theseus --track mini --tasks cola,mrpc,sst2,stsb,rte,qqp --seeds 3" in entry.text
-    assert "lightboard measure theseus/default" in entry.text
+    assert "lightboard measure theseus --track mini --profile cpu-1-thread --runtime onnx" in entry.text
     assert "rescored, passed, by CI" in entry.by_id("evidence").parent.text  # type: ignore[union-attr]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from suite import reproduce
-from suite.board import charts, front, sheets, svg
+from suite.board import changes, charts, front, sheets, svg
 from suite.board.charts import Bar
 from suite.board.front import Figure, task_cell
 from suite.board.sheets import Fact
@@ -79,6 +79,7 @@ def pages(site: Site) -> Iterator[Page]:
     for profile in profiles:
         yield profile_page(site, profile)
     yield protocol_page(site)
+    yield changes_page(site)
 
 
 def _page(path: str, template: str, section: str, title: str, links: Links, **context: Any) -> Page:
@@ -302,6 +303,7 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         environments=sheets.environments(site, entry),
         settings=sheets.settings_text(entry.settings),
         commands=reproduce.commands(entry),
+        changes=changes.of_entry(site, entry, links),
         evidence=sheets.evidence(site, entry, links),
         protocol=sheets.protocol_lines(entry, links),
         protocol_href=links.to("protocol.html"),
@@ -865,6 +867,16 @@ def _machines(site: Site, profile: str) -> list[str]:
                 words += f", {shorten(m.virtual, 40)}" if m.virtual else ""
                 found[words] = found.get(words, 0) + 1
     return [f"{words}: {counted(count, 'measurement')}" for words, count in sorted(found.items())]
+
+
+# --- changes ------------------------------------------------------------------------------------------------
+
+
+def changes_page(site: Site) -> Page:
+    links = Links("changes.html")
+    return _page(
+        "changes.html", "changes.html", "changes", "Changes", links, tables=changes.of_tracks(site, links)
+    )
 
 
 # --- the protocol -------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from suite.documents import Entry, LogEntry, Signature
 from suite.folder import Problem, show
 from suite.verify.valid import load_document, names_nobody_in
 
+ONLY_GROWS = "the log only grows: restore what was published, then write yours with lightboard log"
 FIX = "write the reason: lightboard log"
 
 
@@ -28,12 +29,18 @@ def load_log(track: Path) -> tuple[list[tuple[Path, LogEntry | None]], list[Prob
     found: list[tuple[Path, LogEntry | None]] = []
     problems: list[Problem] = []
     previous: LogEntry | None = None
-    for place, path in enumerate(logs.files(track), start=1):
+    after = ""
+    for path in logs.files(track):
+        expected = logs.file_name(int(after) + 1 if after.isdecimal() else 1)
+        if path.name != expected:
+            file = show(str(path), 300)
+            problems.append(Problem(file, "number", show(path.name), f"{expected}: no number left out", ONLY_GROWS))
+        after = path.stem
         raw, entry, wrong = load_document(path, LogEntry, logs.MAX_BYTES)
         problems += wrong
         found.append((path, entry))
         if entry is not None:
-            problems += _in_order(path, entry, place, previous, found)
+            problems += _in_order(path, entry, previous, found)
             problems += names_nobody_in(show(str(path), 300), raw)
         previous = entry
     return found, problems
@@ -42,20 +49,16 @@ def load_log(track: Path) -> tuple[list[tuple[Path, LogEntry | None]], list[Prob
 def _in_order(
     path: Path,
     entry: LogEntry,
-    place: int,
     previous: LogEntry | None,
     before: Sequence[tuple[Path, LogEntry | None]],
 ) -> Iterator[Problem]:
     file = show(str(path), 300)
-    fix = "the log only grows: restore what was published, then write yours with lightboard log"
     if path.name != logs.file_name(entry.number):
-        yield Problem(file, "number", str(entry.number), f"the number in its name, {show(path.stem)}", fix)
-    if entry.number != place:
-        yield Problem(file, "number", str(entry.number), f"{place}: no number left out", fix)
+        yield Problem(file, "number", str(entry.number), f"the number in its name, {show(path.stem)}", ONLY_GROWS)
     expected = logs.digest_of(previous) if previous else None
     unreadable = len(before) > 1 and before[-2][1] is None
     if not unreadable and entry.previous != expected:
-        yield Problem(file, "previous", str(entry.previous), str(expected), fix)
+        yield Problem(file, "previous", str(entry.previous), str(expected), ONLY_GROWS)
     if not _is_day(entry.date):
         yield Problem(file, "date", entry.date, "a day of the calendar", "correct it")
     if previous is not None and entry.date < previous.date:

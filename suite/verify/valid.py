@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from suite import folder as folders
-from suite import index, paths, tables
+from suite import index, migrations, paths, tables
 from suite.canonical import digest
 from suite.data.rows import fingerprint
 from suite.documents import Attestation, Entry, Measurement, Run
@@ -173,7 +173,8 @@ def _mistakes(path: Path, model: type[BaseModel], error: ValidationError) -> lis
         else:
             expected = show(one["msg"].removeprefix("Input should be ").removeprefix("Value error, "))
             given = show(repr(one["input"]), 60)
-            found.append(Problem(_name(path), place, given, expected, "write the document with lightboard"))
+            fix = migrations.advice(one["input"]) if place == "schema" else "write the document with lightboard"
+            found.append(Problem(_name(path), place, given, expected, fix))
     return found
 
 

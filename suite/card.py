@@ -71,7 +71,12 @@ def _header(entry: Entry) -> dict[str, Any]:
     if glue:
         found["datasets"] = ["nyu-mll/glue"]
     found["metrics"] = sorted(
-        {METRICS[metric][0] for name in tasks for metric in _metrics(entry.quality[name]) if metric in METRICS}
+        {
+            METRICS[metric][0]
+            for name in tasks
+            for metric in _metrics(entry.quality[name])
+            if metric in METRICS
+        }
     )
     found["pipeline_tag"] = "text-classification"
     found["tags"] = ["bert", "model-compression", "lightboard", entry.method]
@@ -106,7 +111,8 @@ def _metrics(quality: Quality) -> dict[str, float]:
     """Metric -> mean over the runs, 0 to 1 (correlations from -1)."""
     names = [name for name in quality.runs[0].metrics if all(name in run.metrics for run in quality.runs)]
     return {
-        name: math.fsum(run.metrics[name] for run in quality.runs) / len(quality.runs) for name in sorted(names)
+        name: math.fsum(run.metrics[name] for run in quality.runs) / len(quality.runs)
+        for name in sorted(names)
     }
 
 
@@ -157,7 +163,12 @@ def _body(entry: Entry) -> list[str]:
 
 
 def _scores(entry: Entry) -> list[str]:
-    lines = ["## Scores", "", "| task | score, points | 95% interval | seeds | |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "## Scores",
+        "",
+        "| task | score, points | 95% interval | seeds | |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for name in reproduce.ordered_tasks(entry):
         quality = entry.quality[name]
         task = _task(name)
@@ -197,7 +208,9 @@ def _speeds(entry: Entry) -> list[str]:
         return [*lines, "Not measured yet.", ""]
     lines += ["| profile | runtime | inputs | times the reference | p50, ms | |", "|" + " --- |" * 6]
     for line in entry.speed:
-        ends = f" ({line.ratio.interval[0]:.2f} to {line.ratio.interval[1]:.2f})" if line.ratio.interval else ""
+        ends = (
+            f" ({line.ratio.interval[0]:.2f} to {line.ratio.interval[1]:.2f})" if line.ratio.interval else ""
+        )
         p50 = "too few queries" if line.latency_ms.p50 is None else f"{line.latency_ms.p50:.2f}"
         lines.append(
             f"| {cell(line.profile)} | {cell(f'{line.runtime}, {line.precision}')} "

@@ -29,7 +29,9 @@ def _print_json(value: Any) -> None:
 
 
 def submit(
-    entries: Annotated[list[str], typer.Argument(help="track/recipe/variant, or recipe/variant with --track")],
+    entries: Annotated[
+        list[str], typer.Argument(help="track/recipe/variant, or recipe/variant with --track")
+    ],
     folder: Annotated[Path, typer.Option("--out", help="the folder to write")],
     track: TrackOption = None,
     results: ResultsOption = Path("results"),
@@ -50,7 +52,9 @@ def submit(
         typer.echo(f"written: {write(parcel, folder)}; check it: lightboard verify {folder}", err=as_json)
 
 
-def keygen(keyfile: Annotated[Path, typer.Argument(help="the private key's file; it must not exist")]) -> None:
+def keygen(
+    keyfile: Annotated[Path, typer.Argument(help="the private key's file; it must not exist")],
+) -> None:
     """Make a key pair for signing submissions."""
     from suite.signing import fingerprint, generate
 
@@ -132,7 +136,9 @@ def migrate(
     if not found:
         typer.echo("every document is of today's version")
     if any(one.subject for one in found):
-        typer.echo("what attested to or signed the old bytes no longer names them: lightboard verify --attest NAME")
+        typer.echo(
+            "what attested to or signed the old bytes no longer names them: lightboard verify --attest NAME"
+        )
 
 
 def card(

@@ -124,7 +124,9 @@ def rows(then: Sequence[Entry], now: Sequence[Entry]) -> list[Changed]:
         became = ties_after.get(key, frozenset()) - ties_before.get(key, frozenset())
         # Between rows of which one is new, a tie is news of the new row alone.
         became_tied = {name for name in became if old is None or name in before}
-        parted = {n for n in ties_before.get(key, frozenset()) - ties_after.get(key, frozenset()) if n in after}
+        parted = {
+            n for n in ties_before.get(key, frozenset()) - ties_after.get(key, frozenset()) if n in after
+        }
         moved = _moved(old, new)
         ranks = _ranks(old.ranks if old else None, new.ranks if new else None)
         if old and new and not (moved or became_tied or parted or " → " in ranks or beyond(old, new)):
@@ -165,9 +167,7 @@ def _moved(old: Entry | None, new: Entry | None) -> tuple[tuple[str, float | Non
     return tuple(
         (task, before.get(task), after.get(task))
         for task in sorted(before.keys() | after.keys())
-        if before.get(task) is None
-        or after.get(task) is None
-        or abs(after[task] - before[task]) > TOLERANCE
+        if before.get(task) is None or after.get(task) is None or abs(after[task] - before[task]) > TOLERANCE
     )
 
 
@@ -241,7 +241,8 @@ def columns(one: Changed) -> Mapping[str, str]:
     return {
         "entry": f"{one.track}/{one.entry}" + ("" if one.what == "changed" else f" ({one.what})"),
         "old": _points(one.old),
-        "new": _points(one.new) + (f" [{one.interval[0]:.1f}, {one.interval[1]:.1f}]" if one.interval else ""),
+        "new": _points(one.new)
+        + (f" [{one.interval[0]:.1f}, {one.interval[1]:.1f}]" if one.interval else ""),
         "tasks that moved": ", ".join(f"{t} {_points(a)} → {_points(b)}" for t, a, b in one.tasks) or "none",
         "ranks": one.ranks,
         "nearest": ", ".join(
@@ -266,5 +267,8 @@ def markdown(changed: Sequence[Changed]) -> str:
     heads = list(lines[0])
     text = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     text += ["| " + " | ".join(cell(line[head]) for head in heads) + " |" for line in lines]
-    text += ["", "Board scores are points with 95% intervals. Tied: the places that two rows can hold overlap."]
+    text += [
+        "",
+        "Board scores are points with 95% intervals. Tied: the places that two rows can hold overlap.",
+    ]
     return "\n".join(text) + "\n"

@@ -230,9 +230,7 @@ def parse(model: type[T], content: bytes, path: Path) -> T:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise _refuse(
-            path, place, show(first["msg"]), "a valid document", "run lightboard verify"
-        ) from None
+        raise _refuse(path, place, show(first["msg"]), "a valid document", "run lightboard verify") from None
 
 
 # --- writing ------------------------------------------------------------------------------------------------

@@ -35,9 +35,7 @@ def files(track: Path) -> list[Path]:
 
 def read(track: Path) -> list[LogEntry]:
     """A track's log, oldest first; :class:`Refused` for an entry that cannot be read."""
-    return [
-        folders.parse(LogEntry, folders.read_bytes(path, MAX_BYTES), path) for path in files(track)
-    ]
+    return [folders.parse(LogEntry, folders.read_bytes(path, MAX_BYTES), path) for path in files(track)]
 
 
 def digest_of(entry: LogEntry) -> str:

@@ -71,10 +71,14 @@ def migrate(value: Document) -> Document:
         if number == current(name):
             return value
         if number > current(name):
-            raise UserError(f"schema: {given} is newer than this lightboard, which knows {current(name)}: update it")
+            raise UserError(
+                f"schema: {given} is newer than this lightboard, which knows {current(name)}: update it"
+            )
         step = MIGRATIONS.get(str(given))
         if step is None:
-            raise UserError(f"schema: there is no way from {given} to version {current(name)}; write it again")
+            raise UserError(
+                f"schema: there is no way from {given} to version {current(name)}; write it again"
+            )
         value = step(dict(value))
         steps += 1
         after = version(value.get("schema"))

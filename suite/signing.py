@@ -84,7 +84,9 @@ def sign(subjects: Mapping[str, str], keyfile: Path) -> Signature:
     except OSError as error:
         raise UserError(f"{keyfile}: {error.strerror}; make a key with lightboard keygen") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise UserError(f"{keyfile}: no unencrypted private key in PEM; make one with lightboard keygen") from None
+        raise UserError(
+            f"{keyfile}: no unencrypted private key in PEM; make one with lightboard keygen"
+        ) from None
     if not isinstance(private, ed25519.Ed25519PrivateKey):
         raise UserError(f"{keyfile}: not an Ed25519 key; make one with lightboard keygen")
     ordered = dict(sorted(subjects.items()))
@@ -98,7 +100,9 @@ def holds(signature: Signature) -> bool:
     from cryptography.exceptions import InvalidSignature
 
     try:
-        key = ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature.key.removeprefix("ed25519:")))
+        key = ed25519.Ed25519PublicKey.from_public_bytes(
+            bytes.fromhex(signature.key.removeprefix("ed25519:"))
+        )
         key.verify(bytes.fromhex(signature.signature), message(signature.subjects))
     except (InvalidSignature, ValueError):
         return False

@@ -57,7 +57,9 @@ def split_name(name: str, track: str | None = None) -> tuple[str, str, str]:
         parts = [track, *parts]
     good = all(folders.FILE_NAME.fullmatch(part) for part in parts)
     if not good or len(parts) != 3 or (track is not None and parts[0] != track):
-        raise UserError(f"{name!r} names no entry; expected track/recipe/variant, or recipe/variant with --track")
+        raise UserError(
+            f"{name!r} names no entry; expected track/recipe/variant, or recipe/variant with --track"
+        )
     return parts[0], parts[1], parts[2]
 
 
@@ -103,9 +105,7 @@ def prepare(
     return parcel
 
 
-def _collect(
-    parcel: Parcel, track: Path, entry: Entry, private: scrub.Private, keyfile: Path | None
-) -> None:
+def _collect(parcel: Parcel, track: Path, entry: Entry, private: scrub.Private, keyfile: Path | None) -> None:
     runs = [line.run for quality in entry.quality.values() for line in quality.runs]
     measurements = _measurements(track, entry)
     subjects: dict[str, str] = {}
@@ -113,18 +113,26 @@ def _collect(
         files, changed = _document(track / place, place, private, parcel)
         subjects[place] = digest(folders.manifest_of(files))
         if changed:
-            parcel.notes.append(f"{place}: scrubbed, so it is another document now, which nobody has checked yet")
+            parcel.notes.append(
+                f"{place}: scrubbed, so it is another document now, which nobody has checked yet"
+            )
         files[folders.MANIFEST] = pretty_json(folders.manifest_of(files)).encode("utf-8")
         parcel.files.update({f"{track.name}/{place}/{name}": content for name, content in files.items()})
     found = _attestations(track, set(subjects.values()), private, parcel)
-    parcel.files.update({f"{track.name}/attestations/{name}": content for name, (content, _) in found.items()})
+    parcel.files.update(
+        {f"{track.name}/attestations/{name}": content for name, (content, _) in found.items()}
+    )
     for path in logs.files(track):
-        parcel.files.update({f"{track.name}/{logs.FOLDER}/{path.name}": folders.read_bytes(path, logs.MAX_BYTES)})
+        parcel.files.update(
+            {f"{track.name}/{logs.FOLDER}/{path.name}": folders.read_bytes(path, logs.MAX_BYTES)}
+        )
     signatures = _signatures(track, subjects)
     if keyfile is not None:
         made = signing.sign(subjects, keyfile)
         signatures[signing.file_name(made)] = signing.content(made)
-    parcel.files.update({f"{track.name}/{signing.FOLDER}/{name}": content for name, content in signatures.items()})
+    parcel.files.update(
+        {f"{track.name}/{signing.FOLDER}/{name}": content for name, content in signatures.items()}
+    )
     parcel.gaps[f"{track.name}/{entry.recipe}/{entry.variant}"] = gaps.gaps(
         entry,
         [attestation for _, attestation in found.values()],
@@ -249,9 +257,7 @@ def _finish(parcel: Parcel) -> None:
             said = "; ".join(str(problem).replace(f"{tree}/", "") for problem in report.problems[:5])
             more = f" (and {len(report.problems) - 5} more)" if len(report.problems) > 5 else ""
             raise UserError(f"this would be refused: {said}{more}", code=1)
-        parcel.notes += [
-            note.replace(f"{tree}/", "") for note in report.notes if note.startswith("review: ")
-        ]
+        parcel.notes += [note.replace(f"{tree}/", "") for note in report.notes if note.startswith("review: ")]
     parcel.files = dict(sorted(parcel.files.items()))
     parcel.files[README] = _readme(parcel).encode("utf-8")
 

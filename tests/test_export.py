@@ -26,7 +26,9 @@ from suite.export import export, tables
 from suite.index import entries
 from suite.markdown import cell, plain
 
-HOSTILE = "---\nlicense: evil\n|<script>x</script>`[a](http://b.c)![](x) @you #1 **b** \u202e https://d.e www.f.g"
+HOSTILE = (
+    "---\nlicense: evil\n|<script>x</script>`[a](http://b.c)![](x) @you #1 **b** \u202e https://d.e www.f.g"
+)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +125,9 @@ def test_any_text_fits_a_cell(one: str, two: str) -> None:
     assert [token.type for token in tokens].count("tr_open") == 2
 
 
-def test_the_command_prints_or_writes(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_or_writes(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, out, _ = call(capsys, "card", "student/default", "-t", "demo", "--results", str(results))
     assert code == 0 and out.startswith("---\n")
     words = ("card", "demo/student/default", "--results", str(results), "--out", str(tmp_path / "README.md"))
@@ -206,7 +210,11 @@ def test_an_export_is_the_same_every_time_and_needs_nothing_heavy(results: Path,
 
 def test_a_variant_is_named_where_it_is_not_the_default(results: Path) -> None:
     by_name = {f"{e.recipe}/{e.variant}": e for e in entries(results)}
-    fast = [line for line in reproduce.commands(by_name["early/fast"]) if line.startswith("lightboard measure")]
-    slow = [line for line in reproduce.commands(by_name["early/slow"]) if line.startswith("lightboard measure")]
+    fast = [
+        line for line in reproduce.commands(by_name["early/fast"]) if line.startswith("lightboard measure")
+    ]
+    slow = [
+        line for line in reproduce.commands(by_name["early/slow"]) if line.startswith("lightboard measure")
+    ]
     assert fast and all(re.search(r" --variant fast$", line) for line in fast)
     assert slow and not any("--variant" in line for line in slow)

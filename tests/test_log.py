@@ -218,9 +218,7 @@ def test_nothing_changed_needs_no_reason(results: Path, old: Path) -> None:
         verify(results, against=old / "absent")
 
 
-def test_a_changed_score_needs_a_reason(
-    results: Path, old: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_changed_score_needs_a_reason(results: Path, old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     was = entry_of(results).quality["mood"].score
     rerun(results, 0.95)
     now = entry_of(results).quality["mood"].score

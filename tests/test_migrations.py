@@ -21,9 +21,7 @@ from suite.tasks import task
 from suite.verify import verify
 
 FIXTURES = Path(__file__).parent / "fixtures"
-VERSIONS = [
-    (name, number) for name in schemas.DOCUMENTS for number in range(1, migrations.current(name) + 1)
-]
+VERSIONS = [(name, number) for name in schemas.DOCUMENTS for number in range(1, migrations.current(name) + 1)]
 
 
 def fixture(name: str, number: int) -> dict[str, Any]:
@@ -108,7 +106,9 @@ def test_steps_are_taken_one_after_the_other(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(schemas.DOCUMENTS, "run", NewRun)
     monkeypatch.setitem(migrations.MIGRATIONS, "lightboard/run/0", from_0)
     monkeypatch.setitem(
-        migrations.MIGRATIONS, "lightboard/run/1", lambda d: {**d, "schema": "lightboard/run/2", "notes": "old"}
+        migrations.MIGRATIONS,
+        "lightboard/run/1",
+        lambda d: {**d, "schema": "lightboard/run/2", "notes": "old"},
     )
     document = fixture("run", 1)
     expected = {**document, "schema": "lightboard/run/2", "notes": "old"}

@@ -74,7 +74,11 @@ def test_a_submission_verifies_as_it_stands_and_in_the_published_tree(results: P
     parcel = submitting.prepare(results, [STUDENT], private=NOBODY)
     out = submitting.write(parcel, tmp_path / "out")
     report = verify(out)
-    assert report.ok and {document.kind for document in report.documents} >= {"run", "measurement", "attestation"}
+    assert report.ok and {document.kind for document in report.documents} >= {
+        "run",
+        "measurement",
+        "attestation",
+    }
     sent = {p.relative_to(out).as_posix() for p in out.rglob("*.json")}
     assert {name.split("/")[2] for name in sent if name.count("/") > 3} == {"student"}
     # The reference's time in the same runtime is in a measurement that no line of the entry names.
@@ -282,8 +286,12 @@ def signature_of(out: Path) -> tuple[Path, Signature]:
     return path, Signature.model_validate_json(path.read_bytes())
 
 
-def test_a_signature_says_who_and_what_it_does_not_prove(results: Path, keyfile: Path, tmp_path: Path) -> None:
-    out = submitting.write(submitting.prepare(results, [STUDENT], keyfile=keyfile, private=NOBODY), tmp_path / "o")
+def test_a_signature_says_who_and_what_it_does_not_prove(
+    results: Path, keyfile: Path, tmp_path: Path
+) -> None:
+    out = submitting.write(
+        submitting.prepare(results, [STUDENT], keyfile=keyfile, private=NOBODY), tmp_path / "o"
+    )
     path, signature = signature_of(out)
     for place, named in signature.subjects.items():
         assert subject(out / "demo" / place) == named
@@ -308,8 +316,12 @@ def test_a_signature_says_who_and_what_it_does_not_prove(results: Path, keyfile:
 
 
 @pytest.mark.parametrize("what", ["signature", "key", "subjects"])
-def test_a_wrong_signature_is_a_problem_by_field(results: Path, keyfile: Path, tmp_path: Path, what: str) -> None:
-    out = submitting.write(submitting.prepare(results, [STUDENT], keyfile=keyfile, private=NOBODY), tmp_path / "o")
+def test_a_wrong_signature_is_a_problem_by_field(
+    results: Path, keyfile: Path, tmp_path: Path, what: str
+) -> None:
+    out = submitting.write(
+        submitting.prepare(results, [STUDENT], keyfile=keyfile, private=NOBODY), tmp_path / "o"
+    )
     path, signature = signature_of(out)
     place = next(iter(signature.subjects))
     changes: dict[str, Any] = {
@@ -328,7 +340,9 @@ def test_a_wrong_signature_is_a_problem_by_field(results: Path, keyfile: Path, t
 def test_a_document_changed_after_signing_is_no_longer_covered(
     results: Path, keyfile: Path, tmp_path: Path
 ) -> None:
-    out = submitting.write(submitting.prepare(results, [STUDENT], keyfile=keyfile, private=NOBODY), tmp_path / "o")
+    out = submitting.write(
+        submitting.prepare(results, [STUDENT], keyfile=keyfile, private=NOBODY), tmp_path / "o"
+    )
     forged(out / "demo/runs/student/default/mood-11", "run.json", departures=["another"])
     index(out)
     report = verify(out)
@@ -339,7 +353,9 @@ def test_a_document_changed_after_signing_is_no_longer_covered(
 def test_without_the_package_signatures_are_unchecked_and_say_so(
     results: Path, keyfile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = submitting.write(submitting.prepare(results, [STUDENT], keyfile=keyfile, private=NOBODY), tmp_path / "o")
+    out = submitting.write(
+        submitting.prepare(results, [STUDENT], keyfile=keyfile, private=NOBODY), tmp_path / "o"
+    )
     monkeypatch.setattr(signing, "available", lambda: False)
     report = verify(out)
     assert report.ok

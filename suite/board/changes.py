@@ -22,7 +22,9 @@ def log_file(track: str, entry: LogEntry) -> str:
 def of_entry(site: Site, entry: Entry, links: Links) -> Table | None:
     """The changes of one entry, newest first; None where there were none."""
     about = [
-        one for one in site.evidence.log(entry.track) if (one.recipe, one.variant) == (entry.recipe, entry.variant)
+        one
+        for one in site.evidence.log(entry.track)
+        if (one.recipe, one.variant) == (entry.recipe, entry.variant)
     ]
     return _table(site, links, entry.track, about, "Changes", "changes", named=False) if about else None
 

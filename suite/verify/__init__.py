@@ -40,9 +40,7 @@ LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted")
 
 MAX_PROBLEMS = 10_000
 AT_ROOT = frozenset(("README.md", ".gitkeep", ".gitattributes", ".gitignore"))
-IN_TRACK = frozenset(
-    ("runs", "measurements", "entries", "attestations", logs.FOLDER, signing.FOLDER)
-)
+IN_TRACK = frozenset(("runs", "measurements", "entries", "attestations", logs.FOLDER, signing.FOLDER))
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,9 @@ def load_log(track: Path) -> tuple[list[tuple[Path, LogEntry | None]], list[Prob
         expected = logs.file_name(int(after) + 1 if after.isdecimal() else 1)
         if path.name != expected:
             file = show(str(path), 300)
-            problems.append(Problem(file, "number", show(path.name), f"{expected}: no number left out", ONLY_GROWS))
+            problems.append(
+                Problem(file, "number", show(path.name), f"{expected}: no number left out", ONLY_GROWS)
+            )
         after = path.stem
         raw, entry, wrong = load_document(path, LogEntry, logs.MAX_BYTES)
         problems += wrong
@@ -54,7 +56,9 @@ def _in_order(
 ) -> Iterator[Problem]:
     file = show(str(path), 300)
     if path.name != logs.file_name(entry.number):
-        yield Problem(file, "number", str(entry.number), f"the number in its name, {show(path.stem)}", ONLY_GROWS)
+        yield Problem(
+            file, "number", str(entry.number), f"the number in its name, {show(path.stem)}", ONLY_GROWS
+        )
     expected = logs.digest_of(previous) if previous else None
     unreadable = len(before) > 1 and before[-2][1] is None
     if not unreadable and entry.previous != expected:
@@ -88,7 +92,9 @@ def load_signature(path: Path) -> tuple[Signature | None, list[Problem]]:
     if signing.available() and not signing.holds(signature):
         expected = f"a signature over these subjects by key {signing.fingerprint(signature.key)}"
         shown = f"{signature.signature[:16]}…, which is none"
-        found.append(Problem(file, "signature", shown, expected, "sign again: lightboard submit --sign KEYFILE"))
+        found.append(
+            Problem(file, "signature", shown, expected, "sign again: lightboard submit --sign KEYFILE")
+        )
     return signature, found
 
 

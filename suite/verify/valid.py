@@ -97,9 +97,7 @@ def load_attestation(path: Path) -> tuple[Attestation | None, list[Problem]]:
     return attestation, found + run_checks(_name(path), (attestation_lies_where_it_says,), path, attestation)
 
 
-def load_document(
-    path: Path, model: type[Any], max_bytes: int
-) -> tuple[dict[str, Any], Any, list[Problem]]:
+def load_document(path: Path, model: type[Any], max_bytes: int) -> tuple[dict[str, Any], Any, list[Problem]]:
     """The JSON and the document of a single file (None where it has another shape), and what is wrong with it."""
     return _shape(path, model, max_bytes)
 
@@ -173,7 +171,9 @@ def _mistakes(path: Path, model: type[BaseModel], error: ValidationError) -> lis
         else:
             expected = show(one["msg"].removeprefix("Input should be ").removeprefix("Value error, "))
             given = show(repr(one["input"]), 60)
-            fix = migrations.advice(one["input"]) if place == "schema" else "write the document with lightboard"
+            fix = (
+                migrations.advice(one["input"]) if place == "schema" else "write the document with lightboard"
+            )
             found.append(Problem(_name(path), place, given, expected, fix))
     return found
 

@@ -111,10 +111,8 @@ def compare(
         typer.echo(comparing.markdown(changed), nl=False)
     else:
         for one in changed:
-            said = comparing.columns(one)
-            typer.echo(said.pop("entry"))
-            for head, text in said.items():
-                typer.echo(f"  {head}: {text}")
+            for head, text in comparing.columns(one).items():
+                typer.echo(text if head == "entry" else f"  {head}: {text}")
         if not changed:
             typer.echo("no entry changed")
 

@@ -54,7 +54,7 @@ def beyond(old: Entry, new: Entry) -> list[Figure]:
         after = new.quality.get(task)
         score = after.score if after else None
         if score is None or abs(score - quality.score) > TOLERANCE:
-            places = (f"runs/{old.recipe}/{old.variant}/{task}-",)
+            places: tuple[str, ...] = (f"runs/{old.recipe}/{old.variant}/{task}-",)
             found.append(Figure(f"quality.{task}.score", quality.score, score, None, places))
     lines = _by_what(new.speed)
     for key, line in _by_what(old.speed).items():

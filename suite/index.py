@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
 from suite import folder as folders
 from suite import log as logs
 from suite import statistics, tables

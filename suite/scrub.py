@@ -19,8 +19,34 @@ from suite.verify.valid import PRIVATE, texts
 
 # Accounts and hosts that every second machine has: they name nobody, and stand in kernels' and packages' names.
 COMMON = frozenset(
-    "root user users admin ubuntu debian runner docker jenkins test tester build builder guest localhost home work "
-    "linux host node server worker cloud data model python".split()
+    [
+        "root",
+        "user",
+        "users",
+        "admin",
+        "ubuntu",
+        "debian",
+        "runner",
+        "docker",
+        "jenkins",
+        "test",
+        "tester",
+        "build",
+        "builder",
+        "guest",
+        "localhost",
+        "home",
+        "work",
+        "linux",
+        "host",
+        "node",
+        "server",
+        "worker",
+        "cloud",
+        "data",
+        "model",
+        "python",
+    ]
 )
 # Where people and machines write freely; elsewhere a user called "bert" would be found in every tensor's name.
 FREE = ("environment", "machine", "versions", "departures", "by", "reason")

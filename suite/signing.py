@@ -70,7 +70,8 @@ def generate(path: Path) -> str:
 
 
 def _public(private: Any) -> str:
-    return "ed25519:" + private.public_key().public_bytes_raw().hex()
+    raw: bytes = private.public_key().public_bytes_raw()
+    return f"ed25519:{raw.hex()}"
 
 
 def sign(subjects: Mapping[str, str], keyfile: Path) -> Signature:

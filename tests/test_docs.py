@@ -185,7 +185,7 @@ def test_workflows_call_real_commands_with_few_rights(path: Path) -> None:
         assert "timeout-minutes" in job
         rights = job.get("permissions", workflow["permissions"])
         if any(
-            "checkout" in step.get("uses", "") or "run" in step and "lightboard" in step["run"]
+            "checkout" in step.get("uses", "") or ("run" in step and "lightboard" in step["run"])
             for step in job["steps"]
         ):
             assert rights == {"contents": "read"}

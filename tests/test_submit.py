@@ -292,7 +292,7 @@ def test_a_signature_says_who_and_what_it_does_not_prove(
     out = submitting.write(
         submitting.prepare(results, [STUDENT], keyfile=keyfile, private=NOBODY), tmp_path / "o"
     )
-    path, signature = signature_of(out)
+    _, signature = signature_of(out)
     for place, named in signature.subjects.items():
         assert subject(out / "demo" / place) == named
     assert len(signature.subjects) == 5  # two runs, three measurements

@@ -17,11 +17,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from suite import __version__
+from suite import __version__, signing
 from suite import folder as folders
 from suite import index as indexing
 from suite import log as logs
-from suite import signing
 from suite.canonical import pretty_json
 from suite.documents import Attestation, Entry, Level, Signature
 from suite.errors import UserError

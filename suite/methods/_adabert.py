@@ -43,7 +43,7 @@ def probe_weights(probes: Tensor, labels: Tensor, by: str) -> Tensor:
     regression: minus half the squared error), so that a probe which is wrong about an example is not listened to.
     """
     if by == "uniform":
-        return torch.full(probes.shape[:2], 1 / probes.shape[1])
+        return torch.full_like(probes[..., 0], 1 / probes.shape[1])
     if labels.is_floating_point():
         return (-0.5 * (probes.squeeze(-1) - labels[:, None]).square()).softmax(1)
     chosen = probes.log_softmax(-1).gather(2, labels[:, None, None].expand(-1, probes.shape[1], 1))

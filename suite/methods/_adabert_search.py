@@ -43,9 +43,14 @@ class Temperature(Strict):
 
 
 class Architecture(Strict):
-    """How the architecture learns: by Adam, on ``share`` of the train split, after ``after`` of the steps."""
+    """How the architecture learns: by Adam, on ``share`` of the train split, after ``after`` of the steps.
+
+    Adam divides by the size of a gradient, so that where the cost is most of it, doubling its weight changes nothing.
+    An ``eps`` of about that size (0.01) keeps small gradients small steps, and ``efficiency`` a weight.
+    """
 
     lr: Annotated[Positive, DECLARED]
+    eps: Annotated[Positive, DECLARED] = 1e-8
     weight_decay: Annotated[Weight, DECLARED] = 1e-3
     share: Annotated[Below1, DECLARED] = 0.2
     after: Annotated[Annotated[Share, Field(lt=1)], DECLARED] = 0.25
@@ -121,7 +126,7 @@ def search_updates(context: Context, model: nn.Module) -> list[Update]:
     clip = training(context).clip
     return [
         *one_update(training(context), model.net, weight_losses),
-        Update([group], architecture_losses, data="search", clip=clip),
+        Update([group], architecture_losses, data="search", clip=clip, eps=architecture.eps),
     ]
 
 

@@ -332,9 +332,7 @@ def test_twice_the_weight_for_cost_finds_fewer_parameters(tmp_path: Path) -> Non
     expected = []
     for efficiency in (4.0, 8.0):
         model = space(most=2)
-        updates = _adabert_search.search_updates(
-            search_context(tmp_path, efficiency=efficiency), model
-        )
+        updates = _adabert_search.search_updates(search_context(tmp_path, efficiency=efficiency), model)
         one = batch()
         feeds = {"train": Fresh(one), "search": Fresh(one)}
         train(model, updates, feeds, steps=40, seed=11, phase="search")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from suite.data.encode import Encoded
 from suite.documents import DECLARED, Number, Strict
@@ -118,7 +118,11 @@ def search_updates(context: Context, model: nn.Module) -> list[Update]:
         draw = model.choices.draw(architecture.temperature.at(progress))
         task, cost = search_loss(model, draw, batch, gamma, by), model.choices.efficiency(channels)
         expected = expected_parameters(model.choices.edges, model.choices.depth, channels)
-        logs = {"search_loss": task.detach(), "efficiency": cost.detach(), "expected_parameters": expected}
+        logs: dict[str, float | Tensor] = {
+            "search_loss": task.detach(),
+            "efficiency": cost.detach(),
+            "expected_parameters": expected,
+        }
         yield Loss(task + efficiency * cost, logs)
 
     assert isinstance(model, Space)

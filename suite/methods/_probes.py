@@ -46,14 +46,14 @@ def write_probes(context: Context) -> None:
         return torch.einsum("blh,lhc->blc", x, weight) + bias
 
     for _ in range(settings.epochs):
-        for index in torch.randperm(len(data)).split(settings.batch):
+        for index in torch.split(torch.randperm(len(data)), settings.batch):
             found = logits(index)
-            loss = sum(task_loss(found[:, i], labels[index]) for i in range(found.shape[1]))
+            loss = torch.stack([task_loss(found[:, i], labels[index]) for i in range(found.shape[1])]).sum()
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[union-attr, no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     with torch.no_grad():
-        parts = [logits(index).numpy() for index in torch.arange(len(data)).split(settings.batch)]
+        parts = [logits(index).numpy() for index in torch.split(torch.arange(len(data)), settings.batch)]
     np.save(context.folder / "probes.npy", np.concatenate(parts))
 
 

@@ -137,7 +137,7 @@ def plan(parameters: Parameters, cell: Cell) -> Mapping[str, Stage]:
 
 def _probes_tflop(parameters: Parameters, cell: Cell) -> float:
     body, examples = cell.track.teacher.config, len(cell.lengths["train"])
-    once = 2 * examples * (body["layers"] + 1) * body["hidden"] * cell.task.outputs
+    once: int = 2 * examples * (body["layers"] + 1) * body["hidden"] * cell.task.outputs
     return (3 * parameters.probes.epochs + 1) * once / 1e12
 
 

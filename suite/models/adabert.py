@@ -161,7 +161,8 @@ class Cell(nn.Module):
         mixed = states[INPUTS] * weights[0]
         for node in range(1, NODES):
             mixed = mixed + states[INPUTS + node] * weights[node]
-        return self.dropout(channel_norm(self.norm, mixed)) * mask
+        output: Tensor = self.dropout(channel_norm(self.norm, mixed)) * mask
+        return output
 
 
 def channel_norm(norm: nn.Module, x: Tensor) -> Tensor:

@@ -158,6 +158,7 @@ def read_vectors(path: Path) -> tuple[list[str], NDArray[np.float32]]:
     """The replaceable ones among the first 100,000 words of a GloVe text file, and their vectors."""
     names: list[str] = []
     rows: list[NDArray[np.float32]] = []
+    width = 0
     with path.open(encoding="utf-8") as stream:
         for number, line in zip(range(1, FREQUENT + 1), stream, strict=False):
             name, *values = line.rstrip().split(" ")
@@ -165,7 +166,8 @@ def read_vectors(path: Path) -> tuple[list[str], NDArray[np.float32]]:
                 row = np.array(values, np.float32)
             except ValueError:
                 row = np.zeros(0, np.float32)
-            if not len(row) or (rows and len(row) != len(rows[0])) or not np.isfinite(row).all():
+            width = width or len(row)
+            if not width or len(row) != width or not np.isfinite(row).all():
                 raise UserError(f"{path}: line {number} is not a word and its vector; name a GloVe text file")
             if is_replaceable(name):
                 names.append(name)

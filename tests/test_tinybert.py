@@ -133,6 +133,11 @@ def test_a_part_that_weighs_nothing_is_not_computed() -> None:
     )
 
 
+def test_a_loss_without_any_part_is_refused() -> None:
+    with pytest.raises(ValueError, match="all 0"):
+        LayerWeights(attention=0, hidden=0, embedding=0)
+
+
 def test_depths_that_do_not_divide_are_refused() -> None:
     teacher, _, project = pair()
     with pytest.raises(ValueError, match="6 teacher layers"):

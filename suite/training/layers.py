@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from suite.documents import DECLARED, Number, Strict
@@ -23,6 +23,12 @@ class LayerWeights(Strict):
     attention: Annotated[Weight, DECLARED] = 1.0
     hidden: Annotated[Weight, DECLARED] = 1.0
     embedding: Annotated[Weight, DECLARED] = 1.0
+
+    @model_validator(mode="after")
+    def _some(self) -> LayerWeights:
+        if not (self.attention or self.hidden or self.embedding):
+            raise ValueError("attention, hidden and embedding are all 0: nothing would be learnt")
+        return self
 
 
 def layer_span(teacher: Bert, student: Bert) -> int:

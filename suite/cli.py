@@ -88,7 +88,10 @@ def list_(kind: Kind, results: ResultsOption = Path("results"), as_json: JsonOpt
     if kind is Kind.recipes:
         from suite.loading import recipes
 
-        rows = [{"name": r.name, "method": r.method, "tracks": ", ".join(r.tracks)} for r in recipes()]
+        rows = [
+            {"name": r.name, "method": r.method, "tracks": ", ".join(r.tracks), "ablation": r.ablation or ""}
+            for r in recipes()
+        ]
     elif kind is Kind.profiles:
         from suite.loading import profiles
 
@@ -136,7 +139,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
 @app.command()
 def plan(
-    recipes: Annotated[list[str], typer.Argument(help="names or files; 'all' for every recipe")],
+    recipes: Annotated[list[str], typer.Argument(help="names or files; 'all', or 'ablations'")],
     track: TrackOption,
     tasks: TasksOption = None,
     seeds: SeedsOption = None,
@@ -168,16 +171,17 @@ def plan(
 
 
 def _recipes(names: list[str], track: str) -> list[str]:
-    if names != ["all"]:
+    if names not in (["all"], ["ablations"]):
         return names
     from suite.loading import recipes
 
-    return [recipe.name for recipe in recipes() if track in recipe.tracks]
+    ablations = names == ["ablations"]
+    return [r.name for r in recipes() if track in r.tracks and (r.ablation is not None) == ablations]
 
 
 @app.command()
 def run(
-    recipes: Annotated[list[str], typer.Argument(help="names or files; 'all' for every recipe")],
+    recipes: Annotated[list[str], typer.Argument(help="names or files; 'all', or 'ablations'")],
     track: TrackOption,
     tasks: TasksOption = None,
     seeds: SeedsOption = None,

@@ -25,7 +25,7 @@ TRACK, PROFILE, RUNTIME = "demo", "quick", "onnx"
 def demo(folder: Path, out: Console, err: Console) -> None:
     """Train, time, verify and publish the demo track below ``folder``; ends with a table and the page to open."""
     started, results, track = time.monotonic(), folder / "results", track_of(TRACK)
-    names = [recipe.name for recipe in recipes() if TRACK in recipe.tracks]
+    names = [recipe.name for recipe in recipes() if TRACK in recipe.tracks and recipe.tracks[TRACK].tour]
     out.print(f"[bold]1[/] training {len(names)} recipes on {len(track.core)} generated tasks")
     with shown(err) as reporter:
         folders = run(names, track=TRACK, results=results, reporter=reporter)

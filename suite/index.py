@@ -32,6 +32,7 @@ from suite.canonical import pretty_json
 from suite.documents import (
     Attestation,
     Cost,
+    Difference,
     Entry,
     Estimate,
     Level,
@@ -224,7 +225,17 @@ class _Group:
 
     @property
     def default(self) -> bool:
+        """Whether this is its recipe's one ranked variant; an ablation has none."""
+        return self.headline and self.ablation_of is None
+
+    @property
+    def headline(self) -> bool:
         return bool(self.runs[0].run.settings.get("default", "default") == self.variant)
+
+    @property
+    def ablation_of(self) -> str | None:
+        parent = self.runs[0].run.settings.get("ablation_of")
+        return parent if isinstance(parent, str) else None
 
     @property
     def division(self) -> str:
@@ -246,14 +257,14 @@ class _Group:
         }
 
 
-def _group(runs: Iterable[RunFacts], track: Track | None) -> tuple[list[_Group], list[str]]:
+def _group(runs: Iterable[RunFacts], name: str, track: Track | None) -> tuple[list[_Group], list[str]]:
     """One group per recipe and variant, and a note on each group that had to stand back."""
     groups: dict[tuple[str, str, str, str], _Group] = {}
     for facts in runs:
         run = facts.run
         key = (run.recipe, run.variant, run.recipe_hash, run.protocol)
         groups.setdefault(key, _Group(*key, runs=[], track=track)).runs.append(facts)
-    current = training_hash()
+    current = training_hash(name)
     chosen: dict[str, _Group] = {}
     notes: list[str] = []
 
@@ -355,7 +366,7 @@ def compute(track: Path) -> Computed:
     runs = list(_read(track, "runs", read_run, result))
     speeds = _Speeds(_read(track, "measurements", read_measurement, result))
     levels = read_levels(track)
-    groups, result.notes = _group(runs, known)
+    groups, result.notes = _group(runs, track.name, known)
     trainings: dict[str, list[_Group]] = defaultdict(list)
     for group in groups:
         trainings[group.training].append(group)
@@ -403,7 +414,7 @@ def _entry(track: str, group: _Group, table: _Table, speeds: _Speeds, levels: Ma
         default=group.default,
         method=first.method,
         recipe_hash=group.recipe_hash,
-        protocol={**hashes(), "training": group.training},
+        protocol={**hashes(track), "training": group.training},
         quality=quality,
         board_score=board,
         board_score_reason=reason,
@@ -415,6 +426,8 @@ def _entry(track: str, group: _Group, table: _Table, speeds: _Speeds, levels: Ma
         training_cost=_training_cost(by_task),
         level=reached,
         departures=tuple(departures),
+        ablation_of=group.ablation_of,
+        differences=_differences(group, table),
         settings=first.settings,
     )
 
@@ -493,6 +506,27 @@ def _board(group: _Group, table: _Table) -> tuple[Estimate | None, str | None]:
     if found is None:
         return None, "n/a: a core task is missing"
     return Estimate(value=found.value, interval=found.interval), None
+
+
+def _differences(group: _Group, table: _Table) -> dict[str, Difference]:
+    """Task -> the ranked variant of an ablation less its parent's, over the seeds that both have."""
+    parents = [g for g in table.groups if g.recipe == group.ablation_of and g.default]
+    if not parents or not group.headline:
+        return {}
+    found: dict[str, Difference] = {}
+    theirs = parents[0].by_task()
+    for task, runs in group.by_task().items():
+        if task not in table.rows[group.name] or task not in table.rows[parents[0].name]:
+            continue
+        seeds = {f.run.seed for f in runs} & {f.run.seed for f in theirs[task]}
+        mine, other = ([f for f in side if f.run.seed in seeds] for side in (runs, theirs[task]))
+        if seeds:
+            spreads = {task: table.spreads[task]}
+            gap = statistics.paired_difference({task: _evidence(mine)}, {task: _evidence(other)}, spreads)
+            found[task] = Difference(
+                value=gap.value, interval=gap.interval, p=gap.p, seeds=tuple(f.run.seed for f in mine)
+            )
+    return found
 
 
 # --- cost ---------------------------------------------------------------------------------------------------

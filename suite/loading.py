@@ -540,7 +540,7 @@ def check_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def _load_recipe(path: Path, *, parameters: bool) -> Recipe:
-    source = read(path)
+    source = _inherited(read(path))
     recipe, found = check(source, _FiledRecipe)
     mistakes = [*source.mistakes, *found, *_unknown_names(source)]
     if parameters:
@@ -549,6 +549,38 @@ def _load_recipe(path: Path, *, parameters: bool) -> Recipe:
         raise _refused(path, mistakes)
     recipe._source = source
     return recipe
+
+
+def _inherited(source: Source, below: tuple[str, ...] = ()) -> Source:
+    """The recipe with what it ``extends`` filled in: mappings key by key, anything else as the child has it.
+
+    Places that only the parent states have no line of their own here: a mistake there is the parent's.
+    """
+    data = source.data
+    name, tracks = data.get("extends"), data.get("tracks")
+    if not isinstance(name, str):
+        return source
+    known = paths.files("recipes")
+    if name not in known or name in below:
+        found = "a recipe that extends this one" if name in below else show(name)
+        expected = f"one of {', '.join(known)}"
+        raise _refused(
+            source.path,
+            [Mistake(source.line(("extends",)), "extends", found, expected, nearest(name, known))],
+        )
+    parent = _inherited(read(known[name]), (*below, source.path.stem))
+    above = {key: value for key, value in parent.data.items() if key not in ("extends", "ablation")}
+    if isinstance(tracks, dict) and isinstance(above.get("tracks"), dict):
+        above["tracks"] = {key: value for key, value in above["tracks"].items() if key in tracks}
+    return Source(source.path, _merged(above, data), source.lines, (*source.mistakes, *parent.mistakes))
+
+
+def _merged(above: dict[str, Any], below: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(above)
+    for key, value in below.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def _unknown_names(source: Source) -> Iterator[Mistake]:

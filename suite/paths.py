@@ -45,10 +45,11 @@ def _environment_path() -> list[str]:
 
 
 def files(kind: str) -> dict[str, Path]:
-    """Name -> YAML file of a kind, by name; names that start with ``_`` or ``.`` are left out."""
+    """Name -> YAML file of a kind, by name, one level of subfolders included; names that start with ``_`` or ``.``
+    are left out."""
     found: dict[str, Path] = {}
     for folder in search(kind):
-        for path in sorted(folder.iterdir()):
+        for path in [*sorted(folder.iterdir()), *sorted(folder.glob("[!._]*/*"))]:
             if path.suffix in (".yaml", ".yml") and path.is_file() and path.name[0] not in "._":
                 found.setdefault(path.stem, path)
     return dict(sorted(found.items()))

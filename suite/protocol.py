@@ -2,7 +2,8 @@
 
 Three parts, each with its own version and hash, so that a better timing rule does not orphan trained rows:
 
-- ``TRAINING`` - data, splits, budgets, seeds, lengths, threads. A run carries its hash.
+- ``TRAINING`` - data, splits, budgets, seeds, lengths, threads. A run carries the hash of what its own track
+  decides: neither another track's settings nor words for readers are part of it.
 - ``MEASURING`` - timing, memory, energy. A measurement carries its hash.
 - ``REPORTING`` - scores, intervals, ranks, pages. The board carries its hash.
 
@@ -298,9 +299,26 @@ REPORTING: dict[str, Any] = {
 }
 
 
+_WORDS = ("title", "about", "notes")  # of a track, for readers
+
+
+def training_decisions(track: str) -> dict[str, Any]:
+    """What one track decides of training: the part without the other tracks, their data, and words."""
+    chosen = TRAINING["tracks"].get(track, {})
+    tasks = {*chosen.get("core", ()), *chosen.get("extended", ())}
+    lists = {name: digest for name, digest in TRAINING["data"]["row_lists"].items() if name == track}
+    return {
+        **{key: value for key, value in TRAINING.items() if key != "tracks"},
+        "track": {key: value for key, value in chosen.items() if key not in _WORDS},
+        "data": {**TRAINING["data"], "row_lists": lists},
+        "dev": {task: value for task, value in TRAINING["dev"].items() if task in tasks},
+    }
+
+
 @cache
-def training_hash() -> str:
-    return digest(TRAINING)
+def training_hash(track: str) -> str:
+    """The hash that a track's runs carry."""
+    return digest(training_decisions(track))
 
 
 @cache
@@ -313,9 +331,9 @@ def reporting_hash() -> str:
     return digest(REPORTING)
 
 
-def hashes() -> dict[Literal["training", "measuring", "reporting"], str]:
-    """Part -> hash, as an entry prints them."""
-    return {"training": training_hash(), "measuring": measuring_hash(), "reporting": reporting_hash()}
+def hashes(track: str) -> dict[Literal["training", "measuring", "reporting"], str]:
+    """Part -> hash, as a track's entries print them."""
+    return {"training": training_hash(track), "measuring": measuring_hash(), "reporting": reporting_hash()}
 
 
 # --- the tracks, read from the data above -------------------------------------------------------------------

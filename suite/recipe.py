@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from suite.canonical import digest
 from suite.documents import DECLARED, Name, Strict, Text
@@ -36,6 +36,7 @@ class TrackSettings(Strict):
     parameters: Annotated[dict[str, Any], DECLARED]
     default: Annotated[Name, DECLARED] = "default"  # the one variant that is ranked
     departures: Annotated[tuple[Text, ...], DECLARED] = ()
+    tour: Annotated[bool, DECLARED] = False  # one of the few that "lightboard demo" shows
 
 
 class Recipe(Strict):
@@ -45,11 +46,21 @@ class Recipe(Strict):
         "lightboard/recipe/1", alias="schema"
     )
     name: Annotated[Name, DECLARED]
+    extends: Annotated[Name | None, DECLARED] = None
+    """The recipe that everything not stated here is taken from; of its tracks only those named here."""
+    ablation: Annotated[Text | None, DECLARED] = None
+    """What is different, in a few words. An ablation stands on its parent's page and is never ranked."""
     method: Annotated[Name, DECLARED]
     division: Annotated[Literal["standard", "open"], DECLARED] = "standard"
     about: Annotated[About, DECLARED]
     modifiers: Annotated[tuple[Name, ...], DECLARED] = ()
     tracks: Annotated[dict[Name, TrackSettings], DECLARED]
+
+    @model_validator(mode="after")
+    def _ablation_of_something(self) -> Self:
+        if self.ablation is not None and self.extends is None:
+            raise ValueError("extends: found nothing, expected the recipe that this is an ablation of")
+        return self
 
 
 @dataclass(frozen=True)
@@ -63,12 +74,14 @@ class Resolved:
     @property
     def settings(self) -> dict[str, Any]:
         """The part that decides what is trained; its digest is the recipe hash."""
+        ablated = {"ablation_of": self.recipe.extends} if self.recipe.ablation is not None else {}
         return {
             "method": self.recipe.method,
             "track": self.track,
             "parameters": self.parameters,
             "modifiers": list(self.recipe.modifiers),
             "default": self.recipe.tracks[self.track].default,
+            **ablated,
         }
 
     @property

@@ -62,6 +62,7 @@ class Row:
     tasks: tuple[str, ...] = TASKS
     departures: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    ablation_of: str | None = None
 
 
 ROWS = (
@@ -152,6 +153,7 @@ def settings_of(row: Row) -> dict[str, Any]:
         "parameters": {"layers": row.layers, "rate": 3e-5, **row.parameters},
         "modifiers": [],
         "default": row.default,
+        **({"ablation_of": row.ablation_of} if row.ablation_of else {}),
     }
 
 
@@ -228,7 +230,7 @@ def run_files(
         "method": settings["method"],
         "task": name,
         "seed": seed,
-        "protocol": training_hash(),
+        "protocol": training_hash(track_name),
         "settings": settings,
         "recipe_hash": digest(settings),
         "data": {

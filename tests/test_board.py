@@ -168,7 +168,7 @@ def run_of(name: str, case: Case, task: str, seed: int) -> dict[str, Any]:
         "method": case.recipe,
         "task": task,
         "seed": seed,
-        "protocol": training_hash(),
+        "protocol": training_hash(name),
         "settings": {"note": said(case, "as resolved")},
         "recipe_hash": sha(case.recipe),
         "data": {
@@ -428,7 +428,7 @@ def write_case(results: Path, name: str, case: Case) -> None:
             "default": case.default,
             "method": case.recipe,
             "recipe_hash": sha(case.recipe),
-            "protocol": hashes(),
+            "protocol": hashes(name),
             "quality": quality,
             "board_score": estimate(case.score, 0.8) if whole else None,
             "board_score_reason": None if whole else said(case, case.reason),
@@ -869,7 +869,7 @@ def test_a_method_tells_its_idea_variants_and_departures(pages: dict[str, Node])
 
 def test_the_protocol_page_prints_three_hashed_parts(pages: dict[str, Node]) -> None:
     page = pages["protocol.html"].text
-    for name, digest_of in hashes().items():
+    for name, digest_of in hashes("mini").items():
         assert f"{name.capitalize()}, version" in page and digest_of in page
     assert "9 entries carry" not in page and "17 entries carry this version." in page
 
@@ -878,7 +878,7 @@ def test_the_entry_of_an_older_protocol_says_so(tmp_path: Path) -> None:
     results = write_results(tmp_path / "results", {"mini": MINI[:2]})
     path = results / "mini/entries/theseus/default.json"
     old = sha("older protocol")
-    path.write_text(path.read_text(encoding="utf-8").replace(training_hash(), old), encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace(training_hash("mini"), old), encoding="utf-8")
     out = board.build(results, tmp_path / "site").parent
     assert (
         "another version than this site’s" in Page(out / "tracks/mini/entries/theseus/default.html").root.text

@@ -205,8 +205,8 @@ def test_unknown_field(folder: Path) -> None:
 
 def test_a_misspelled_field_is_one_mistake_with_the_nearest_name(folder: Path) -> None:
     assert wrong(folder, "method: tiny-copy", "metod: tiny-copy") == [
-        "recipes/small.yaml:3: metod: found an unknown field, expected one of about, division, method, "
-        "modifiers, name, schema, tracks; did you mean method?"
+        "recipes/small.yaml:3: metod: found an unknown field, expected one of ablation, about, division, "
+        "extends, method, modifiers, name, schema, tracks; did you mean method?"
     ]
 
 
@@ -484,8 +484,21 @@ def test_the_protocols_parts_are_plain_data_with_a_version_and_a_hash() -> None:
         assert part["part"] == name
         assert re.fullmatch(r"\d+\.\d+", part["version"])
         assert json.loads(canonical.canonical_json(part)) == part
-    assert protocol.hashes() == {name: canonical.digest(part) for name, part in parts.items()}
-    assert len(set(protocol.hashes().values())) == 3
+    for track in protocol.TRACKS:
+        parts["training"] = protocol.training_decisions(track)
+        assert protocol.hashes(track) == {name: canonical.digest(part) for name, part in parts.items()}
+        assert len(set(protocol.hashes(track).values())) == 3
+
+
+def test_a_tracks_hash_is_of_its_own_decisions_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = protocol.training_decisions("mini")
+    changed = json.loads(json.dumps(protocol.TRAINING))
+    changed["tracks"]["base"]["epochs"] = 99
+    changed["tracks"]["mini"]["about"] = "Other words."
+    monkeypatch.setattr(protocol, "TRAINING", changed)
+    assert protocol.training_decisions("mini") == before
+    changed["tracks"]["mini"]["train_cap"] = 7999
+    assert protocol.training_decisions("mini") != before
 
 
 def test_tracks_come_from_the_protocol() -> None:
@@ -650,3 +663,58 @@ def test_reading_documents_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torch", "transformers", "datasets", "evaluate", "sklearn", "scipy", "pandas"}
     assert heavy.isdisjoint(done.stdout.split())
+
+
+# --- recipes that extend others -----------------------------------------------------------------------------
+
+CHILD = """\
+schema: lightboard/recipe/1
+name: slower
+extends: small
+ablation: One epoch instead of two.
+about: {title: "Small, one epoch"}
+tracks:
+  mini:
+    parameters: {epochs: 1}
+"""
+
+
+@pytest.fixture
+def child(folder: Path) -> Path:
+    """An ablation of ``small``, in a folder of its own below ``recipes/``."""
+    (folder / "recipes" / "ablations").mkdir()
+    path = folder / "recipes" / "ablations" / "slower.yaml"
+    path.write_text(CHILD)
+    return path
+
+
+def test_a_recipe_takes_what_it_does_not_state_from_the_one_it_extends(child: Path) -> None:
+    parent, recipe = loading.load_recipe("small"), loading.load_recipe("slower")
+    assert recipe.method == parent.method
+    assert recipe.about.title == "Small, one epoch"
+    assert recipe.about.idea == parent.about.idea
+    assert list(recipe.tracks) == ["mini"], "of the parent's tracks only those it names"
+    mine, theirs = loading.resolve("slower", "mini"), loading.resolve("small", "mini")
+    assert mine.parameters == {**theirs.parameters, "epochs": 1}
+
+
+def test_an_ablation_says_in_its_settings_whose_it_is(child: Path) -> None:
+    assert loading.resolve("slower", "mini").settings["ablation_of"] == "small"
+    assert "ablation_of" not in loading.resolve("small", "mini").settings
+    child.write_text(CHILD.replace("ablation: One epoch instead of two.\n", ""))
+    assert "ablation_of" not in loading.resolve("slower", "mini").settings
+
+
+def test_what_is_wrong_in_an_extending_recipe_has_its_line(child: Path) -> None:
+    child.write_text(CHILD.replace("epochs: 1", "epochs: none"))
+    (line,) = complaints(lambda: loading.resolve("slower", "mini"))
+    assert "slower.yaml:8: tracks.mini.parameters.epochs: found 'none'" in line
+    child.write_text(CHILD.replace("extends: small", "extends: smal"))
+    line = complaints(lambda: loading.load_recipe("slower"))[0]
+    assert "slower.yaml:3: extends: found 'smal'" in line and "did you mean small?" in line
+    child.write_text(CHILD.replace("extends: small", "extends: slower"))
+    line = complaints(lambda: loading.load_recipe("slower"))[0]
+    assert "slower.yaml:3: extends: found a recipe that extends this one" in line
+    child.write_text(RECIPE.replace("name: small", "name: slower\nablation: Of nothing."))
+    (line,) = complaints(lambda: loading.load_recipe("slower"))
+    assert "extends: found nothing, expected the recipe that this is an ablation of" in line

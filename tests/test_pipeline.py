@@ -322,3 +322,36 @@ def test_versions_are_bumped_with_the_code() -> None:
 
     kept = json.loads((TESTS / "stage_trees.json").read_text())
     assert stage_trees.trees() == kept
+
+
+def test_a_stage_that_another_process_makes_is_not_waited_for_when_asked(tmp_path: Path) -> None:
+    from suite.pipeline.store import Busy
+
+    made: list[str] = []
+    stage = Stage(name="one", version=1, function=lambda context: made.append("one"))
+    store, other = Store(tmp_path), Store(tmp_path)
+    with other.lock(stage.key), pytest.raises(Busy):
+        execute([stage], store, wait=False)
+    execute([stage], store, wait=False)
+    assert made == ["one"]
+
+
+def test_a_cell_puts_off_what_another_cell_is_making(monkeypatch: pytest.MonkeyPatch) -> None:
+    from suite.pipeline import run as running
+    from suite.pipeline.store import Busy
+
+    landed: list[tuple[str, bool]] = []
+
+    def land(job: str, part: object, reporter: object, *, wait: bool = True) -> None:
+        if job == "shared" and not wait and len(landed) < 2:
+            raise Busy(job)
+        landed.append((job, wait))
+
+    monkeypatch.setattr(running, "jobs", lambda part: ["shared", "a", "b"])
+    monkeypatch.setattr(running, "land", land)
+    running._make_cell(None, None)  # type: ignore[arg-type]
+    assert landed == [("a", False), ("b", False), ("shared", False)]
+    landed.clear()
+    monkeypatch.setattr(running, "jobs", lambda part: ["shared"])
+    running._make_cell(None, None)  # type: ignore[arg-type]
+    assert landed == [("shared", True)], "with nothing else to do it waits"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from suite.board.charts import Bar
 from suite.board.front import Figure, task_cell
 from suite.board.sheets import Fact
 from suite.board.site import (
+    PROTOCOL,
     Links,
     Shown,
     Site,
@@ -20,7 +22,6 @@ from suite.board.site import (
     anchor,
     entry_page,
     known_track,
-    protocol_parts,
     track_page,
 )
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
@@ -41,7 +42,7 @@ from suite.board.text import (
 )
 from suite.canonical import pretty_json
 from suite.documents import Entry, Measurement, Quality
-from suite.protocol import TRACKS, TRAINING
+from suite.protocol import TRACKS, TRAINING, hashes, reporting_hash
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def pages(site: Site) -> Iterator[Page]:
         yield from downloads(site, track)
     for entry in site.entries:
         yield entry_sheet(site, entry)
-    recipes = sorted({entry.recipe for entry in site.entries})
+    recipes = sorted({entry.recipe for entry in site.entries if entry.ablation_of is None})
     yield methods_list(site, recipes)
     for recipe in recipes:
         yield method_page(site, recipe)
@@ -113,7 +114,6 @@ def front_page(site: Site, track: str, view: View | None, path: str | None = Non
         for one in site.views(track)
         if one.profile == shown.profile
     ]
-    version = protocol_parts()["reporting"]
     return _page(
         path,
         "front.html",
@@ -140,8 +140,8 @@ def front_page(site: Site, track: str, view: View | None, path: str | None = Non
         ],
         built=(
             counted(len(entries), "entry", "entries"),
-            version[0]["version"],
-            version[1],
+            PROTOCOL["reporting"]["version"],
+            reporting_hash(),
             links.to("protocol.html#reporting"),
         ),
     )
@@ -200,7 +200,7 @@ def _flags(site: Site, entries: Sequence[Entry], view: View) -> list[str]:
 
 
 def downloads(site: Site, track: str) -> Iterator[Page]:
-    entries = site.of(track)
+    entries = [entry for entry in site.entries if entry.track == track]
     everything = [entry.model_dump(mode="json", by_alias=True) for entry in entries]
     yield Page(f"tracks/{track}/entries.json", "", {"text": pretty_json(everything)})
     yield Page(f"tracks/{track}/entries.csv", "", {"text": _csv(site, track, entries)})
@@ -286,8 +286,8 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         name=f"{entry.recipe}/{entry.variant}",
         swatch=svg.swatch(site.mark(entry.recipe), hollow=not entry.default),
         summary=sheets.summary(site, entry, view),
-        method_title=site.title(entry.recipe),
-        method_href=links.method(entry.recipe),
+        method_title=site.title(entry.ablation_of or entry.recipe),
+        method_href=links.method(entry.ablation_of or entry.recipe),
         track_href=links.track(entry.track),
         track_title=known.title if known else entry.track,
         figures=sheets.figures(site, entry, view, links),
@@ -392,12 +392,49 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
         "retention": _retention_table(site, links, track, ordered),
         "retention_figure": _retention_figure(site, links, track, chosen, tasks),
         "family": _family_figure(site, links, track, ordered, view),
+        "ablations": _ablation_table(site, links, track, recipe),
         "curves": sheets.curves(site, chosen, core, ident=f"curve-{track}"),
         "default": site.label(chosen),
         "entry_href": links.entry(chosen),
         "rank": front.rank_words(chosen),
         "summary": sheets.summary(site, chosen, view),
     }
+
+
+def _ablation_table(site: Site, links: Links, track: str, recipe: str) -> Table | None:
+    """What each ablation costs or brings, task by task; None where none has run."""
+    ablations = site.ablations(track, recipe)
+    tasks = [
+        t
+        for t in (TRACKS[track].tasks if track in TRACKS else ())
+        if any(t in e.differences for e in ablations)
+    ]
+    if not tasks:
+        return None
+    rows = []
+    for entry in ablations:
+        known = site.recipes.get(entry.recipe)
+        words = known.ablation if known and known.ablation else entry.recipe
+        cells = []
+        for task in tasks:
+            found = entry.differences.get(task)
+            if found is None:
+                cells.append(gap(Missing("no run yet")))
+                continue
+            said = f"{span(found.interval, 1)}, p {fixed(found.p, 2)}, {counted(len(found.seeds), 'seed', 'seeds')}"
+            faint = found.interval[0] <= 0 <= found.interval[1]
+            cells.append(value(fixed(found.value, 1), said, links.entry(entry, f"task-{task}"), faint=faint))
+        rows.append(Row(Cell(text=words, href=links.entry(entry)), tuple(cells)))
+    return table(
+        f"Ablations, {track} track: points gained or lost against {site.title(recipe)}, same seeds and examples",
+        [
+            Column("What is different", kind="text"),
+            *(front.task_column(site, links, track, t) for t in tasks),
+        ],
+        rows,
+        f"ablations-{track}",
+        notes=["Grey: cannot be told from no difference. Raw p, uncorrected for the number of comparisons."],
+    )
 
 
 def _family_figure(
@@ -835,21 +872,28 @@ def _machines(site: Site, profile: str) -> list[str]:
 def protocol_page(site: Site) -> Page:
     links = Links("protocol.html")
     parts = []
-    for name, (content, digest) in protocol_parts().items():
+    for name, content in PROTOCOL.items():
         rest = {
             key: given for key, given in content.items() if key not in ("part", "version", "tracks", "dev")
         }
-        hashes: dict[str, int] = {}
-        for entry in site.entries:
-            given = entry.protocol.get(name)  # type: ignore[call-overload]
-            if given is not None:
-                hashes[given] = hashes.get(given, 0) + 1
+        today = {track: hashes(track)[name] for track in TRACKS}
+        given = Counter(e.protocol[name] for e in site.entries if name in e.protocol)
         carried = [
-            (given, counted(count, "entry", "entries"), given == digest)
-            for given, count in sorted(hashes.items())
+            (one, counted(count, "entry", "entries"), one in today.values())
+            for one, count in sorted(given.items())
         ]
+        one_for_all = len(set(today.values())) == 1
+        shown = (
+            {"": today[next(iter(today))]} if one_for_all else {TRACKS[t].title: h for t, h in today.items()}
+        )
         parts.append(
-            {"name": name, "version": content["version"], "hash": digest, "content": rest, "carried": carried}
+            {
+                "name": name,
+                "version": content["version"],
+                "hashes": shown,
+                "content": rest,
+                "carried": carried,
+            }
         )
     return _page(
         "protocol.html",

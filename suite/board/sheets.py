@@ -23,7 +23,7 @@ from suite.board.front import (
     speed_cells,
     training_cell,
 )
-from suite.board.site import Links, Shown, Site, View, anchor, evidence_folder, known_track, protocol_parts
+from suite.board.site import PROTOCOL, Links, Shown, Site, View, anchor, evidence_folder, known_track
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
 from suite.board.text import (
     Missing,
@@ -47,6 +47,7 @@ from suite.board.text import (
 )
 from suite.canonical import pretty_json
 from suite.documents import Entry, Estimate, Latency, Measurement, Run, Speed
+from suite.protocol import hashes
 
 
 @dataclass(frozen=True)
@@ -730,19 +731,19 @@ def evidence(site: Site, entry: Entry, links: Links) -> list[tuple[str, list[tup
 
 def protocol_lines(entry: Entry, links: Links) -> list[tuple[str, str, str]]:
     """Part, hash, and whether that is the protocol of today."""
-    parts = protocol_parts()
-    lines = []
-    for name in ("training", "measuring", "reporting"):
+    current = hashes(entry.track)
+    lines: list[tuple[str, str, str]] = []
+    for name, part in PROTOCOL.items():
         given = entry.protocol.get(name)
         if given is None:
             lines.append((name, "none", "not recorded"))
             continue
-        same = given == parts[name][1]
+        same = given == current[name]
         lines.append(
             (
                 name,
                 given,
-                f"version {parts[name][0]['version']}" if same else "another version than this site’s",
+                f"version {part['version']}" if same else "another version than this site’s",
             )
         )
     return lines

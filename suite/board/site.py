@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 from suite import loading, protocol
 from suite.board import colours
@@ -22,6 +23,8 @@ from suite.tasks import task as task_named
 
 UNKNOWN = Mark("hue-none", "circle")
 FP32 = "fp32"
+
+Part = Literal["training", "measuring", "reporting"]
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,11 @@ class Site:
         return sorted(names, key=lambda name: (order.get(name, 3), name))
 
     def of(self, track: str) -> list[Entry]:
-        return [entry for entry in self.entries if entry.track == track]
+        """What the track's tables and charts show; ablations stand on their parents' pages alone."""
+        return [entry for entry in self.entries if entry.track == track and entry.ablation_of is None]
+
+    def ablations(self, track: str, recipe: str) -> list[Entry]:
+        return [e for e in self.entries if (e.track, e.ablation_of) == (track, recipe) and e.differences]
 
     def reference(self, track: str) -> Entry | None:
         known = TRACKS.get(track)
@@ -312,10 +319,8 @@ def load_site(entries: Sequence[Entry], results: Path) -> Site:
     return Site(ordered, Evidence(results), recipes, profiles)
 
 
-def protocol_parts() -> dict[str, tuple[dict[str, object], str]]:
-    """Part -> its data and its hash."""
-    return {
-        "training": (protocol.TRAINING, protocol.training_hash()),
-        "measuring": (protocol.MEASURING, protocol.measuring_hash()),
-        "reporting": (protocol.REPORTING, protocol.reporting_hash()),
-    }
+PROTOCOL: dict[Part, Mapping[str, Any]] = {
+    "training": protocol.TRAINING,
+    "measuring": protocol.MEASURING,
+    "reporting": protocol.REPORTING,
+}

@@ -60,11 +60,16 @@ def pending(targets: Iterable[Stage], store: Store) -> list[Stage]:
     return order
 
 
-def execute(targets: Iterable[Stage], store: Store, reporter: Reporter | None = None) -> None:
-    """Make every target that is not in the store yet. A kill loses at most the last seconds of one stage."""
+def execute(
+    targets: Iterable[Stage], store: Store, reporter: Reporter | None = None, *, wait: bool = True
+) -> None:
+    """Make every target that is not in the store yet. A kill loses at most the last seconds of one stage.
+
+    ``wait=False``: :class:`suite.pipeline.store.Busy` as soon as a stage is being made by another process.
+    """
     targets = list(targets)
     for stage in pending(targets, store):
-        with store.lock(stage.key):
+        with store.lock(stage.key, wait=wait):
             if store.get(stage.key) is None:  # else another process made it while this one waited
                 _make(stage, store, reporter or (lambda event: None))
     store.gc(keep=[stage.key for stage in closure(targets)])

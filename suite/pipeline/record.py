@@ -54,7 +54,7 @@ def run_files(job: Job, store: Store) -> dict[str, bytes]:
         method=job.resolved.recipe.method,
         task=task.name,
         seed=cell.seed,
-        protocol=training_hash(),
+        protocol=training_hash(cell.track.name),
         settings=job.resolved.settings,
         recipe_hash=job.resolved.hash,
         data=Data(

@@ -25,7 +25,7 @@ from suite.pipeline.execute import Event, Reporter, execute, info, pending
 from suite.pipeline.matrix import Job, cell_of, draw_of, plan
 from suite.pipeline.record import run_files, run_folder
 from suite.pipeline.stage import Stage
-from suite.pipeline.store import Store
+from suite.pipeline.store import Busy, Store
 from suite.protocol import track as track_of
 
 
@@ -130,12 +130,12 @@ def run(
     return [run_folder(wanted.results, job) for job in todo]
 
 
-def land(job: Job, wanted: Request, reporter: Reporter | None = None) -> None:
-    """Make what a job's run needs and write it, unless it is there."""
+def land(job: Job, wanted: Request, reporter: Reporter | None = None, *, wait: bool = True) -> None:
+    """Make what a job's run needs and write it, unless it is there. ``wait`` as for :func:`execute`."""
     if landed(job, wanted.results):
         return
     store = Store(wanted.store)
-    execute([job.model, job.predictions], store, reporter)
+    execute([job.model, job.predictions], store, reporter, wait=wait)
     write(run_folder(wanted.results, job), run_files(job, store), replace=True)
 
 
@@ -171,9 +171,19 @@ def _side_by_side(
 
 
 def _make_cell(part: Request, events: Any) -> None:
+    """A cell's jobs in order; one whose stage another cell is making is put off until nothing else is left."""
     reporter = events.put if events is not None else None
-    for job in jobs(part):
-        land(job, part, reporter)
+    todo = jobs(part)
+    while todo:
+        put_off = []
+        for job in todo:
+            try:
+                land(job, part, reporter, wait=False)
+            except Busy:
+                put_off.append(job)
+        if len(put_off) == len(todo):
+            land(put_off.pop(0), part, reporter)
+        todo = put_off
 
 
 def _begin(parent: int) -> None:

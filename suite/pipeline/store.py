@@ -31,6 +31,10 @@ class Artifact:
     record: dict[str, Any]
 
 
+class Busy(Exception):
+    """Another process is making this artifact, and the caller has better things to do than wait."""
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn a full or read-only disk into a sentence."""
@@ -76,15 +80,17 @@ class Store:
         return Artifact(record.parent, content)
 
     @contextmanager
-    def lock(self, key: str) -> Iterator[None]:
-        """Only one process makes an artifact; others wait here and find it done."""
+    def lock(self, key: str, *, wait: bool = True) -> Iterator[None]:
+        """Only one process makes an artifact; others wait here and find it done, or get :class:`Busy`."""
         locks = self.root / "locks"
         with disk_errors(self.root):
             locks.mkdir(parents=True, exist_ok=True)
         lock = FileLock(locks / (key.removeprefix("sha256:") + ".lock"))
         try:
-            lock.acquire(timeout=24 * 3600)
+            lock.acquire(timeout=24 * 3600 if wait else 0)
         except Timeout as error:
+            if not wait:
+                raise Busy(key) from error
             raise UserError(
                 f"{locks}: another process has held this stage for a day; is it alive?", code=1
             ) from error

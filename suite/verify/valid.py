@@ -239,9 +239,10 @@ def settings_give_the_recipe_hash(loaded: LoadedRun) -> Problems:
 def run_follows_the_protocol(loaded: LoadedRun) -> Problems:
     """Known track, task and training protocol; in division ``standard`` also the protocol's seeds."""
     run = loaded.run
-    if run.protocol != training_hash():
+    current = training_hash(run.track)
+    if run.protocol != current:
         fix = "run it with this version of lightboard, or verify it with the version it was run with"
-        yield Problem(loaded.file, "protocol", run.protocol, f"{training_hash()} (training)", fix)
+        yield Problem(loaded.file, "protocol", run.protocol, f"{current} (training of {run.track})", fix)
     track = TRACKS.get(run.track)
     if track is None:
         yield Problem(loaded.file, "track", run.track, " or ".join(TRACKS), "correct the track")

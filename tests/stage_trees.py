@@ -18,6 +18,7 @@ SINGLE = (
     "data/batching.py",
     "data/corpus.py",
     "pipeline/corpus.py",
+    "pipeline/exits.py",
     "pipeline/phase.py",
     "pipeline/supervised.py",
 )

@@ -54,7 +54,7 @@ def trained(name: str, track: Track, folder: Path, **changes: Any) -> tuple[Path
     teacher_changes = {k: v for k, v in changes.items() if k in HARD}
     (teacher,) = model_stages(resolved("reference", **teacher_changes), cell).values()
     stages = model_stages(resolved(name, **changes), replace(cell, reference=teacher))
-    (stage,) = stages.values()
+    stage = stages[load_recipe(name).tracks[track.name].default]
     execute([stage], store)
     return store.folder(stage.key), Encoded.load(store.folder(cell.encoded.key) / "train")
 
@@ -92,6 +92,7 @@ WITHOUT = {
     "distillation": {"alpha": 0.0},
     "theseus": {"replacement": {"kind": "constant", "rate": 1.0, "until": 1.0}},
     "distilbert": {"weights": {"ce": 0, "mlm": 0, "cosine": 0, "hidden": 1}},
+    "fastbert": {"self_distillation": False},
     "truncation": {"layers": [6]},
     "ngram": {"inverse_regularisation": [1e-6]},
 }

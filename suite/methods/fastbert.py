@@ -125,7 +125,8 @@ def plan(parameters: Parameters, cell: Cell) -> Mapping[str, Stage]:
 def _round_tflop(cell: Cell, full: models.Config, whole: models.Config) -> float:
     """An epoch of stage 2: the frozen model forward, the branches forward and back, no gradient to their inputs."""
     frozen, branches = cell.forward(full), cell.forward(whole) - cell.forward(full)
-    inputs = 2 * (full["layers"] - 1) * full["hidden"] * full["classifier"] * cell.train_tokens / 1e12
+    entrances = (int(full["layers"]) - 1) * int(full["hidden"]) * int(full["classifier"])
+    inputs = 2 * entrances * cell.train_tokens / 1e12
     return frozen + 3 * branches - inputs
 
 
@@ -174,7 +175,7 @@ def build_branches(context: Context) -> Taught:
     teacher = models.load(context.inputs["backbone"])
     whole = models.build(context.params["config"])
     assert isinstance(whole, FastBert)
-    return Taught(teacher, nn.ModuleList(block.classifier for block in whole.blocks[:-1]))
+    return Taught(teacher, whole.branches)
 
 
 def branch_losses(pair: Taught, batch: Batch, self_distillation: bool, divergence: str) -> list[Tensor]:
@@ -214,8 +215,7 @@ def export_branches(context: Context, model: nn.Module) -> None:
     whole = models.build(context.params["config"])
     assert isinstance(whole, FastBert)
     _load(whole, model.teacher.state_dict())
-    for block, branch in zip(whole.blocks[:-1], model.student, strict=True):
-        block.classifier = branch
+    whole.branches.load_state_dict(model.student.state_dict())
     models.save(whole, context.params["config"], context.folder)
 
 

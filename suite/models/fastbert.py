@@ -86,6 +86,12 @@ class FastBert(nn.Module):
             for i, layer in enumerate(body.layers)
         )
 
+    @property
+    def branches(self) -> nn.ModuleList:
+        """The classifiers before the last."""
+        found: list[Any] = [block.classifier for block in self.blocks[:-1]]
+        return nn.ModuleList(found)
+
     def embed(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -160,8 +166,8 @@ def published_flops(config: dict[str, Any], blocks: int, *, branches: bool = Tru
     Products of ``nn.Linear`` alone, a multiply-accumulate being 2: neither the attention's own products nor a
     classifier's last layer. Without ``branches`` only one classifier runs, which is their figure for BERT.
     """
-    h, c = config["hidden"], config["classifier"]
-    layer = 2 * tokens * (4 * h * h + 2 * h * config["ffn"])
+    h, f, c = int(config["hidden"]), int(config["ffn"]), int(config["classifier"])
+    layer = 2 * tokens * (4 * h * h + 2 * h * f)
     classifier = 2 * tokens * (h * c + 4 * c * c) + 2 * c * c
     return blocks * layer + (blocks if branches else 1) * classifier
 

@@ -303,6 +303,39 @@ def measure(
 
 
 @app.command()
+def kit(
+    recipe: str,
+    track: TrackOption,
+    profile: Annotated[str, typer.Option("--profile", "-p", help="what the device is")],
+    out_file: Annotated[Path, typer.Option("--out", help="the zip to write")] = Path("kit.zip"),
+    variant: Annotated[str | None, typer.Option("--variant", help="default: the recipe's default")] = None,
+    task: Annotated[str | None, typer.Option("--task", help="one task's weights and inputs")] = None,
+    data: DataOption = "auto",
+) -> None:
+    """Pack what a bare device needs to time a trained model; it needs only Python, numpy and onnxruntime."""
+    from suite.measure.kit import pack
+
+    with err.status("exporting and packing"):
+        made = pack(recipe, track=track, profile=profile, out=out_file, variant=variant, task=task, data=data)
+    out.print(
+        f"{made}: unpack it on the device and follow its README.txt; then: lightboard import answer.json",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+@app.command("import")
+def import_(
+    answer: Annotated[Path, typer.Argument(help="what measure.pyz wrote on the device")],
+    results: ResultsOption = Path("results"),
+) -> None:
+    """Check a device's answer and file it as a measurement."""
+    from suite.measure.kit import file
+
+    folder = file(answer, results)
+    out.print(f"{folder}; next: lightboard index --results {results}", markup=False, soft_wrap=True)
+
+
+@app.command()
 def index(
     results: ResultsOption = Path("results"), track: Annotated[str | None, typer.Option("--track")] = None
 ) -> None:

@@ -238,7 +238,7 @@ class Once(Strict):
 
     load_seconds: Annotated[Number, EVIDENCE]
     first_query_seconds: Annotated[Number, EVIDENCE]
-    tokenise_seconds_per_example: Annotated[Number, EVIDENCE]
+    tokenise_seconds_per_example: Annotated[Number | None, EVIDENCE]  # None: a device kit holds no texts
 
 
 class MachineState(Strict):

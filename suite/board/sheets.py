@@ -591,7 +591,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
         ),
         Fact("load", seconds_words(m.once.load_seconds)),
         Fact("first query", seconds_words(m.once.first_query_seconds)),
-        Fact("tokenising", f"{seconds_words(m.once.tokenise_seconds_per_example)} an example"),
+        Fact("tokenising", _tokenising(m.once.tokenise_seconds_per_example)),
         Fact("model file", f"{m.model_file.removeprefix('sha256:')[:12]}, {bytes_words(m.model_bytes)}"),
         Fact("graph", m.graph.removeprefix("sha256:")[:12]),
     ]
@@ -626,6 +626,14 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
             (name, f"{folder}/{name}") for name in sorted(site.evidence.files(entry.track, line.measurement))
         ),
         tuple(_check_words(site, entry.track, line.measurement)),
+    )
+
+
+def _tokenising(seconds: float | None) -> str:
+    return (
+        "not measured: a device kit holds no texts"
+        if seconds is None
+        else f"{seconds_words(seconds)} an example"
     )
 
 

@@ -15,29 +15,10 @@ from numpy.typing import NDArray
 
 from suite import statistics
 from suite.documents import Latency, Ratio
+from suite.measure.samples import ENTRY, REFERENCE, Samples
 from suite.protocol import MEASURING
 
-REFERENCE, ENTRY = 0, 1
-
-Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Samples:
-    """The columns of ``samples.parquet``, each [samples]: one row per timed query."""
-
-    pair: Integers
-    block: Integers  # the round within the pair
-    side: Integers  # 0 reference, 1 entry
-    query: Integers  # row of the trace
-    nanoseconds: Integers  # of one query: the timed unit over its repeats
-
-    def __len__(self) -> int:
-        return len(self.pair)
-
-    def where(self, mask: NDArray[np.bool_]) -> Samples:
-        return Samples(**{f.name: getattr(self, f.name)[mask] for f in fields(self)})
 
 
 def from_columns(columns: Mapping[str, Any]) -> Samples:

@@ -25,6 +25,7 @@ from suite.folder import write
 from suite.index import measurement_location
 from suite.loading import load_profile, load_recipe, resolve
 from suite.measure import cost, estimate, latency, machine
+from suite.measure.samples import ENTRY
 from suite.measure.worker import split
 from suite.paths import load_module
 from suite.profile import Profile
@@ -91,12 +92,12 @@ def measure(
     there, answers that are not the model's.
     """
     found, wanted = track_of(track), load_profile(profile)
-    chosen = variant or _settings(recipe, track).default
+    chosen = variant or settings_of(recipe, track).default
     names = [runtime] if runtime else _usable(wanted.runtimes)
-    subjects = _subjects(recipe, chosen, found, task, data)
+    todo = subjects(recipe, chosen, found, task, data)
     return [
         folder
-        for subject in subjects
+        for subject in todo
         for name in names
         for folder in compare(
             subject, name, wanted, Path(results), against=against, again=again, progress=progress
@@ -104,7 +105,7 @@ def measure(
     ]
 
 
-def _settings(recipe: str, track: str) -> TrackSettings:
+def settings_of(recipe: str, track: str) -> TrackSettings:
     tracks = load_recipe(recipe).tracks
     if track not in tracks:
         raise UserError(f"recipe {recipe} has no settings for track {track}; it has: {', '.join(tracks)}")
@@ -141,7 +142,7 @@ class Subject:
     pairs: int | None = None  # instead of the profile's
 
 
-def _subjects(recipe: str, variant: str, track: ProtocolTrack, task: str | None, data: str) -> list[Subject]:
+def subjects(recipe: str, variant: str, track: ProtocolTrack, task: str | None, data: str) -> list[Subject]:
     """Everything the pipeline knows that a comparison needs; the one place that asks it."""
     from suite.models import pretrained
 
@@ -349,10 +350,10 @@ def compare(
     tell = progress or (lambda text: None)
     made = []
     for kind, other in _comparisons(name, against).items():
-        stated = _stated(subject, name, kind, other, profile, asked)
-        folder = results / subject.track / measurement_location(Measurement.model_construct(**stated))
+        about = stated(subject, name, kind, other, profile, asked)
+        folder = results / subject.track / measurement_location(Measurement.model_construct(**about))
         made.append(folder)
-        if not again and _there(folder, stated):
+        if not again and _there(folder, about):
             continue
         what = f"{subject.recipe}/{subject.variant} in {name} against the reference in {other}"
         tell(f"{what}: exporting and comparing answers")
@@ -369,7 +370,7 @@ def compare(
         )
         state = machine.describe(plan.affinity, profile.requires, before, machine.state(ticks))
         observed = _observed(outcome, entry, tokenising)
-        measurement = Measurement.model_validate({**stated, **observed, "machine": state})
+        measurement = Measurement.model_validate({**about, **observed, "machine": state})
         files = {
             "measurement.json": pretty_json(measurement.model_dump(mode="json", by_alias=True)).encode(),
             "samples.parquet": write_samples(vars(outcome.samples)),
@@ -398,7 +399,7 @@ def _comparisons(name: str, against: Sequence[Against]) -> dict[Against, str]:
     return wanted
 
 
-def _stated(
+def stated(
     subject: Subject, name: str, kind: Against, other: str, profile: Profile, asked: Queries
 ) -> dict[str, Any]:
     """The fields that are known before anything is timed: what is measured, and how."""
@@ -438,7 +439,7 @@ def _observed(outcome: latency.Outcome, entry: Ready, tokenising: float) -> dict
     largest = max(float(np.abs(entry.logits[q] - np.array(a)).max()) for q, a in outcome.answers)
     return {
         **vars(estimate.figures(outcome.samples)),
-        "repeats": outcome.repeats[estimate.ENTRY],
+        "repeats": outcome.repeats[ENTRY],
         "model_file": digest_file(entry.file),
         "model_bytes": entry.file.stat().st_size,
         "answers": Answers(

@@ -16,6 +16,7 @@ from suite.budget import bert_flops, budget_tflop
 from suite.documents import Entry, Measurement, Op, Run
 from suite.folder import Problem, show
 from suite.measure import estimate, recount
+from suite.measure import samples as raw
 from suite.protocol import MEASURING, TRACKS
 from suite.verify import physics
 from suite.verify.compare import problems
@@ -270,8 +271,8 @@ def time_is_possible(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> 
         return
     reference = str(MEASURING["reference"]["precision"]) if m.against == "reference" else m.precision
     for side, graph, precision, field in (
-        (estimate.REFERENCE, m.reference_graph, reference, "reference_latency_ms"),
-        (estimate.ENTRY, m.graph, m.precision, "latency_ms"),
+        (raw.REFERENCE, m.reference_graph, reference, "reference_latency_ms"),
+        (raw.ENTRY, m.graph, m.precision, "latency_ms"),
     ):
         known = graphs.get(graph)
         peak = peak_of(m, precision)

@@ -2,7 +2,7 @@
 
 Stage 1 fine-tunes the backbone and the last classifier on labels (section 3.2.2). Stage 2 freezes both and trains
 the other classifiers, the branches, without labels: the sum over branches of the divergence between a branch's
-distribution and the last classifier's (section 3.2.3, equations 6 and 7). Plain stages then find, on the selection
+distribution and the last classifier's (section 3.2.3). Plain stages then find, on the selection
 split, the threshold at which the mean number of layers run is nearest to each one the recipe asks for; every such
 speed is a variant, all with the same weights. The variant ``full`` is stage 1's own model.
 

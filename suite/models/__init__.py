@@ -9,7 +9,8 @@ An architecture whose time depends on its input says ``ADAPTIVE = True``. A mode
 ``adaptive`` (whether it has exits before the last), ``blocks`` (called in order, so that an example that leaves at
 exit k has been through the first k), ``every_exit`` (the logits of all exits, through all blocks, without control flow
 that depends on data: what it costs is counted there), ``forward_exits`` (logits, and the exit each example took,
-int64 [batch], 1 is the first) and ``uncertainties`` ([batch, exits - 1]; who is below ``speed`` leaves).
+int64 [batch], 1 is the first) and ``uncertainties`` ([batch, exits - 1]; who is below ``speed`` leaves). ``speed`` is
+in its configuration; 0 switches early exits off, and only then can the model be exported as one graph.
 """
 
 from __future__ import annotations

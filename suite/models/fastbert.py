@@ -1,7 +1,7 @@
 """FastBERT (Liu 2020, section 3): a BERT whose every layer ends in a classifier that may answer at once.
 
 After layer k an example leaves when its classifier's uncertainty, the entropy of its distribution over ln N
-(section 3.3, equation 8), is below ``config["speed"]``: strictly below, as the paper's "low uncertainty" reads
+(section 3.3), is below ``config["speed"]``: strictly below, as the paper's "low uncertainty" reads
 (of the two published codes one compares with <=), so that speed 0 lets nobody leave. For regression, which the paper
 has not, the uncertainty is how far the score moved from the layer before; so the first layer cannot answer.
 
@@ -161,10 +161,11 @@ def uncertainty(logits: Tensor, before: Tensor | None) -> Tensor:
 
 
 def published_flops(config: dict[str, Any], blocks: int, *, branches: bool = True, tokens: int = 128) -> int:
-    """FLOPs of one example through ``blocks`` blocks as the authors' tables count them (Table 1).
+    """FLOPs of one example through ``blocks`` blocks as the official code counts them.
 
     Products of ``nn.Linear`` alone, a multiply-accumulate being 2: neither the attention's own products nor a
-    classifier's last layer. Without ``branches`` only one classifier runs, which is their figure for BERT.
+    classifier's last layer. Without ``branches`` only one classifier runs, which is their figure for BERT. (The
+    paper's Table 1 also counts a classifier's c x c layer for every token, though it sees only the first.)
     """
     h, f, c = int(config["hidden"]), int(config["ffn"]), int(config["classifier"])
     layer = 2 * tokens * (4 * h * h + 2 * h * f)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.errors import UserError
 from suite.runtimes import Run, Tokens
 
 NAME = "onnx"
@@ -36,22 +35,13 @@ def describe() -> dict[str, str]:
 
 
 def export(model_folder: Path, out: Path) -> Path:
-    """``out/model.onnx``, weights inside; batch and length are free, up to the model's positions.
-
-    UserError for a model whose examples leave early: one graph cannot stop where its input says.
-    """
+    """``out/model.onnx``, weights inside; batch and length are free, up to the model's positions."""
     import torch
     from torch.export import Dim
 
     from suite import models
 
     model = models.load(model_folder)
-    if getattr(model, "adaptive", False) and getattr(model, "speed", 0):
-        raise UserError(
-            "runtime onnx: this model's early exits depend on its input, which one graph cannot; use the runtime "
-            "torch, or set speed to 0 in its config.json to export it at full depth",
-            code=1,
-        )
     longest = int(models.read_config(model_folder).get("positions", 512))
     shape = {0: Dim("batch", min=1, max=256), 1: Dim("length", min=2, max=longest)}
     # Two examples and an odd length: a batch of one, or equal sizes, would be taken for constants.

@@ -52,6 +52,13 @@ class Kind(StrEnum):
     entries = "entries"
 
 
+class MeasuredInputs(StrEnum):
+    """What a measurement asks."""
+
+    trace = "trace"
+    lengths = "lengths"
+
+
 def _names(value: str | None) -> list[str] | None:
     return [name.strip() for name in value.split(",") if name.strip()] if value else None
 
@@ -280,8 +287,12 @@ def measure(
     task: Annotated[
         str | None, typer.Option("--task", help="time one task's weights and inputs only")
     ] = None,
+    inputs: Annotated[
+        MeasuredInputs, typer.Option("--inputs", help="dev examples, or as many queries at each length")
+    ] = MeasuredInputs.trace,
     data: DataOption = "auto",
     results: ResultsOption = Path("results"),
+    as_json: JsonOption = False,
 ) -> None:
     """Time a trained model against the reference on this machine."""
     from suite.measure.run import measure as time_it
@@ -294,10 +305,16 @@ def measure(
             runtime=runtime,
             variant=variant,
             task=task,
+            inputs=inputs.value,
             data=data,
             results=results,
             progress=lambda text: status.update(text),
         )
+    if as_json:
+        _print_json(
+            [json.loads((folder / "measurement.json").read_text(encoding="utf-8")) for folder in folders]
+        )
+        return
     for folder in folders:
         out.print(str(folder), markup=False, soft_wrap=True)
 

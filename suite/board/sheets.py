@@ -79,6 +79,7 @@ class Timing:
     title: str
     said: str
     facts: tuple[Fact, ...]
+    lengths: Table | None
     state: Table | None
     machine: tuple[Fact, ...]
     versions: tuple[Fact, ...]
@@ -558,7 +559,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
     ident = anchor(line.measurement)
     document = site.measured(entry.track, line.measurement)
     if isinstance(document, Missing):
-        return Timing(ident, title, "", (), None, (), (), (), (), reason=document.reason)
+        return Timing(ident, title, "", (), None, None, (), (), (), (), reason=document.reason)
     m = document
     against = (
         f"reference in {m.reference_runtime}" if m.against == "reference" else "reference in the same runtime"
@@ -619,6 +620,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
         title,
         sentence(f"{speed} {site.on_profile(line.profile)}"),
         tuple(facts),
+        _by_length(m, ident, title),
         _state(m, ident, title),
         (*machine, *held),
         tuple(Fact(k, v, declared=True) for k, v in sorted(m.versions.items())),
@@ -627,6 +629,30 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
         ),
         tuple(_check_words(site, entry.track, line.measurement)),
     )
+
+
+def _by_length(m: Measurement, ident: str, title: str) -> Table | None:
+    """How time grows with length, where that was measured."""
+    if not m.by_length:
+        return None
+    rows = [
+        Row(
+            value(f"{at.tokens}"),
+            (
+                value(fixed(at.ratio.value, 2), ratio_span(at.ratio.interval) if at.ratio.interval else ""),
+                value(digits(at.latency_ms)),
+                value(digits(at.reference_latency_ms)),
+            ),
+        )
+        for at in m.by_length
+    ]
+    columns = [
+        Column("Length", "tokens"),
+        Column("Speed", "times the reference"),
+        Column("This model", "ms"),
+        Column("Reference", "ms"),
+    ]
+    return table(f"Time by length: {title}", columns, rows, f"{ident}-lengths")
 
 
 def _tokenising(seconds: float | None) -> str:

@@ -218,7 +218,8 @@ def times_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Prob
         return
     try:
         samples = estimate.from_columns(loaded.samples)
-        figures = estimate.figures(samples)
+        lengths = loaded.measurement.trace_lengths if loaded.measurement.inputs == "lengths" else None
+        figures = estimate.figures(samples, lengths)
     except ValueError as error:
         yield Problem(loaded.table, "", show(str(error)), "times of two sides, paired", "measure again")
         return
@@ -228,6 +229,7 @@ def times_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Prob
         "reference_latency_ms": figures.reference_latency_ms.model_dump(mode="json"),
         "residual": figures.residual,
         "verdict": figures.verdict,
+        "by_length": [at.model_dump(mode="json") for at in figures.by_length],
     }
     stored = loaded.measurement.model_dump(mode="json", include=set(computed))
     yield from problems(loaded.file, stored, computed)

@@ -21,6 +21,7 @@ SINGLE = (
     "data/corpus.py",
     "pipeline/augment.py",
     "pipeline/corpus.py",
+    "pipeline/exits.py",
     "pipeline/phase.py",
     "pipeline/supervised.py",
 )

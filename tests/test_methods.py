@@ -54,7 +54,7 @@ def trained(name: str, track: Track, folder: Path, **changes: Any) -> tuple[Path
     teacher_changes = {k: v for k, v in changes.items() if k in HARD}
     (teacher,) = model_stages(resolved("reference", **teacher_changes), cell).values()
     stages = model_stages(resolved(name, **changes), replace(cell, reference=teacher))
-    (stage,) = stages.values()
+    stage = stages[load_recipe(name).tracks[track.name].default]
     execute([stage], store)
     return store.folder(stage.key), Encoded.load(store.folder(cell.encoded.key) / "train")
 
@@ -95,6 +95,7 @@ WITHOUT = {
     "theseus": {"replacement": {"kind": "constant", "rate": 1.0, "until": 1.0}},
     "distilbert": {"weights": {"ce": 0, "mlm": 0, "cosine": 0, "hidden": 1}},
     "adabert": {"gamma": 0.0},
+    "fastbert": {"self_distillation": False},
     "tinybert": {"losses": {"attention": 0, "hidden": 1, "embedding": 1}},
     "truncation": {"layers": [6]},
     "ngram": {"inverse_regularisation": [1e-6]},

@@ -19,7 +19,9 @@ SINGLE = (
     "data/corpus.py",
     "pipeline/corpus.py",
     "pipeline/phase.py",
+    "pipeline/pretraining.py",
     "pipeline/supervised.py",
+    "pipeline/transfer.py",
 )
 
 

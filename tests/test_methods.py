@@ -93,6 +93,7 @@ WITHOUT = {
     "distillation": {"alpha": 0.0},
     "theseus": {"replacement": {"kind": "constant", "rate": 1.0, "until": 1.0}},
     "distilbert": {"weights": {"ce": 0, "mlm": 0, "cosine": 0, "hidden": 1}},
+    "mobilebert": {"transfer": False},
     "truncation": {"layers": [6]},
     "ngram": {"inverse_regularisation": [1e-6]},
 }

@@ -375,6 +375,15 @@ class Ranks(Strict):
     ties_with_best: Annotated[bool, DERIVED]
 
 
+class Difference(Strict):
+    """An ablation's score less its parent's on one task: the same seeds, the same examples, in points."""
+
+    value: Annotated[Number, DERIVED]
+    interval: Annotated[Interval, DERIVED]
+    p: Annotated[Number, DERIVED]  # two-sided, uncorrected for other comparisons
+    seeds: Annotated[tuple[Count, ...], DERIVED]
+
+
 class Cost(Strict):
     parameters: Annotated[Parameters, DERIVED]
     flops_per_example: Annotated[dict[str, Number], DERIVED]  # "128", and "dev/<task>"
@@ -402,6 +411,9 @@ class Entry(Strict):
     training_cost: Annotated[TrainingCost, DERIVED]
     level: Annotated[Level, DERIVED]
     departures: Annotated[tuple[Text, ...], DERIVED]
+    ablation_of: Annotated[Name | None, DERIVED] = None
+    differences: Annotated[dict[Name, Difference], DERIVED] = Field(default_factory=dict)
+    """Of an ablation: task -> how far it is from its parent's ranked variant; empty for all others."""
     settings: Annotated[dict[str, Any], DERIVED]
 
 

@@ -32,6 +32,7 @@ from suite.canonical import pretty_json
 from suite.documents import (
     Attestation,
     Cost,
+    Difference,
     Entry,
     Estimate,
     Level,
@@ -224,8 +225,17 @@ class _Group:
 
     @property
     def default(self) -> bool:
-        settings = self.runs[0].run.settings
-        return settings.get("default", "default") == self.variant and "ablation_of" not in settings
+        """Whether this is its recipe's one ranked variant; an ablation has none."""
+        return self.headline and self.ablation_of is None
+
+    @property
+    def headline(self) -> bool:
+        return bool(self.runs[0].run.settings.get("default", "default") == self.variant)
+
+    @property
+    def ablation_of(self) -> str | None:
+        parent = self.runs[0].run.settings.get("ablation_of")
+        return parent if isinstance(parent, str) else None
 
     @property
     def division(self) -> str:
@@ -416,6 +426,8 @@ def _entry(track: str, group: _Group, table: _Table, speeds: _Speeds, levels: Ma
         training_cost=_training_cost(by_task),
         level=reached,
         departures=tuple(departures),
+        ablation_of=group.ablation_of,
+        differences=_differences(group, table),
         settings=first.settings,
     )
 
@@ -494,6 +506,27 @@ def _board(group: _Group, table: _Table) -> tuple[Estimate | None, str | None]:
     if found is None:
         return None, "n/a: a core task is missing"
     return Estimate(value=found.value, interval=found.interval), None
+
+
+def _differences(group: _Group, table: _Table) -> dict[str, Difference]:
+    """Task -> the ranked variant of an ablation less its parent's, over the seeds that both have."""
+    parents = [g for g in table.groups if g.recipe == group.ablation_of and g.default]
+    if not parents or not group.headline:
+        return {}
+    found: dict[str, Difference] = {}
+    theirs = parents[0].by_task()
+    for task, runs in group.by_task().items():
+        if task not in table.rows[group.name] or task not in table.rows[parents[0].name]:
+            continue
+        seeds = {f.run.seed for f in runs} & {f.run.seed for f in theirs[task]}
+        mine, other = ([f for f in side if f.run.seed in seeds] for side in (runs, theirs[task]))
+        if seeds:
+            spreads = {task: table.spreads[task]}
+            gap = statistics.paired_difference({task: _evidence(mine)}, {task: _evidence(other)}, spreads)
+            found[task] = Difference(
+                value=gap.value, interval=gap.interval, p=gap.p, seeds=tuple(f.run.seed for f in mine)
+            )
+    return found
 
 
 # --- cost ---------------------------------------------------------------------------------------------------

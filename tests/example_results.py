@@ -62,6 +62,7 @@ class Row:
     tasks: tuple[str, ...] = TASKS
     departures: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    ablation_of: str | None = None
 
 
 ROWS = (
@@ -152,6 +153,7 @@ def settings_of(row: Row) -> dict[str, Any]:
         "parameters": {"layers": row.layers, "rate": 3e-5, **row.parameters},
         "modifiers": [],
         "default": row.default,
+        **({"ablation_of": row.ablation_of} if row.ablation_of else {}),
     }
 
 

@@ -231,3 +231,38 @@ def test_as_a_data_frame(results: Path) -> None:
 def test_a_results_tree_without_entries_gives_an_empty_frame(tmp_path: Path) -> None:
     frame = load_results(tmp_path)
     assert len(frame) == 0 and "score_points" in frame.columns
+
+
+ABLATION = example.Row(
+    "student-short", skill=0.70, layers=3, tasks=("mood",), timed=False, ablation_of="student"
+)
+
+
+def test_an_ablation_is_compared_with_its_parent_on_the_seeds_both_have(results: Path) -> None:
+    for seed in (11, 23):
+        example.add_run(results, ABLATION, "mood", seed)
+    before = by_name(entries(results))
+    after = by_name(index(results))
+    entry = after["student-short/default"]
+    assert (entry.ablation_of, entry.default, entry.ranks) == ("student", False, None)
+    assert set(entry.differences) == {"mood"}
+    found = entry.differences["mood"]
+    mine, theirs = (scores(results, row, "mood")[:2] for row in (ABLATION, STUDENT))
+    assert found.value == pytest.approx(sum(mine) / 2 - sum(theirs) / 2, abs=1e-9)
+    assert found.seeds == (11, 23)
+    assert found.interval[1] < 0 and found.p < 0.01, "18 points of 2,000 examples cannot be chance"
+    for name, entry in before.items():
+        assert after[name].ranks == entry.ranks, "ablations change nobody's rank"
+        assert not after[name].differences
+
+
+def test_an_ablation_stands_on_its_parents_page_and_in_no_ranking(results: Path, tmp_path: Path) -> None:
+    from suite.board import build
+
+    example.add_run(results, ABLATION, "mood", 11)
+    index(results)
+    site = build(results, tmp_path / "site").parent
+    assert "Ablations, demo track" in (site / "methods" / "student.html").read_text()
+    assert not (site / "methods" / "student-short.html").exists()
+    assert "student-short" not in (site / "tracks" / "demo" / "index.html").read_text()
+    assert (site / "tracks" / "demo" / "entries" / "student-short" / "default.html").is_file()

@@ -203,7 +203,7 @@ def forged(place: tuple[str | int, ...], value: Any) -> Any:
 
 NOT_BY_TYPE = {"board_score": {"value": 1.0, "interval": None}, "retention": {"value": 1.0, "interval": None},
                "ranks": {"lowest": 1, "highest": 1, "of": 1, "ties_with_best": True}, "interval": [0.5, 1.5],
-               "alone_ratio": {"value": 1.0, "interval": None, "pairs": 2}}  # fmt: skip
+               "alone_ratio": {"value": 1.0, "interval": None, "pairs": 2}, "ablation_of": "reference"}  # fmt: skip
 
 
 def assert_each_is_refused(

@@ -88,7 +88,9 @@ def files(site: Site) -> Iterator[tuple[str, bytes]]:
 def evidence_files(site: Site) -> Iterator[tuple[str, bytes]]:
     """Every document that an entry names, as it is."""
     for track in site.tracks():
-        for place in sorted({place for entry in site.of(track) for place in _places(entry)}):
+        for place in sorted(
+            {place for entry in site.entries if entry.track == track for place in _places(entry)}
+        ):
             for name, content in site.evidence.files(track, place).items():
                 yield f"{evidence_folder(track, place)}/{name}", content
 

@@ -65,7 +65,7 @@ def pages(site: Site) -> Iterator[Page]:
         yield from downloads(site, track)
     for entry in site.entries:
         yield entry_sheet(site, entry)
-    recipes = sorted({entry.recipe for entry in site.entries})
+    recipes = sorted({entry.recipe for entry in site.entries if entry.ablation_of is None})
     yield methods_list(site, recipes)
     for recipe in recipes:
         yield method_page(site, recipe)
@@ -200,7 +200,7 @@ def _flags(site: Site, entries: Sequence[Entry], view: View) -> list[str]:
 
 
 def downloads(site: Site, track: str) -> Iterator[Page]:
-    entries = site.of(track)
+    entries = [entry for entry in site.entries if entry.track == track]
     everything = [entry.model_dump(mode="json", by_alias=True) for entry in entries]
     yield Page(f"tracks/{track}/entries.json", "", {"text": pretty_json(everything)})
     yield Page(f"tracks/{track}/entries.csv", "", {"text": _csv(site, track, entries)})
@@ -286,8 +286,8 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         name=f"{entry.recipe}/{entry.variant}",
         swatch=svg.swatch(site.mark(entry.recipe), hollow=not entry.default),
         summary=sheets.summary(site, entry, view),
-        method_title=site.title(entry.recipe),
-        method_href=links.method(entry.recipe),
+        method_title=site.title(entry.ablation_of or entry.recipe),
+        method_href=links.method(entry.ablation_of or entry.recipe),
         track_href=links.track(entry.track),
         track_title=known.title if known else entry.track,
         figures=sheets.figures(site, entry, view, links),
@@ -392,12 +392,49 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
         "retention": _retention_table(site, links, track, ordered),
         "retention_figure": _retention_figure(site, links, track, chosen, tasks),
         "family": _family_figure(site, links, track, ordered, view),
+        "ablations": _ablation_table(site, links, track, recipe),
         "curves": sheets.curves(site, chosen, core, ident=f"curve-{track}"),
         "default": site.label(chosen),
         "entry_href": links.entry(chosen),
         "rank": front.rank_words(chosen),
         "summary": sheets.summary(site, chosen, view),
     }
+
+
+def _ablation_table(site: Site, links: Links, track: str, recipe: str) -> Table | None:
+    """What each ablation costs or brings, task by task; None where none has run."""
+    ablations = site.ablations(track, recipe)
+    tasks = [
+        t
+        for t in (TRACKS[track].tasks if track in TRACKS else ())
+        if any(t in e.differences for e in ablations)
+    ]
+    if not tasks:
+        return None
+    rows = []
+    for entry in ablations:
+        known = site.recipes.get(entry.recipe)
+        words = known.ablation if known and known.ablation else entry.recipe
+        cells = []
+        for task in tasks:
+            found = entry.differences.get(task)
+            if found is None:
+                cells.append(gap(Missing("no run yet")))
+                continue
+            said = f"{span(found.interval, 1)}, p {fixed(found.p, 2)}, {counted(len(found.seeds), 'seed', 'seeds')}"
+            faint = found.interval[0] <= 0 <= found.interval[1]
+            cells.append(value(fixed(found.value, 1), said, links.entry(entry, f"task-{task}"), faint=faint))
+        rows.append(Row(Cell(text=words, href=links.entry(entry)), tuple(cells)))
+    return table(
+        f"Ablations, {track} track: points gained or lost against {site.title(recipe)}, same seeds and examples",
+        [
+            Column("What is different", kind="text"),
+            *(front.task_column(site, links, track, t) for t in tasks),
+        ],
+        rows,
+        f"ablations-{track}",
+        notes=["Grey: cannot be told from no difference. Raw p, uncorrected for the number of comparisons."],
+    )
 
 
 def _family_figure(

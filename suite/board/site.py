@@ -166,7 +166,11 @@ class Site:
         return sorted(names, key=lambda name: (order.get(name, 3), name))
 
     def of(self, track: str) -> list[Entry]:
-        return [entry for entry in self.entries if entry.track == track]
+        """What the track's tables and charts show; ablations stand on their parents' pages alone."""
+        return [entry for entry in self.entries if entry.track == track and entry.ablation_of is None]
+
+    def ablations(self, track: str, recipe: str) -> list[Entry]:
+        return [e for e in self.entries if (e.track, e.ablation_of) == (track, recipe) and e.differences]
 
     def reference(self, track: str) -> Entry | None:
         known = TRACKS.get(track)

@@ -123,16 +123,16 @@ def plan(parameters: Parameters, cell: Cell) -> Mapping[str, Stage]:
     )
     if parameters.transfer:
         general = parameters.general
-        params = {**shared, "weights": general.weights.model_dump()}
-        stage = general_stage(TRANSFER, cell, general, config, params)
-        steps = len(corpus(cell.track, general.tokens).lengths) // general.training.batch
+        parts = {"weights": general.weights.model_dump()}
+        stage = general_stage(TRANSFER, cell, general, config, {**shared, **parts})
+        steps = -(-len(corpus(cell.track, general.tokens).lengths) // general.training.batch)
         if steps * general.training.epochs < config["layers"]:
             raise UserError(f"mobilebert: {general.tokens} tokens are too few for a step of each block")
         encoder = _behind(stage, encoder, transfer_tflop(config, teacher, cell, general))
     if parameters.pretraining is not None:
         config = {**config, "attention_dropout": parameters.pretraining.training.dropout}
-        params = {**shared, "blend": parameters.pretraining.blend}
-        stage = general_stage(PRETRAINING, cell, parameters.pretraining, config, params)
+        blend = {"blend": parameters.pretraining.blend}
+        stage = general_stage(PRETRAINING, cell, parameters.pretraining, config, {**shared, **blend})
         encoder = _behind(stage, encoder, pretraining_tflop(config, teacher, cell, parameters.pretraining))
     student = students(parameters, cell.track, cell.task.outputs)["default"]
     return {"default": finetuning(cell, student, parameters.training, encoder=encoder)}

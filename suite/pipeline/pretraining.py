@@ -32,7 +32,8 @@ class Pretraining(General):
 def pretraining_tflop(config: models.Config, teacher: models.Config, cell: Cell, general: General) -> float:
     """Both bodies, and both heads on the masked tokens; the student's three times."""
     lengths = corpus(cell.track, general.tokens).lengths
-    head = 2 * config["hidden"] * (config["hidden"] + config["vocab"]) * SHARE * float(lengths.sum()) / 1e12
+    width, vocab = int(config["hidden"]), int(config["vocab"])
+    head = 2 * width * (width + vocab) * SHARE * float(lengths.sum()) / 1e12
     once = 3 * forward_tflop(config, lengths) + forward_tflop(teacher, lengths) + 4 * head
     return general.training.epochs * once
 

@@ -60,14 +60,15 @@ def transfer_tflop(config: models.Config, teacher: models.Config, cell: Cell, ge
     def block(of: models.Config) -> float:
         return forward_tflop({**of, "layers": 2}, lengths) - forward_tflop({**of, "layers": 1}, lengths)
 
-    ours, blocks = block(config), config["layers"]
+    ours, blocks = block(config), int(config["layers"])
     embedding = forward_tflop({**config, "layers": 1}, lengths) - ours
     depth = (blocks + 1) / 2  # mean of 1 ... blocks
     scores = 0.0
     if teacher["architecture"] == "bert":  # queries, keys and their product a second time, beside the layer
         n, width = lengths.astype(float), teacher["hidden"]
         scores = float((4 * n * width**2 + 2 * n**2 * width).sum() / 1e12)
-    return general.training.epochs * (embedding + depth * (3 * ours + block(teacher)) + scores)
+    once = embedding + depth * (3 * ours + block(teacher)) + scores
+    return general.training.epochs * once
 
 
 def transfer_updates(context: Context, model: nn.Module) -> list[Update]:

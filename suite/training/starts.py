@@ -62,8 +62,6 @@ def _norm(student: MobileBert, teacher: Bert | MobileBert, theirs: nn.Module) ->
     inputs = (ids, torch.ones_like(ids), torch.zeros_like(ids))
     wanted = teacher.embed(*inputs)[0].flatten(0, 1)
     found = student.embed(*inputs)[0].flatten(0, 1)  # a fresh norm without statistics changes nothing
-    slope = ((found - found.mean(0)) * (wanted - wanted.mean(0))).sum(0) / (
-        found - found.mean(0)
-    ).square().sum(0)
-    ours.weight.copy_(slope)
-    ours.bias.copy_(wanted.mean(0) - slope * found.mean(0))
+    moved, goal = found - found.mean(0), wanted - wanted.mean(0)
+    slope = (moved * goal).sum(0) / moved.square().sum(0)
+    ours.load_state_dict({"weight": slope, "bias": wanted.mean(0) - slope * found.mean(0)})

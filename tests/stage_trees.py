@@ -15,8 +15,11 @@ ROOT = Path(__file__).parent.parent / "suite"
 DECIDING = ("methods", "models", "training")
 SINGLE = (
     "data/encode.py",
+    "data/augment.py",
+    "data/candidates.py",
     "data/batching.py",
     "data/corpus.py",
+    "pipeline/augment.py",
     "pipeline/corpus.py",
     "pipeline/phase.py",
     "pipeline/pretraining.py",

@@ -23,7 +23,9 @@ SINGLE = (
     "pipeline/corpus.py",
     "pipeline/exits.py",
     "pipeline/phase.py",
+    "pipeline/pretraining.py",
     "pipeline/supervised.py",
+    "pipeline/transfer.py",
 )
 
 

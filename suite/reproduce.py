@@ -20,14 +20,18 @@ def run_command(entry: Entry, tasks: list[str] | None = None, seeds: int | None 
     return f"lightboard run {entry.recipe} --track {entry.track} --tasks {named} --seeds {count}"
 
 
-def measure_command(entry: Entry, profile: str, runtime: str | None = None, task: str | None = None) -> str:
+def measure_command(
+    entry: Entry, profile: str, runtime: str | None = None, task: str | None = None, inputs: str = "trace"
+) -> str:
     """The command that times the entry's model."""
     words = f"lightboard measure {entry.recipe} --track {entry.track} --profile {profile}"
     if runtime is not None:
         words += f" --runtime {runtime}"
     if entry.settings.get("default", "default") != entry.variant:
         words += f" --variant {entry.variant}"
-    return words + (f" --task {task}" if task is not None else "")
+    if task is not None:
+        words += f" --task {task}"
+    return words + (f" --inputs {inputs}" if inputs != "trace" else "")
 
 
 def verify_command(entry: Entry) -> str:
@@ -40,7 +44,7 @@ def commands(entry: Entry) -> list[str]:
     """All of them, in order."""
     lines = [run_command(entry)]
     lines += [
-        measure_command(entry, profile, runtime)
-        for profile, runtime in sorted({(line.profile, line.runtime) for line in entry.speed})
+        measure_command(entry, profile, runtime, inputs=inputs)
+        for profile, runtime, inputs in sorted({(s.profile, s.runtime, s.inputs) for s in entry.speed})
     ]
     return [*lines, "lightboard index", verify_command(entry)]

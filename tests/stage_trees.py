@@ -15,11 +15,17 @@ ROOT = Path(__file__).parent.parent / "suite"
 DECIDING = ("methods", "models", "training")
 SINGLE = (
     "data/encode.py",
+    "data/augment.py",
+    "data/candidates.py",
     "data/batching.py",
     "data/corpus.py",
+    "pipeline/augment.py",
     "pipeline/corpus.py",
+    "pipeline/exits.py",
     "pipeline/phase.py",
+    "pipeline/pretraining.py",
     "pipeline/supervised.py",
+    "pipeline/transfer.py",
 )
 
 

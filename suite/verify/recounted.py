@@ -16,6 +16,7 @@ from suite.budget import bert_flops, budget_tflop
 from suite.documents import Entry, Measurement, Op, Run
 from suite.folder import Problem, show
 from suite.measure import estimate, recount
+from suite.measure import samples as raw
 from suite.protocol import MEASURING, TRACKS
 from suite.verify import physics
 from suite.verify.compare import problems
@@ -91,18 +92,22 @@ def _fits(op: Op, shape: tuple[int, ...]) -> bool:
 
 
 def arithmetic_follows(loaded: LoadedRun) -> Problems:
-    """FLOPs at 128 tokens and at the dev sets' lengths, and the graph's digest, from the operations."""
+    """FLOPs at 128 tokens and at the dev sets' lengths, and the graph's digest, from the operations.
+
+    With early exits both are means over the exits taken: each example's operations end with its exit's block.
+    """
     model = loaded.run.model
-    a, b, c = recount.polynomial(model.ops)
-
-    def at(n: int) -> int:
-        return a + b * n + c * n * n
-
-    examples = sum(model.dev_lengths.values())
-    computed: dict[str, float] = {"128": float(at(128))}
+    depth = max((op.block for op in model.ops), default=0)
+    exits = model.exits or {str(depth): model.dev_lengths}
+    examples = sum(sum(lengths.values()) for lengths in exits.values())
+    at_128, dev = 0, 0
+    for exit, lengths in exits.items():
+        a, b, c = recount.polynomial(recount.until(model.ops, int(exit)))
+        at_128 += sum(lengths.values()) * (a + b * 128 + c * 128 * 128)
+        dev += sum(count * (a + b * int(n) + c * int(n) ** 2) for n, count in lengths.items())
+    computed = {"128": float(recount.flops(model.ops, 128))}
     if examples:
-        total = sum(count * at(int(tokens)) for tokens, count in model.dev_lengths.items())
-        computed["dev"] = total / examples
+        computed = {"128": at_128 / examples, "dev": dev / examples}
     stored = loaded.raw["model"].get("flops_per_example")
     yield from problems(loaded.file, stored, computed, "model.flops_per_example")
     graph = recount.graph(model.ops, model.weights)
@@ -191,8 +196,10 @@ class Graph:
 
 
 def graph_of(run: Run) -> Graph:
-    """The arithmetic of a run's model, for :func:`time_is_possible`."""
-    return Graph(recount.polynomial(run.model.ops), run.recipe, run.variant, run.recipe_hash)
+    """The arithmetic of a run's model, for :func:`time_is_possible`; with early exits, up to the first of them."""
+    return Graph(
+        recount.polynomial(recount.until(run.model.ops, 1)), run.recipe, run.variant, run.recipe_hash
+    )
 
 
 def cores_of(m: Measurement) -> int:
@@ -211,7 +218,8 @@ def times_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Prob
         return
     try:
         samples = estimate.from_columns(loaded.samples)
-        figures = estimate.figures(samples)
+        lengths = loaded.measurement.trace_lengths if loaded.measurement.inputs == "lengths" else None
+        figures = estimate.figures(samples, lengths)
     except ValueError as error:
         yield Problem(loaded.table, "", show(str(error)), "times of two sides, paired", "measure again")
         return
@@ -221,6 +229,7 @@ def times_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Prob
         "reference_latency_ms": figures.reference_latency_ms.model_dump(mode="json"),
         "residual": figures.residual,
         "verdict": figures.verdict,
+        "by_length": [at.model_dump(mode="json") for at in figures.by_length],
     }
     stored = loaded.measurement.model_dump(mode="json", include=set(computed))
     yield from problems(loaded.file, stored, computed)
@@ -264,8 +273,8 @@ def time_is_possible(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> 
         return
     reference = str(MEASURING["reference"]["precision"]) if m.against == "reference" else m.precision
     for side, graph, precision, field in (
-        (estimate.REFERENCE, m.reference_graph, reference, "reference_latency_ms"),
-        (estimate.ENTRY, m.graph, m.precision, "latency_ms"),
+        (raw.REFERENCE, m.reference_graph, reference, "reference_latency_ms"),
+        (raw.ENTRY, m.graph, m.precision, "latency_ms"),
     ):
         known = graphs.get(graph)
         peak = peak_of(m, precision)

@@ -360,7 +360,11 @@ def index(
     """Compute entries from runs and measurements."""
     from suite.index import index as compute
 
-    out.print(f"{len(compute(results, track))} entries in {results}")
+    found = compute(results, track)
+    said = f"{len(found)} entries in {results}; next: lightboard verify {results}"
+    if found:
+        said += ", then see what an entry lacks: lightboard submit TRACK/RECIPE/VARIANT --out DIR --dry-run"
+    out.print(said, markup=False, soft_wrap=True)
 
 
 @app.command()

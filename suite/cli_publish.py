@@ -49,7 +49,8 @@ def submit(
         for line in told(parcel):
             typer.echo(line)
     if not dry_run:
-        typer.echo(f"written: {write(parcel, folder)}; check it: lightboard verify {folder}", err=as_json)
+        written = write(parcel, folder)
+        typer.echo(f"written: {written}; how to send it: {written / 'README.md'}", err=as_json)
 
 
 def keygen(

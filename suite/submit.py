@@ -303,8 +303,10 @@ def _readme(parcel: Parcel) -> str:
     names = [f"{e.track}/{e.recipe}/{e.variant}" for e in parcel.entries]
     lines = [TITLE, "", "Entries: " + ", ".join(f"`{name}`" for name in names) + ".", ""]
     lines += [
-        "The entries here follow from this folder alone, so they have neither rank nor retention. To check and to "
-        "publish, with this folder as `SUBMISSION`:",
+        "The entries here follow from this folder alone, so they have neither rank nor retention. To send it, with "
+        "this folder as `SUBMISSION`: in a clone of the published repository, keep a copy of its results as "
+        "`PUBLISHED_RESULTS`, do the following, and open a pull request with what changed in `results/`. Its "
+        "maintainers type the same.",
         "",
         "```",
         "lightboard verify SUBMISSION --data auto",

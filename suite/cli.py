@@ -221,7 +221,7 @@ def cost(
     """Parameters, FLOPs and bytes of a recipe's models; needs no weights."""
     from suite.loading import resolve
     from suite.measure.cost import count
-    from suite.measure.recount import flops, parameters
+    from suite.measure.recount import flops, parameters, precision, weight_bytes
     from suite.paths import unknown
     from suite.pipeline.matrix import variants
     from suite.protocol import track as track_of
@@ -241,7 +241,7 @@ def cost(
                     "track": track,
                     "parameters": {"total": sizes.total, "without_embeddings": sizes.without_embeddings},
                     "flops_per_example": {str(seq): flops(counted.ops, seq)},
-                    "bytes": {"safetensors/fp32": 4 * sizes.total},
+                    "bytes": {f"safetensors/{precision(counted.weights)}": weight_bytes(counted.weights)},
                 }
             )
     if as_json:
@@ -253,13 +253,11 @@ def cost(
             f"{f['parameters']['total']:,}",
             f"{f['parameters']['without_embeddings']:,}",
             f"{f['flops_per_example'][str(seq)] / 1e9:,.3f}",
-            f"{f['bytes']['safetensors/fp32'] / 1e6:,.1f}",
+            f"{sum(f['bytes'].values()) / 1e6:,.1f}",
         ]
         for f in found
     ]
-    _table(
-        "", ["model", "parameters", "without embeddings", f"GFLOPs at {seq}", "MB (fp32)"], rows, numbers=4
-    )
+    _table("", ["model", "parameters", "without embeddings", f"GFLOPs at {seq}", "MB"], rows, numbers=4)
 
 
 @app.command()

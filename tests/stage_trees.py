@@ -12,14 +12,16 @@ import json
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "suite"
-DECIDING = ("methods", "models", "training")
+DECIDING = ("methods", "models", "modifiers", "training")
 SINGLE = (
     "data/encode.py",
     "data/batching.py",
     "data/corpus.py",
     "pipeline/corpus.py",
+    "pipeline/importance.py",
     "pipeline/phase.py",
     "pipeline/supervised.py",
+    "pipeline/tuning.py",
 )
 
 

@@ -47,14 +47,15 @@ def trained(name: str, track: Track, folder: Path, **changes: Any) -> tuple[Path
 
     def resolved(recipe: str, **more: Any) -> Resolved:
         found = resolve(load_recipe(recipe), track.name)
-        return replace(found, parameters=changed(found.parameters, more))
+        modifiers = tuple(changed(modifier, more) for modifier in found.modifiers)
+        return replace(found, parameters=changed(found.parameters, more), modifiers=modifiers)
 
     store, data = Store(folder / "store"), draw_of(track, "sst2", f"folder:{folder}/glue")
     cell = cell_of(track, data, 11, store)
     teacher_changes = {k: v for k, v in changes.items() if k in HARD}
     (teacher,) = model_stages(resolved("reference", **teacher_changes), cell).values()
     stages = model_stages(resolved(name, **changes), replace(cell, reference=teacher))
-    (stage,) = stages.values()
+    stage = stages[load_recipe(name).tracks[track.name].default]
     execute([stage], store)
     return store.folder(stage.key), Encoded.load(store.folder(cell.encoded.key) / "train")
 
@@ -93,6 +94,9 @@ WITHOUT = {
     "theseus": {"replacement": {"kind": "constant", "rate": 1.0, "until": 1.0}},
     "distilbert": {"weights": {"ce": 0, "mlm": 0, "cosine": 0, "hidden": 1}},
     "truncation": {"layers": [6]},
+    "joint": {"in_place": False},
+    "pruned": {"heads": 0.0, "ffn": 0.0},
+    "magnitude": {"sparsity": 0.0},
     "ngram": {"inverse_regularisation": [1e-6]},
 }
 

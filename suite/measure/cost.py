@@ -103,10 +103,14 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.names = names  # storage -> parameter
         self.events: list[_Event] = []
+        self.converted: list[Tensor] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
+        if name == "_to_copy" and (source := self._name(args[0])) is not None:
+            self.names[_storage(out)] = source  # 8-bit weights are turned into floats before they multiply
+            self.converted.append(out)  # kept, or its storage's number would be given to another tensor
         if name in ("mm", "addmm"):
             self._mm(*args[-2:])
         elif name in ("bmm", "baddbmm"):

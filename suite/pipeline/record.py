@@ -16,7 +16,7 @@ from suite.data.encode import Encoded
 from suite.documents import Curve, Data, Environment, Model, Run, Split, StageCost, TrainingCost
 from suite.measure.cost import count_module
 from suite.measure.machine import cpu
-from suite.measure.recount import flops, graph, mean_flops, parameters
+from suite.measure.recount import flops, graph, mean_flops, parameters, precision
 from suite.pipeline.matrix import Job
 from suite.pipeline.phase import read_report
 from suite.pipeline.stage import Stage, closure
@@ -102,7 +102,7 @@ def describe(folder: Path, dev: list[Encoded]) -> Model:
         parameters=parameters(cost.weights),
         flops_per_example={"128": float(flops(cost.ops, 128)), "dev": mean_flops(cost.ops, lengths)},
         dev_lengths=lengths,
-        bytes={"safetensors/fp32": (folder / "model.safetensors").stat().st_size},
+        bytes={f"safetensors/{precision(cost.weights)}": (folder / "model.safetensors").stat().st_size},
     )
 
 

@@ -45,6 +45,7 @@ class Kind(StrEnum):
 
     recipes = "recipes"
     methods = "methods"
+    modifiers = "modifiers"
     profiles = "profiles"
     tasks = "tasks"
     runtimes = "runtimes"
@@ -83,7 +84,7 @@ def _version(
 
 @app.command("list")
 def list_(kind: Kind, results: ResultsOption = Path("results"), as_json: JsonOption = False) -> None:
-    """List what exists: recipes, methods, profiles, tasks, runtimes, tracks or entries."""
+    """List what exists: recipes, methods, modifiers, profiles, tasks, runtimes, tracks or entries."""
     rows: list[dict[str, str]]
     if kind is Kind.recipes:
         from suite.loading import recipes

@@ -1,4 +1,4 @@
-"""Slim models, joint learning of nested sub-models, and the modifiers: what is cut is gone, what is left is the same."""
+"""Slim models, nested sub-models and modifiers: what is cut is gone, and what is left answers as it did."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from suite.training.feeds import Batch, logits_of
 from suite.training.losses import task_loss
 
 HEADS, NEURONS = 4, 24
-BERT = {**CONFIG, "heads": HEADS, "ffn": NEURONS, "dropout": 0.0}
+BERT = {**CONFIG, "positions": 64, "heads": HEADS, "ffn": NEURONS, "dropout": 0.0}
 
 
 def big(**changes: Any) -> Any:
@@ -639,7 +639,8 @@ def test_an_int8_model_answers_alike_alone_in_a_batch_and_padded(embeddings: boo
         length = int(one.mask[i].sum())
         alone = Batch(*(part[i : i + 1, :length] for part in one.inputs), one.labels[:1], {})
         assert torch.allclose(answers(loaded, alone), found[i : i + 1], atol=1e-5)
-    tables = {w.name for w in count_module(loaded).weights if w.embedding and w.dtype == "int8"}
+    traced = count_module(models.load(tmp_path, attention="eager"))
+    tables = {w.name for w in traced.weights if w.embedding and w.dtype == "int8"}
     assert len(tables) == (3 if embeddings else 0)
 
 
@@ -662,9 +663,9 @@ def test_an_int8_file_is_a_quarter_and_costs_the_same_products(tmp_path: Path) -
 
 @pytest.mark.parametrize("static", [False, True])
 def test_int8_models_export(static: bool, tmp_path: Path) -> None:
-    wide = big(layers=2)
+    wide = big(layers=1)
     ranges = int8_static.activation_ranges(wide, [batch(), batch(12)], 99.9) if static else None
-    small, config = quantise(wide, {**BERT, "layers": 2}, embeddings=True, ranges=ranges)
+    small, config = quantise(wide, {**BERT, "layers": 1}, embeddings=True, ranges=ranges)
     exported(small, config, tmp_path, 5e-2)  # a rounding that falls the other way is a whole step
     file = tmp_path / "model.onnx"
     import onnx as format_
@@ -683,11 +684,10 @@ def test_static_ranges_are_percentiles_over_real_tokens(percentile: float) -> No
             seen.append(model.states(*one.inputs)[0][one.mask.bool()].numpy().ravel())
     values = np.concatenate(seen)
     low, high = found["bert.encoder.layer.0.attention.self.key"]
-    bins = np.ptp(values) / int8_static.BINS
-    assert low == pytest.approx(
-        np.percentile(values, 100 - percentile), abs=0.02 if percentile < 100 else bins
-    )
-    assert high == pytest.approx(np.percentile(values, percentile), abs=0.02 if percentile < 100 else bins)
+    bins = float(np.ptp(values)) / int8_static.BINS
+    for share, edge in ((1 - percentile / 100, low), (percentile / 100, high)):
+        below = [float(np.mean(values <= end)) for end in (edge - bins, edge + bins)]
+        assert below[0] - 1e-9 <= share <= below[1] + 1e-9
     assert set(found) == {n for n, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
 
 
@@ -723,17 +723,17 @@ def written(folder: Path, modifiers: str, own: str = "") -> Path:
 @pytest.mark.parametrize(
     ("modifiers", "said"),
     [
-        ("  - int8-dynamc\n", "5: modifiers.0: found 'int8-dynamc', .*did you mean int8-dynamic"),
-        ("  - {name: magnitud, sparsity: 1}\n", "5: modifiers.0.name: found 'magnitud'.*did you mean magnitude"),
+        ("  - int8-dynamc\n", r"5: modifiers\[0\]: found 'int8-dynamc', .*did you mean int8-dynamic"),
+        ("  - {name: magnitud, sparsity: 1}\n", r"5: modifiers\[0\].name: found 'magnitud'.*did you mean magnitude"),
         ("  - int8-dynamic\n  - {name: int8-static,\n     percentile: 20}\n",
-         "7: modifiers.1.percentile: found 20, expected a number above 50"),
+         r"7: modifiers\[1\].percentile: found 20, expected a number of at most 100 above 50"),
         ("  - {name: int8-dynamic, embedings: true}\n",
-         "5: modifiers.0.embedings: found an unknown field, .*did you mean embeddings"),
-        ("  - magnitude\n", "5: modifiers.0.sparsity: found nothing, expected a number"),
+         r"5: modifiers\[0\].embedings: found an unknown field, .*did you mean embeddings"),
+        ("  - magnitude\n", r"5: modifiers\[0\].sparsity: found nothing, expected a number"),
         ("  - {name: prune-structured, heads: 0.5, ffn: 0.5,\n     training: {epochs: -1, lr: 0.1}}\n",
-         "6: modifiers.0.training.epochs: found -1, expected a whole number"),
-        ("  - {heads: 0.5}\n", "5: modifiers.0.name: found nothing, expected a name"),
-        ("  - 3\n", "5: modifiers.0: found 3, expected a name .* or a mapping with name"),
+         r"6: modifiers\[0\].training.epochs: found -1, expected a whole number"),
+        ("  - {heads: 0.5}\n", r"5: modifiers\[0\].name: found nothing, expected a name of"),
+        ("  - 3\n", r"5: modifiers\[0\]: found 3, expected a name .* or a mapping with name"),
     ],
 )  # fmt: skip
 def test_a_wrong_modifier_is_told_with_file_line_and_field(tmp_path: Path, modifiers: str, said: str) -> None:
@@ -752,7 +752,7 @@ def test_a_track_may_have_modifiers_of_its_own(tmp_path: Path) -> None:
     assert resolve(load_recipe(path).model_copy(), "mini").modifiers == (static,)
     assert resolve(path, "mini").hash != resolve(path, "demo").hash
     path = written(tmp_path, "  - int8-dynamic\n", own.replace("7", "0"))
-    with pytest.raises(UserError, match=r"10: tracks.mini.modifiers.0.examples: found 0"):
+    with pytest.raises(UserError, match=r"11: tracks.mini.modifiers\[0\].examples: found 0"):
         check_recipe(path)
 
 

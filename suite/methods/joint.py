@@ -20,17 +20,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import nn
 
 from suite import models
 from suite.documents import DECLARED, Number, Strict
 from suite.errors import UserError
 from suite.models.bert import Bert
-from suite.models.slim import Kept, cut, narrow_layer, resized, sizes
+from suite.models.slim import Kept, Nested, Net, cut, resized, sizes
 from suite.pipeline.cell import Cell
 from suite.pipeline.importance import importance_stage, order, read_importance
 from suite.pipeline.phase import Phase
@@ -67,17 +67,6 @@ class Parameters(Strict):
         if list(self.depths) != sorted(set(self.depths), reverse=True):
             raise ValueError(f"depths: found {list(self.depths)}, expected falling numbers of layers")
         return self
-
-
-class Net(NamedTuple):
-    """A part: the layers it keeps, and how many heads and neurons of each."""
-
-    layers: tuple[int, ...]
-    heads: int
-    neurons: int
-
-    def kept(self) -> list[Kept]:
-        return [Kept(layer, range(self.heads), range(self.neurons)) for layer in self.layers]
 
 
 def nets(parameters: Parameters, config: models.Config) -> dict[str, Net]:
@@ -166,26 +155,6 @@ def slice_out(context: Context) -> None:
     model = models.load(folder)
     assert isinstance(model, Bert)
     models.save(*cut(model, models.read_config(folder), net.kept()), context.folder)
-
-
-class Nested(nn.Module):
-    """``model`` as the part ``net`` of it."""
-
-    def __init__(self, model: Bert, net: Net) -> None:
-        super().__init__()
-        self.model, self.net = model, net
-
-    def states(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> list[Tensor]:
-        """Embedding output and the output of each layer kept."""
-        hidden, mask = self.model.embed(input_ids, attention_mask, token_type_ids)
-        states = [hidden]
-        for place in self.net.layers:
-            layer = self.model.layers[place]
-            states.append(narrow_layer(layer, states[-1], mask, self.net.heads, self.net.neurons))
-        return states
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
-        return self.model.head(self.states(input_ids, attention_mask, token_type_ids)[-1])
 
 
 def draw(parts: Sequence[Net], sampled: int | Literal["all"]) -> list[Net]:

@@ -136,7 +136,7 @@ def build(config: models.Config, attention: str) -> Int8:
 def quantised_config(base: models.Config, activations: str, embeddings: bool) -> models.Config:
     if base["architecture"] == "int8":
         raise UserError("int8: the model is in 8 bits already; name one such modifier, last")
-    known = {name: base[name] for name in ("outputs", "positions") if name in base}
+    known: models.Config = {name: base[name] for name in ("outputs", "positions") if name in base}
     return {
         "architecture": "int8",
         "activations": activations,

@@ -28,6 +28,17 @@ class Kept(NamedTuple):
     neurons: Sequence[int]
 
 
+class Net(NamedTuple):
+    """A part: the layers it keeps, and how many of the first heads and neurons of each."""
+
+    layers: tuple[int, ...]
+    heads: int
+    neurons: int
+
+    def kept(self) -> list[Kept]:
+        return [Kept(layer, range(self.heads), range(self.neurons)) for layer in self.layers]
+
+
 class Sizes(NamedTuple):
     """Width of a head, and heads and feed-forward neurons of each layer."""
 
@@ -168,3 +179,23 @@ def narrow_layer(layer: Any, hidden: Tensor, mask: Tensor, heads: int, neurons: 
     outer = F.linear(inner, contract.dense.weight[:, :neurons], contract.dense.bias)
     result: Tensor = contract.LayerNorm(contract.dropout(outer) + hidden)
     return result
+
+
+class Nested(nn.Module):
+    """``model`` as the part ``net`` of it."""
+
+    def __init__(self, model: Bert, net: Net) -> None:
+        super().__init__()
+        self.model, self.net = model, net
+
+    def states(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> list[Tensor]:
+        """Embedding output and the output of each layer kept."""
+        hidden, mask = self.model.embed(input_ids, attention_mask, token_type_ids)
+        states = [hidden]
+        for place in self.net.layers:
+            layer = self.model.layers[place]
+            states.append(narrow_layer(layer, states[-1], mask, self.net.heads, self.net.neurons))
+        return states
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
+        return self.model.head(self.states(input_ids, attention_mask, token_type_ids)[-1])

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -20,11 +19,10 @@ from suite.documents import DECLARED, Number, Strict
 from suite.models.int8 import quantise, quantised_config
 from suite.pipeline.cell import Cell, forward_tflop
 from suite.pipeline.stage import Context, Stage
-from suite.training.feeds import Batch, make_batch
+from suite.training.feeds import Batch, chosen, sorted_batches
 from suite.training.loop import fold
 
 BINS = 4096
-BATCH = 32
 
 
 class Parameters(Strict):
@@ -41,7 +39,8 @@ def config(parameters: Parameters, config: models.Config) -> models.Config:
 
 def stage(parameters: Parameters, model: Stage, before: models.Config, cell: Cell) -> Stage:
     config(parameters, before)  # says so now where it cannot be done
-    lengths = cell.lengths["train"][_chosen(len(cell.lengths["train"]), parameters.examples, cell.seed)]
+    lengths = cell.lengths["train"]
+    lengths = lengths[chosen(len(lengths), parameters.examples, fold(cell.seed, "calibration"))]
     passes = 1 if parameters.percentile == 100 else 2
     return cell.stage(
         "int8-static",
@@ -58,16 +57,10 @@ def convert(context: Context) -> None:
     folder, params = context.inputs["model"], context.params
     model = models.load(folder)
     data = Encoded.load(context.inputs["data"] / "train")
-    chosen = _chosen(len(data), params["examples"], context.seed)
-    chosen = chosen[np.argsort(data.lengths[chosen], kind="stable")]
-    batches = [make_batch(data, chosen[i : i + BATCH]) for i in range(0, len(chosen), BATCH)]
-    ranges = activation_ranges(model, batches, params["percentile"])
+    index = chosen(len(data), params["examples"], fold(context.seed, "calibration"))
+    ranges = activation_ranges(model, list(sorted_batches(data, index)), params["percentile"])
     converted = quantise(model, models.read_config(folder), embeddings=params["embeddings"], ranges=ranges)
     models.save(*converted, context.folder)
-
-
-def _chosen(count: int, examples: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(fold(seed, "calibration")).permutation(count)[:examples]
 
 
 def activation_ranges(

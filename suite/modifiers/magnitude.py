@@ -73,5 +73,5 @@ def zero_smallest(weights: list[Tensor], sparsity: float) -> None:
     sizes = torch.cat([weight.abs().flatten() for weight in weights])
     kept = torch.ones(len(sizes))
     kept[sizes.argsort(stable=True)[: round(sparsity * len(sizes))]] = 0.0
-    for weight, mask in zip(weights, kept.split([weight.numel() for weight in weights]), strict=True):
+    for weight, mask in zip(weights, torch.split(kept, [w.numel() for w in weights]), strict=True):
         weight.mul_(mask.view_as(weight))

@@ -26,11 +26,9 @@ from suite.models.bert import Bert
 from suite.models.slim import sizes
 from suite.pipeline.cell import Cell, forward_tflop
 from suite.pipeline.stage import Context, Stage
-from suite.training.feeds import Batch, make_batch
+from suite.training.feeds import Batch, chosen, sorted_batches
 from suite.training.loop import fold
 from suite.training.losses import task_loss
-
-BATCH = 32
 
 
 class Importance(NamedTuple):
@@ -42,7 +40,8 @@ class Importance(NamedTuple):
 
 def importance_stage(cell: Cell, model: Stage, config: Mapping[str, Any], examples: int) -> Stage:
     """The stage that measures the importance in ``model`` on at most ``examples`` training examples."""
-    lengths = cell.lengths["train"][_chosen(len(cell.lengths["train"]), examples, cell.seed)]
+    lengths = cell.lengths["train"]
+    lengths = lengths[chosen(len(lengths), examples, fold(cell.seed, "importance"))]
     return cell.stage(
         "importance",
         1,
@@ -61,7 +60,8 @@ def write_importance(context: Context) -> None:
     model = models.load(folder)
     assert isinstance(model, Bert)
     data = Encoded.load(context.inputs["data"] / "train")
-    found = importance(model, _batches(data, context.params["examples"], context.seed))
+    index = chosen(len(data), context.params["examples"], fold(context.seed, "importance"))
+    found = importance(model, sorted_batches(data, index))
     arrays = {
         f"{kind}-{place}": values.numpy()
         for kind, layers in found._asdict().items()
@@ -106,15 +106,3 @@ def importance(model: Bert, batches: Iterable[Batch]) -> Importance:
 def _products(weight: Tensor) -> Tensor:
     assert weight.grad is not None
     return weight.detach() * weight.grad
-
-
-def _chosen(count: int, examples: int, seed: int) -> np.ndarray:
-    """Which of ``count`` training examples are read, in random order."""
-    return np.random.default_rng(fold(seed, "importance")).permutation(count)[:examples]
-
-
-def _batches(data: Encoded, examples: int, seed: int) -> Iterable[Batch]:
-    chosen = _chosen(len(data), examples, seed)
-    chosen = chosen[np.argsort(data.lengths[chosen], kind="stable")]  # little padding
-    for start in range(0, len(chosen), BATCH):
-        yield make_batch(data, chosen[start : start + BATCH])

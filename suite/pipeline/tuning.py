@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -45,11 +45,11 @@ def keep_zeros(model: nn.Module) -> nn.Module:
     """Give the zeros of every matrix no gradient: neither Adam nor weight decay moves them then."""
     for weight in model.parameters():
         if weight.ndim > 1 and not weight.all():
-            weight.register_hook(_masked((weight != 0).to(weight.dtype)))
+            weight.register_hook(_masked((weight != 0).to(weight.dtype)))  # type: ignore[no-untyped-call]
     return model
 
 
-def _masked(mask: Tensor):  # type: ignore[no-untyped-def]
+def _masked(mask: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda gradient: gradient * mask
 
 

@@ -53,6 +53,13 @@ class Kind(StrEnum):
     entries = "entries"
 
 
+class MeasuredInputs(StrEnum):
+    """What a measurement asks."""
+
+    trace = "trace"
+    lengths = "lengths"
+
+
 def _names(value: str | None) -> list[str] | None:
     return [name.strip() for name in value.split(",") if name.strip()] if value else None
 
@@ -273,8 +280,12 @@ def measure(
     task: Annotated[
         str | None, typer.Option("--task", help="time one task's weights and inputs only")
     ] = None,
+    inputs: Annotated[
+        MeasuredInputs, typer.Option("--inputs", help="dev examples, or as many queries at each length")
+    ] = MeasuredInputs.trace,
     data: DataOption = "auto",
     results: ResultsOption = Path("results"),
+    as_json: JsonOption = False,
 ) -> None:
     """Time a trained model against the reference on this machine."""
     from suite.measure.run import measure as time_it
@@ -287,12 +298,51 @@ def measure(
             runtime=runtime,
             variant=variant,
             task=task,
+            inputs=inputs.value,
             data=data,
             results=results,
             progress=lambda text: status.update(text),
         )
+    if as_json:
+        _print_json(
+            [json.loads((folder / "measurement.json").read_text(encoding="utf-8")) for folder in folders]
+        )
+        return
     for folder in folders:
         out.print(str(folder), markup=False, soft_wrap=True)
+
+
+@app.command()
+def kit(
+    recipe: str,
+    track: TrackOption,
+    profile: Annotated[str, typer.Option("--profile", "-p", help="what the device is")],
+    out_file: Annotated[Path, typer.Option("--out", help="the zip to write")] = Path("kit.zip"),
+    variant: Annotated[str | None, typer.Option("--variant", help="default: the recipe's default")] = None,
+    task: Annotated[str | None, typer.Option("--task", help="one task's weights and inputs")] = None,
+    data: DataOption = "auto",
+) -> None:
+    """Pack what a bare device needs to time a trained model; it needs only Python, numpy and onnxruntime."""
+    from suite.measure.kit import pack
+
+    with err.status("exporting and packing"):
+        made = pack(recipe, track=track, profile=profile, out=out_file, variant=variant, task=task, data=data)
+    out.print(
+        f"{made}: unpack it on the device and follow its README.txt; then: lightboard import answer.json",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+@app.command("import")
+def import_(
+    answer: Annotated[Path, typer.Argument(help="what measure.pyz wrote on the device")],
+    results: ResultsOption = Path("results"),
+) -> None:
+    """Check a device's answer and file it as a measurement."""
+    from suite.measure.kit import file
+
+    folder = file(answer, results)
+    out.print(f"{folder}; next: lightboard index --results {results}", markup=False, soft_wrap=True)
 
 
 @app.command()

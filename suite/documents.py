@@ -198,6 +198,15 @@ class Latency(Strict):
     p99_reason: Annotated[Text | None, DERIVED] = None
 
 
+class AtLength(Strict):
+    """One length of a measurement whose inputs are ``lengths``."""
+
+    tokens: Annotated[Count, DERIVED]
+    ratio: Annotated[Ratio, DERIVED]
+    latency_ms: Annotated[Number, DERIVED]  # median over process pairs of each process' median
+    reference_latency_ms: Annotated[Number, DERIVED]
+
+
 class Answers(Strict):
     """In-run check: a random subset of the timed outputs against the accuracy run's."""
 
@@ -224,7 +233,7 @@ class Once(Strict):
 
     load_seconds: Annotated[Number, EVIDENCE]
     first_query_seconds: Annotated[Number, EVIDENCE]
-    tokenise_seconds_per_example: Annotated[Number, EVIDENCE]
+    tokenise_seconds_per_example: Annotated[Number | None, EVIDENCE]  # None: a device kit holds no texts
 
 
 class MachineState(Strict):
@@ -283,7 +292,7 @@ class Measurement(Strict):
     reference_graph: Annotated[Hash, EVIDENCE]
     reference_runtime: Annotated[Name, DECLARED]
     arrival: Annotated[Literal["single-stream", "offline"], DECLARED]
-    inputs: Annotated[Name, DECLARED]  # trace, or fixed-128 ...
+    inputs: Annotated[Name, DECLARED]  # trace, or lengths: as many queries at each of the protocol's lengths
     shapes: Annotated[Literal["dynamic", "padded"], DECLARED]
     trace: Annotated[Hash, EVIDENCE]
     trace_lengths: Annotated[tuple[Count, ...], EVIDENCE]
@@ -295,6 +304,9 @@ class Measurement(Strict):
     reference_latency_ms: Annotated[Latency, DERIVED]
     residual: Annotated[Number, DERIVED]  # robust spread of the log residuals
     verdict: Annotated[Literal["stable", "noisy"], DERIVED]
+    by_length: Annotated[
+        tuple[AtLength, ...], DERIVED
+    ] = ()  # shortest first; empty unless inputs are lengths
     answers: Annotated[Answers, EVIDENCE]
     repeat_check: Annotated[RepeatCheck, EVIDENCE]
     memory: Annotated[Memory, EVIDENCE]

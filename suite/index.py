@@ -107,7 +107,9 @@ def run_location(run: Run) -> str:
 
 def measurement_location(m: Measurement) -> str:
     """The folder of a measurement below ``results/<track>/``."""
-    name = "-".join(part for part in (m.profile, m.runtime, m.against, m.task, m.date) if part)
+    usual = ("single-stream", "trace")
+    special = [] if (m.arrival, m.inputs) == usual else [m.arrival, m.inputs]
+    name = "-".join(part for part in (m.profile, m.runtime, m.against, *special, m.task, m.date) if part)
     return f"measurements/{m.recipe}/{m.variant}/{name}"
 
 

@@ -229,3 +229,39 @@ def test_a_hub_user_and_a_folder_user_get_the_same_draw(tmp_path: Path) -> None:
     from_folder = rows.draw_rows(folder, task, cap=None, selection=0.5)
     assert from_hub.fingerprints == from_folder.fingerprints
     assert from_hub.source != from_folder.source
+
+
+@pytest.mark.parametrize("task", ["rte", "stsb", "mnli"])
+def test_a_verifier_reads_the_same_labels_from_the_cache_without_the_hubs_libraries(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from suite.tasks import GLUE
+    from suite.verify import gold
+
+    cache(tmp_path, ["not_entailment", "entailment"])
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.delenv("LIGHTBOARD_GLUE", raising=False)
+    loaded = load(tmp_path, task)
+    for source in ("hub", "auto"):
+        found = gold.load(source, GLUE[task])
+        assert {split: list(one.labels) for split, one in found.items()} == {
+            split: pytest.approx(loaded[split]["label"]) for split in GLUE[task].dev_splits
+        }
+
+
+def test_a_verifier_says_what_the_cache_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from suite.errors import UserError
+    from suite.tasks import GLUE
+    from suite.verify import gold
+
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    with pytest.raises(UserError, match="not in the hub's cache"):
+        gold.load("hub", GLUE["rte"])
+    snapshot = cache(tmp_path, ["same", "other"])
+    with pytest.raises(UserError, match="found labels same, other, expected"):
+        gold.load("hub", GLUE["rte"])
+    (snapshot / "rte/validation-00000-of-00001.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(UserError, match="not the data set's file"):
+        gold.load("hub", GLUE["rte"])

@@ -233,7 +233,9 @@ def test_a_results_tree_without_entries_gives_an_empty_frame(tmp_path: Path) -> 
     assert len(frame) == 0 and "score_points" in frame.columns
 
 
-ABLATION = example.Row("student-short", skill=0.70, layers=3, tasks=("mood",), timed=False, ablation_of="student")
+ABLATION = example.Row(
+    "student-short", skill=0.70, layers=3, tasks=("mood",), timed=False, ablation_of="student"
+)
 
 
 def test_an_ablation_is_compared_with_its_parent_on_the_seeds_both_have(results: Path) -> None:

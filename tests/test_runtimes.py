@@ -25,9 +25,16 @@ CONFIGS = {
 SHAPES = [(1, 2), (1, 7), (2, 7), (3, 40), (5, 19)]
 
 
+COMPILES = {"torch_compile"}  # for a minute, at the first query
+# OpenVINO computes int64 in 32 bits on the CPU, in which the hashes of n-grams overflow.
+WRONG = {("ngram", "openvino")}
+
+
 def usable():
     return [
-        name for name in paths.names("runtimes") if paths.load_module("runtimes", name).available() is None
+        pytest.param(name, marks=[pytest.mark.slow] if name in COMPILES else [])
+        for name in paths.names("runtimes")
+        if paths.load_module("runtimes", name).available() is None
     ]
 
 
@@ -62,7 +69,9 @@ def inputs(shape, seed=1):
 
 @pytest.mark.parametrize("name", usable())
 @pytest.mark.parametrize("architecture", CONFIGS)
-def test_answers_are_the_models(name, architecture, tmp_path):
+def test_answers_are_the_models(name, architecture, tmp_path, request):
+    if (architecture, name) in WRONG:
+        request.node.add_marker(pytest.mark.xfail(strict=True, reason="it must be refused, not timed"))
     model = saved(tmp_path / "model", CONFIGS[architecture])
     module = runtime(name)
     run = module.prepare(exported(name, tmp_path / "model"), 1)

@@ -79,6 +79,7 @@ class Timing:
     title: str
     said: str
     facts: tuple[Fact, ...]
+    lengths: Table | None
     state: Table | None
     machine: tuple[Fact, ...]
     versions: tuple[Fact, ...]
@@ -526,7 +527,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
     ident = anchor(line.measurement)
     document = site.measured(entry.track, line.measurement)
     if isinstance(document, Missing):
-        return Timing(ident, title, "", (), None, (), (), (), (), reason=document.reason)
+        return Timing(ident, title, "", (), None, None, (), (), (), (), reason=document.reason)
     m = document
     against = (
         f"reference in {m.reference_runtime}" if m.against == "reference" else "reference in the same runtime"
@@ -559,7 +560,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
         ),
         Fact("load", seconds_words(m.once.load_seconds)),
         Fact("first query", seconds_words(m.once.first_query_seconds)),
-        Fact("tokenising", f"{seconds_words(m.once.tokenise_seconds_per_example)} an example"),
+        Fact("tokenising", _tokenising(m.once.tokenise_seconds_per_example)),
         Fact("model file", f"{m.model_file.removeprefix('sha256:')[:12]}, {bytes_words(m.model_bytes)}"),
         Fact("graph", m.graph.removeprefix("sha256:")[:12]),
     ]
@@ -587,6 +588,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
         title,
         sentence(f"{speed} {site.on_profile(line.profile)}"),
         tuple(facts),
+        _by_length(m, ident, title),
         _state(m, ident, title),
         (*machine, *held),
         tuple(Fact(k, v, declared=True) for k, v in sorted(m.versions.items())),
@@ -594,6 +596,38 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
             (name, f"{folder}/{name}") for name in sorted(site.evidence.files(entry.track, line.measurement))
         ),
         tuple(_check_words(site, entry.track, line.measurement)),
+    )
+
+
+def _by_length(m: Measurement, ident: str, title: str) -> Table | None:
+    """How time grows with length, where that was measured."""
+    if not m.by_length:
+        return None
+    rows = [
+        Row(
+            value(f"{at.tokens}"),
+            (
+                value(fixed(at.ratio.value, 2), ratio_span(at.ratio.interval) if at.ratio.interval else ""),
+                value(digits(at.latency_ms)),
+                value(digits(at.reference_latency_ms)),
+            ),
+        )
+        for at in m.by_length
+    ]
+    columns = [
+        Column("Length", "tokens"),
+        Column("Speed", "times the reference"),
+        Column("This model", "ms"),
+        Column("Reference", "ms"),
+    ]
+    return table(f"Time by length: {title}", columns, rows, f"{ident}-lengths")
+
+
+def _tokenising(seconds: float | None) -> str:
+    return (
+        "not measured: a device kit holds no texts"
+        if seconds is None
+        else f"{seconds_words(seconds)} an example"
     )
 
 

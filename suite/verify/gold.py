@@ -1,4 +1,4 @@
-"""Gold labels of the dev sets, read without torch or datasets: a GLUE folder, the generator, or own TSVs.
+"""Gold labels of the dev sets, read without torch or datasets: a GLUE folder, the hub's cache, the generator, own TSVs.
 
 Labels stay in memory. Rows come in the track's order, so that a run's ``row`` column is an index into them.
 """
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.data import tsv
+from suite.data import hub_cache, tsv
 from suite.data.rows import content_hashes, fingerprint, gold_sha256
 from suite.errors import UserError
 from suite.protocol import TRAINING, row_list
@@ -35,8 +35,9 @@ class GoldSplit:
 def load(source: str, task: Task, track: str | None = None) -> dict[str, GoldSplit]:
     """Dev split -> gold labels of ``task``, in the order of the track's row list where it ships one.
 
-    ``source``: ``folder:PATH``, ``generated``, ``own:PATH`` or ``auto`` (the generator for a generated task,
-    the folder of a task of one's own, else the folder named by LIGHTBOARD_GLUE). UserError without labels.
+    ``source``: ``folder:PATH``, ``hub`` (its cache only), ``generated``, ``own:PATH`` or ``auto`` (the generator for
+    a generated task, the folder of a task of one's own, else the folder named by LIGHTBOARD_GLUE, else the hub's
+    cache). UserError without labels.
     """
     listed = row_list(track, task.name) if track else None
     named: dict[str, Any] = TRAINING["dev"].get(task.name, {})
@@ -63,6 +64,8 @@ def _dev_columns(source: str, task: Task) -> dict[str, dict[str, Any]]:
     if kind == "folder" and task.hub_config:
         folder = Path(place).expanduser()
         return {split: dict(tsv.read_folder(task, split, folder).columns()) for split in task.dev_splits}
+    if kind == "hub" and task.hub_config:
+        return {split: hub_cache.dev_columns(task, split) for split in task.dev_splits}
     if kind == "own" and task.base:
         base = Path(task.base)
         return {split: dict(tsv.read_folder(task, split, base).columns()) for split in task.dev_splits}
@@ -77,9 +80,7 @@ def _choose(task: Task) -> tuple[str, str]:
     if _is_generated(task):
         return "generated", ""
     folder = os.environ.get(FOLDER_VARIABLE, "")
-    if not folder:
-        raise UserError(f"no gold labels of {task.name}: set {FOLDER_VARIABLE} or --data folder:PATH")
-    return "folder", folder
+    return ("folder", folder) if folder else ("hub", "")
 
 
 def _is_generated(task: Task) -> bool:

@@ -16,6 +16,7 @@ from suite.budget import bert_flops, budget_tflop
 from suite.documents import Entry, Measurement, Op, Run
 from suite.folder import Problem, show
 from suite.measure import estimate, recount
+from suite.measure import samples as raw
 from suite.protocol import MEASURING, TRACKS
 from suite.verify import physics
 from suite.verify.compare import problems
@@ -211,7 +212,8 @@ def times_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Prob
         return
     try:
         samples = estimate.from_columns(loaded.samples)
-        figures = estimate.figures(samples)
+        lengths = loaded.measurement.trace_lengths if loaded.measurement.inputs == "lengths" else None
+        figures = estimate.figures(samples, lengths)
     except ValueError as error:
         yield Problem(loaded.table, "", show(str(error)), "times of two sides, paired", "measure again")
         return
@@ -221,6 +223,7 @@ def times_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Prob
         "reference_latency_ms": figures.reference_latency_ms.model_dump(mode="json"),
         "residual": figures.residual,
         "verdict": figures.verdict,
+        "by_length": [at.model_dump(mode="json") for at in figures.by_length],
     }
     stored = loaded.measurement.model_dump(mode="json", include=set(computed))
     yield from problems(loaded.file, stored, computed)
@@ -264,8 +267,8 @@ def time_is_possible(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> 
         return
     reference = str(MEASURING["reference"]["precision"]) if m.against == "reference" else m.precision
     for side, graph, precision, field in (
-        (estimate.REFERENCE, m.reference_graph, reference, "reference_latency_ms"),
-        (estimate.ENTRY, m.graph, m.precision, "latency_ms"),
+        (raw.REFERENCE, m.reference_graph, reference, "reference_latency_ms"),
+        (raw.ENTRY, m.graph, m.precision, "latency_ms"),
     ):
         known = graphs.get(graph)
         peak = peak_of(m, precision)

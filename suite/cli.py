@@ -238,9 +238,11 @@ def cost(
     if variant is not None and variant not in configs:
         raise unknown(f"variant of {recipe}", variant, configs)
     found: list[dict[str, Any]] = []
+    leaving = []  # variants with early exits
     for name, config in configs.items():
         if variant in (None, name):
             counted = count(config)
+            leaving += [name] if any(op.block for op in counted.ops) else []
             sizes = parameters(counted.weights)
             found.append(
                 {
@@ -266,6 +268,10 @@ def cost(
         for f in found
     ]
     _table("", ["model", "parameters", "without embeddings", f"GFLOPs at {seq}", "MB"], rows, numbers=4)
+    if leaving:
+        out.print(
+            f"GFLOPs to the last exit: {', '.join(leaving)}. How many examples leave earlier is found by training."
+        )
 
 
 @app.command()

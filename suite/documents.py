@@ -68,12 +68,19 @@ class Weight(Strict):
     embedding: Annotated[bool, EVIDENCE]  # word, position, segment tables and their norm
 
 
+def _is_empty(value: object) -> bool:
+    """Fields that few documents need are not written in the others, whose bytes stay what they were."""
+    return not value
+
+
 class Op(Strict):
     """A matrix product met while tracing the model, eager attention, at length n.
 
     ``linear``: ``rows`` x shape[1] times shape[0] x shape[1] transposed, with the weight's name.
     ``matmul``: batch shape[0] of (shape[1] x shape[2]) times (shape[2] x shape[3]).
     A dimension is a whole number, or "n" for the sequence length. 1 multiply-accumulate = 2 FLOPs.
+    ``block`` k > 0: only examples that reach block k of a model with early exits need it; an example that leaves
+    at exit k has been through blocks 1 to k. 0, which is not written: every example needs it.
     """
 
     kind: Annotated[Literal["linear", "matmul"], EVIDENCE]
@@ -81,6 +88,7 @@ class Op(Strict):
     rows: Annotated[Count | Literal["n"], EVIDENCE] = 1
     shape: Annotated[tuple[Count | Literal["n"], ...], EVIDENCE]
     times: Annotated[Count, EVIDENCE] = 1
+    block: Annotated[Count, EVIDENCE] = Field(0, exclude_if=_is_empty)
 
 
 class Parameters(Strict):
@@ -98,8 +106,14 @@ class Model(Strict):
     ops: Annotated[tuple[Op, ...], EVIDENCE]
     graph: Annotated[Hash, DERIVED]  # digest of ops, shapes and dtypes: equal graphs take equal time
     parameters: Annotated[Parameters, DERIVED]
-    flops_per_example: Annotated[dict[str, Number], DERIVED]  # "128", and "dev": mean over true lengths
+    flops_per_example: Annotated[dict[str, Number], DERIVED]
+    """"dev": mean over the dev examples, each at its true length and up to the exit it took. "128": at 128 tokens;
+    with early exits the mean over the exits that the dev examples took."""
     dev_lengths: Annotated[dict[str, Count], EVIDENCE]  # tokens -> number of dev examples
+    exits: Annotated[dict[str, dict[str, Count]], EVIDENCE] = Field(
+        default_factory=dict, exclude_if=_is_empty
+    )
+    """Exit taken -> tokens -> number of dev examples, of a model with early exits; no others have it."""
     bytes: Annotated[dict[str, Count], EVIDENCE]  # "safetensors/fp32" -> size of the shipped file
 
 

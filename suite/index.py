@@ -160,7 +160,7 @@ def read_run(folder: Path, track: Path) -> RunFacts:
     # The long lists are most of a run's memory and an entry needs none of them.
     slim = run.model_copy(
         update={
-            "model": run.model.model_copy(update={"weights": (), "ops": (), "dev_lengths": {}}),
+            "model": run.model.model_copy(update={"weights": (), "ops": (), "dev_lengths": {}, "exits": {}}),
             "curves": (),
             "stages": (),
         }

@@ -545,7 +545,7 @@ def check_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def _load_recipe(path: Path, *, parameters: bool) -> Recipe:
-    source = _inherited(read(path))
+    source = inherited(read(path))
     recipe, found = check(source, _FiledRecipe)
     mistakes = [*source.mistakes, *found, *_unknown_names(source)]
     if parameters:
@@ -556,7 +556,7 @@ def _load_recipe(path: Path, *, parameters: bool) -> Recipe:
     return recipe
 
 
-def _inherited(source: Source, below: tuple[str, ...] = ()) -> Source:
+def inherited(source: Source, below: tuple[str, ...] = ()) -> Source:
     """The recipe with what it ``extends`` filled in: mappings key by key, anything else as the child has it.
 
     Places that only the parent states have no line of their own here: a mistake there is the parent's.
@@ -573,7 +573,7 @@ def _inherited(source: Source, below: tuple[str, ...] = ()) -> Source:
             source.path,
             [Mistake(source.line(("extends",)), "extends", found, expected, nearest(name, known))],
         )
-    parent = _inherited(read(known[name]), (*below, source.path.stem))
+    parent = inherited(read(known[name]), (*below, source.path.stem))
     above = {key: value for key, value in parent.data.items() if key not in ("extends", "ablation")}
     if isinstance(tracks, dict) and isinstance(above.get("tracks"), dict):
         above["tracks"] = {key: value for key, value in above["tracks"].items() if key in tracks}

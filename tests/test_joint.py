@@ -22,7 +22,7 @@ from suite.loading import check_recipe, load_recipe, resolve
 from suite.measure.cost import count, count_module
 from suite.methods import joint
 from suite.methods.joint import Nested, Net, draw, nested_losses
-from suite.models.int8 import Int8, Int8Linear, quantise
+from suite.models.int8 import Int8, Int8Linear, quantise, quantised_config
 from suite.models.slim import Kept, cut, resized
 from suite.modifiers import int8_static, magnitude, prune_structured
 from suite.pipeline import tuning
@@ -579,7 +579,7 @@ def integer_linear(
     x: np.ndarray, mask: np.ndarray, layer: Int8Linear, ends: tuple[float, float] | None
 ) -> np.ndarray:
     """What an int8 kernel does: uint8 activations with a zero point, int32 sums, one scale at the end."""
-    weight, scale = layer.weight.numpy().astype(np.int32), layer.scale.numpy()
+    weight, scale = layer.codes.numpy().astype(np.int32), layer.scale.numpy()
     out = np.zeros((*x.shape[:2], len(weight)))
     for b in range(len(x)):
         real = x[b][mask[b] == 1]
@@ -604,7 +604,7 @@ def test_int8_products_are_whole_number_products(static: bool) -> None:
     real, x = Real(), torch.randn(3, 5, 11)
     real.mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 1, 1, 1, 0]])
     layer = Int8Linear(4, 11, True, static, real).requires_grad_(False)
-    layer.weight.data, layer.scale = quantise_rows(torch.randn(4, 11))
+    layer.codes.data, layer.scale = quantise_rows(torch.randn(4, 11))
     layer.bias.data = torch.randn(4)  # type: ignore[union-attr]
     if static:
         layer.range = torch.tensor([-0.7, 1.1])  # much of x lies outside
@@ -656,9 +656,35 @@ def test_an_int8_file_is_a_quarter_and_costs_the_same_products(tmp_path: Path) -
     assert [(o.kind, o.rows, o.shape, o.times) for o in before.ops] == [
         (o.kind, o.rows, o.shape, o.times) for o in after.ops
     ]
-    assert [f"model.{o.weight}" if o.weight else None for o in before.ops] == [o.weight for o in after.ops]
+    renamed = [f"model.{o.weight.removesuffix('weight')}codes" if o.weight else None for o in before.ops]
+    assert renamed == [o.weight for o in after.ops]
     assert count_module(models.load(tmp_path / "small", attention="eager")).ops == after.ops
     assert before.parameters.total == after.parameters.total
+
+
+@pytest.mark.parametrize("architecture", ["distilbert", "mobilebert"])
+def test_other_architectures_in_8_bits(architecture: str) -> None:
+    """Also those that read a table themselves."""
+    more = {
+        "inner": 8, "feedforwards": 2, "embedding": 8, "attends": "shared", "norm": "nonorm", "pooler": False,
+        "activation": "relu", "attention_dropout": 0.0, "head_dropout": 0.0,
+    }  # fmt: skip
+    config = {**BERT, "architecture": architecture, "layers": 2, "dropout": 0.0, **more}
+    torch.manual_seed(0)
+    wide, one = models.build(config), batch(9)
+    with torch.no_grad():
+        for weight in wide.parameters():
+            weight.add_(torch.randn(weight.shape) * 0.1)
+    small, said = quantise(wide, config, embeddings=True)
+    found, wanted = answers(small, one), answers(wide, one)
+    assert 0 < float((found - wanted).abs().max()) < 0.1 * float(wanted.abs().max())
+    assert count(said).flops(9) == count(config).flops(9)
+    assert count(said).parameters.without_embeddings == count(config).parameters.without_embeddings
+
+
+def test_early_exits_are_not_done_in_8_bits() -> None:
+    with pytest.raises(UserError, match="may leave early"):
+        quantised_config({"architecture": "fastbert", "speed": 0.5}, "dynamic", True)
 
 
 @pytest.mark.parametrize("static", [False, True])

@@ -49,6 +49,26 @@ def mean_flops(ops: Sequence[Op], lengths: Mapping[str, int]) -> float:
     return sum(count * flops(ops, int(tokens)) for tokens, count in lengths.items()) / examples
 
 
+def until(ops: Iterable[Op], exit: int) -> tuple[Op, ...]:
+    """The ops of an example that leaves at ``exit``: those of blocks 1 to ``exit``, and those outside blocks."""
+    return tuple(op for op in ops if op.block <= exit)
+
+
+def flops_per_example(
+    ops: Sequence[Op], lengths: Mapping[str, int], exits: Mapping[str, Mapping[str, int]]
+) -> dict[str, float]:
+    """``"128"`` and ``"dev"`` of :class:`suite.documents.Model`; ``lengths`` and ``exits`` as there."""
+    if not exits:
+        return {"128": float(flops(ops, 128)), "dev": mean_flops(ops, lengths)}
+    examples = sum(sum(found.values()) for found in exits.values())
+    at_128 = dev = 0
+    for exit, found in exits.items():
+        done = until(ops, int(exit))
+        at_128 += sum(found.values()) * flops(done, 128)
+        dev += sum(count * flops(done, int(tokens)) for tokens, count in found.items())
+    return {"128": at_128 / examples, "dev": dev / examples}
+
+
 def parameters(weights: Iterable[Weight]) -> Parameters:
     """Total, without embeddings (tables and their norm), and non-zero. Each tensor is listed once."""
     total = without = nonzero = 0
@@ -74,13 +94,16 @@ def graph(ops: Iterable[Op], weights: Sequence[Weight]) -> str:
     """Digest of ops, shapes, dtypes and density: models with equal digests take equal time.
 
     Names of weights are left out, and so are single zeros that training happens to leave: density is rounded
-    to a hundredth of the whole model.
+    to a hundredth of the whole model. Blocks count where there are early exits; how far an example goes through
+    them, and so its time, is the weights' affair.
     """
     total = sum(prod(weight.shape) for weight in weights)
     nonzero = sum(weight.nonzero for weight in weights)
     return digest(
         {
-            "ops": [[op.kind, op.rows, list(op.shape), op.times] for op in ops],
+            "ops": [
+                [op.kind, op.rows, list(op.shape), op.times, *([op.block] if op.block else [])] for op in ops
+            ],
             "weights": sorted([weight.dtype, list(weight.shape)] for weight in weights),
             "percent_nonzero": round(100 * nonzero / total) if total else 100,
         }

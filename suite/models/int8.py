@@ -39,33 +39,38 @@ def quantise_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (weight / scale[:, None]).round().clamp(-LARGEST, LARGEST).to(torch.int8), scale
 
 
-class Int8Embedding(nn.Embedding):
-    """``weight`` int8 [rows, columns] with a ``scale`` for each row."""
+class _Rows(nn.Module):
+    """``codes`` int8 [rows, columns] with a ``scale`` for each row."""
 
+    codes: nn.Parameter
     scale: Tensor
 
     def __init__(self, rows: int, columns: int) -> None:
-        super().__init__(rows, columns, _weight=torch.zeros(rows, columns, dtype=torch.int8), _freeze=True)
+        super().__init__()
+        self.codes = nn.Parameter(torch.zeros(rows, columns, dtype=torch.int8), requires_grad=False)
         self.register_buffer("scale", torch.ones(rows))
 
+    @property
+    def weight(self) -> Tensor:
+        """What the codes stand for, for an architecture that reads the matrix itself."""
+        return self.codes.to(self.scale.dtype) * self.scale[:, None]
+
+
+class Int8Embedding(_Rows):
+    table = True  # as nn.Embedding is, for those who count
+
     def forward(self, ids: Tensor) -> Tensor:
-        return self.weight[ids].to(self.scale.dtype) * self.scale[ids][..., None]
+        return self.codes[ids].to(self.scale.dtype) * self.scale[ids][..., None]
 
 
-class Int8Linear(nn.Module):
-    """``weight`` int8 [outputs, inputs] with a ``scale`` for each output.
+class Int8Linear(_Rows):
+    """``range`` [2]: lowest and highest activation, where static; else each example has its own."""
 
-    ``range`` [2]: lowest and highest activation, where static; else each example has its own.
-    """
-
-    scale: Tensor
     range: Tensor
 
     def __init__(self, outputs: int, inputs: int, bias: bool, static: bool, real: Real) -> None:
-        super().__init__()
+        super().__init__(outputs, inputs)
         self.real, self.static = real, static
-        self.weight = nn.Parameter(torch.zeros(outputs, inputs, dtype=torch.int8), requires_grad=False)
-        self.register_buffer("scale", torch.ones(outputs))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         if static:
             self.register_buffer("range", torch.tensor([0.0, 1.0]))
@@ -85,7 +90,7 @@ class Int8Linear(nn.Module):
         step = ((high - low) / STEPS).clamp(min=torch.finfo(x.dtype).tiny)
         zero = (-low / step).round()
         whole = ((x / step).round() + zero).clamp(0.0, float(STEPS)) - zero
-        y = F.linear(whole, self.weight.to(x.dtype)) * (step * self.scale)
+        y = F.linear(whole, self.codes.to(x.dtype)) * (step * self.scale)
         return y if self.bias is None else y + self.bias
 
 
@@ -136,6 +141,10 @@ def build(config: models.Config, attention: str) -> Int8:
 def quantised_config(base: models.Config, activations: str, embeddings: bool) -> models.Config:
     if base["architecture"] == "int8":
         raise UserError("int8: the model is in 8 bits already; name one such modifier, last")
+    if getattr(load_module("models", base["architecture"]), "ADAPTIVE", False):
+        raise UserError(
+            f"int8: a {base['architecture']} model's examples may leave early, which is not done in 8 bits"
+        )
     known: models.Config = {name: base[name] for name in ("outputs", "positions") if name in base}
     return {
         "architecture": "int8",
@@ -159,8 +168,9 @@ def quantise(
     assert isinstance(result, Int8)
     weights = model.state_dict()
     for name, part in result.model.named_modules():
-        if isinstance(part, Int8Linear | Int8Embedding):
-            weights[f"{name}.weight"], weights[f"{name}.scale"] = quantise_rows(weights[f"{name}.weight"])
+        if isinstance(part, _Rows):
+            codes, scale = quantise_rows(weights.pop(f"{name}.weight"))
+            weights |= {f"{name}.codes": codes, f"{name}.scale": scale}
         if isinstance(part, Int8Linear) and ranges is not None:
             weights[f"{name}.range"] = torch.tensor(ranges[name])
     result.model.load_state_dict(weights)

@@ -92,18 +92,22 @@ def _fits(op: Op, shape: tuple[int, ...]) -> bool:
 
 
 def arithmetic_follows(loaded: LoadedRun) -> Problems:
-    """FLOPs at 128 tokens and at the dev sets' lengths, and the graph's digest, from the operations."""
+    """FLOPs at 128 tokens and at the dev sets' lengths, and the graph's digest, from the operations.
+
+    With early exits both are means over the exits taken: each example's operations end with its exit's block.
+    """
     model = loaded.run.model
-    a, b, c = recount.polynomial(model.ops)
-
-    def at(n: int) -> int:
-        return a + b * n + c * n * n
-
-    examples = sum(model.dev_lengths.values())
-    computed: dict[str, float] = {"128": float(at(128))}
+    depth = max((op.block for op in model.ops), default=0)
+    exits = model.exits or {str(depth): model.dev_lengths}
+    examples = sum(sum(lengths.values()) for lengths in exits.values())
+    at_128, dev = 0, 0
+    for exit, lengths in exits.items():
+        a, b, c = recount.polynomial(recount.until(model.ops, int(exit)))
+        at_128 += sum(lengths.values()) * (a + b * 128 + c * 128 * 128)
+        dev += sum(count * (a + b * int(n) + c * int(n) ** 2) for n, count in lengths.items())
+    computed = {"128": float(recount.flops(model.ops, 128))}
     if examples:
-        total = sum(count * at(int(tokens)) for tokens, count in model.dev_lengths.items())
-        computed["dev"] = total / examples
+        computed = {"128": at_128 / examples, "dev": dev / examples}
     stored = loaded.raw["model"].get("flops_per_example")
     yield from problems(loaded.file, stored, computed, "model.flops_per_example")
     graph = recount.graph(model.ops, model.weights)
@@ -192,8 +196,10 @@ class Graph:
 
 
 def graph_of(run: Run) -> Graph:
-    """The arithmetic of a run's model, for :func:`time_is_possible`."""
-    return Graph(recount.polynomial(run.model.ops), run.recipe, run.variant, run.recipe_hash)
+    """The arithmetic of a run's model, for :func:`time_is_possible`; with early exits, up to the first of them."""
+    return Graph(
+        recount.polynomial(recount.until(run.model.ops, 1)), run.recipe, run.variant, run.recipe_hash
+    )
 
 
 def cores_of(m: Measurement) -> int:

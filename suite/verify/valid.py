@@ -36,6 +36,7 @@ MAX_WEIGHTS = 5_000
 MAX_OPS = 5_000
 MAX_DIMENSIONS = 8
 MAX_LENGTHS = 2_048
+MAX_EXITS = 256
 MAX_TOKENS = 100_000
 MAX_MEASUREMENT_BYTES = 2 * 2**20
 BYTES_PER_ROW = 40  # of a run's evidence, where the official dev set alone needs more than the general limit
@@ -185,6 +186,8 @@ def run_is_bounded(loaded: LoadedRun) -> Problems:
         ("model.weights", model.weights, MAX_WEIGHTS),
         ("model.ops", model.ops, MAX_OPS),
         ("model.dev_lengths", model.dev_lengths, MAX_LENGTHS),
+        ("model.exits", model.exits, MAX_EXITS),
+        *((f"model.exits.{show(exit)}", lengths, MAX_LENGTHS) for exit, lengths in model.exits.items()),
         ("data.train_lengths", loaded.run.data.train_lengths, MAX_LENGTHS),
     ):
         if len(items) > limit:
@@ -218,6 +221,32 @@ def lengths_are_numbers(loaded: LoadedRun) -> Problems:
             yield Problem(
                 loaded.file, field, found, f"{rows}, the number of rows", "count every example once"
             )
+
+
+def exits_are_the_dev_rows(loaded: LoadedRun) -> Problems:
+    """Where operations belong to blocks, every dev example took one of the exits, at the length it has."""
+    model = loaded.run.model
+    blocks = {op.block for op in model.ops} - {0}
+    fix = "write the run with lightboard"
+    if blocks and not model.exits:
+        expected = "exit -> tokens -> number of dev examples, since model.ops has blocks"
+        yield Problem(loaded.file, "model.exits", "nothing", expected, fix)
+    if not model.exits:
+        return
+    sums: dict[str, int] = {}
+    for exit, lengths in model.exits.items():
+        if not re.fullmatch(r"[1-9][0-9]{0,3}", exit) or int(exit) not in blocks:
+            what = f"exit {show(repr(exit))}"
+            expected = f"a block of model.ops, up to {max(blocks, default=0)}"
+            yield Problem(loaded.file, "model.exits", what, expected, fix)
+        for tokens, count in lengths.items():
+            sums[tokens] = sums.get(tokens, 0) + count
+    for tokens in sorted(sums.keys() | model.dev_lengths.keys()):
+        left, rows = sums.get(tokens, 0), model.dev_lengths.get(tokens, 0)
+        if left != rows:
+            what = f"{left} examples of {show(tokens)} tokens"
+            yield Problem(loaded.file, "model.exits", what, f"{rows}, as model.dev_lengths has", fix)
+            break
 
 
 def settings_give_the_recipe_hash(loaded: LoadedRun) -> Problems:
@@ -352,6 +381,7 @@ RUN = (
     run_lies_where_it_says,
     run_is_bounded,
     lengths_are_numbers,
+    exits_are_the_dev_rows,
     settings_give_the_recipe_hash,
     run_follows_the_protocol,
     rows_are_the_tracks,

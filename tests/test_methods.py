@@ -96,6 +96,7 @@ WITHOUT = {
     "distillation": {"alpha": 0.0},
     "theseus": {"replacement": {"kind": "constant", "rate": 1.0, "until": 1.0}},
     "distilbert": {"weights": {"ce": 0, "mlm": 0, "cosine": 0, "hidden": 1}},
+    "adabert": {"gamma": 0.0},
     "fastbert": {"self_distillation": False},
     "mobilebert": {"transfer": False},
     "tinybert": {"losses": {"attention": 0, "hidden": 1, "embedding": 1}},

@@ -294,6 +294,7 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         quality=sheets.quality(site, entry, links),
         runs=sheets.runs(site, entry, links),
         data=sheets.data(site, entry, links),
+        cells=sheets.found_cells(site, entry),
         exits=sheets.exits(site, entry),
         stages=sheets.stages(site, entry),
         speeds=sheets.speeds(site, entry, links),

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 from pydantic import BaseModel
 
-from suite.board import charts
+from suite.board import cells, charts
 from suite.board.charts import Trace
 from suite.board.front import (
     SUBSET,
@@ -69,6 +69,17 @@ class Curves:
     title: str
     ident: str
     charts: tuple[tuple[str, Markup], ...]
+
+
+@dataclass(frozen=True)
+class FoundCell:
+    """A searched network: its cell as a drawing and as a table, and what the search says of itself."""
+
+    title: str
+    said: str
+    drawing: Markup
+    edges: Table
+    facts: tuple[Fact, ...]
 
 
 @dataclass(frozen=True)
@@ -364,6 +375,52 @@ def first_runs(site: Site, entry: Entry) -> dict[str, Run]:
     for task, document in run_documents(site, entry):
         found.setdefault(task, document)
     return found
+
+
+# --- searched networks --------------------------------------------------------------------------------------
+
+
+def found_cells(site: Site, entry: Entry) -> list[FoundCell]:
+    """The cell of every run whose configuration has one; runs of a task that found the same share a drawing."""
+    seeds: dict[tuple[str, cells.Graph], list[Run]] = {}
+    for task, document in run_documents(site, entry):
+        if (graph := cells.graph_of(document.model.config)) is not None:
+            seeds.setdefault((task, graph), []).append(document)
+    found = []
+    for number, ((task, graph), documents) in enumerate(seeds.items()):
+        runs = listed(str(document.seed) for document in documents)
+        title = f"{site.task(task).title}, seed{'s' if len(documents) > 1 else ''} {runs}"
+        found.append(
+            FoundCell(
+                title,
+                graph.said,
+                cells.drawing(graph, ident=f"cell-{number}", title=f"The cell found for {title}"),
+                cells.twin(
+                    graph, ident=f"cell-{number}-edges", caption=f"Edges of the cell found for {title}"
+                ),
+                tuple(_search_facts(documents)),
+            )
+        )
+    return found
+
+
+def _search_facts(documents: Sequence[Run]) -> list[Fact]:
+    """Single numbers and words that a configuration holds under ``search``, the runs side by side."""
+    searches = [document.model.config.get("search") for document in documents]
+    if not all(isinstance(search, Mapping) for search in searches):
+        return []
+    plain = [
+        {k: v for k, v in search.items() if v is not None and isinstance(v, int | float | str)}
+        for search in searches
+        if isinstance(search, Mapping)
+    ]
+    return [
+        Fact(
+            shorten(field_label(key), 40),
+            listed(shorten(plain_value(one.get(key, "none")), 60) for one in plain),
+        )
+        for key in list(plain[0])[:12]
+    ]
 
 
 # --- cost ---------------------------------------------------------------------------------------------------

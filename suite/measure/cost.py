@@ -73,7 +73,7 @@ def weights(module: nn.Module) -> tuple[Weight, ...]:
     tables = {
         id(p)
         for m in module.modules()
-        if isinstance(m, (nn.Embedding, nn.EmbeddingBag)) or getattr(m, "table", False)
+        if isinstance(m, (nn.Embedding, nn.EmbeddingBag)) or getattr(m, "is_table", False)
         for p in m.parameters()
     }
     return tuple(

@@ -57,7 +57,7 @@ class _Rows(nn.Module):
 
 
 class Int8Embedding(_Rows):
-    table = True  # as nn.Embedding is, for those who count
+    is_table = True  # as nn.Embedding is, for those who count
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.codes[ids].to(self.scale.dtype) * self.scale[ids][..., None]

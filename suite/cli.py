@@ -46,6 +46,7 @@ class Kind(StrEnum):
 
     recipes = "recipes"
     methods = "methods"
+    modifiers = "modifiers"
     profiles = "profiles"
     tasks = "tasks"
     runtimes = "runtimes"
@@ -91,7 +92,7 @@ def _version(
 
 @app.command("list")
 def list_(kind: Kind, results: ResultsOption = Path("results"), as_json: JsonOption = False) -> None:
-    """List what exists: recipes, methods, profiles, tasks, runtimes, tracks or entries."""
+    """List what exists: recipes, methods, modifiers, profiles, tasks, runtimes, tracks or entries."""
     rows: list[dict[str, str]]
     if kind is Kind.recipes:
         from suite.loading import recipes
@@ -229,7 +230,7 @@ def cost(
     """Parameters, FLOPs and bytes of a recipe's models; needs no weights."""
     from suite.loading import resolve
     from suite.measure.cost import count
-    from suite.measure.recount import flops, parameters
+    from suite.measure.recount import flops, parameters, precision, weight_bytes
     from suite.paths import unknown
     from suite.pipeline.matrix import variants
     from suite.protocol import track as track_of
@@ -251,7 +252,7 @@ def cost(
                     "track": track,
                     "parameters": {"total": sizes.total, "without_embeddings": sizes.without_embeddings},
                     "flops_per_example": {str(seq): flops(counted.ops, seq)},
-                    "bytes": {"safetensors/fp32": 4 * sizes.total},
+                    "bytes": {f"safetensors/{precision(counted.weights)}": weight_bytes(counted.weights)},
                 }
             )
     if as_json:
@@ -263,13 +264,11 @@ def cost(
             f"{f['parameters']['total']:,}",
             f"{f['parameters']['without_embeddings']:,}",
             f"{f['flops_per_example'][str(seq)] / 1e9:,.3f}",
-            f"{f['bytes']['safetensors/fp32'] / 1e6:,.1f}",
+            f"{sum(f['bytes'].values()) / 1e6:,.1f}",
         ]
         for f in found
     ]
-    _table(
-        "", ["model", "parameters", "without embeddings", f"GFLOPs at {seq}", "MB (fp32)"], rows, numbers=4
-    )
+    _table("", ["model", "parameters", "without embeddings", f"GFLOPs at {seq}", "MB"], rows, numbers=4)
     if leaving:
         out.print(
             f"GFLOPs to the last exit: {', '.join(leaving)}. How many examples leave earlier is found by training."

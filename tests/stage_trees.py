@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "suite"
-DECIDING = ("methods", "models", "training")
+DECIDING = ("methods", "models", "modifiers", "training")
 SINGLE = (
     "data/encode.py",
     "data/augment.py",
@@ -22,10 +22,12 @@ SINGLE = (
     "pipeline/augment.py",
     "pipeline/corpus.py",
     "pipeline/exits.py",
+    "pipeline/importance.py",
     "pipeline/phase.py",
     "pipeline/pretraining.py",
     "pipeline/supervised.py",
     "pipeline/transfer.py",
+    "pipeline/tuning.py",
 )
 
 

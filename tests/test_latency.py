@@ -559,3 +559,19 @@ def test_machine_is_described_without_names():
     assert described["memory_bytes"] > 2**27 and described["cores"] >= 1 and described["cpu"]
     words = f"{described} {state}".split()
     assert not {os.uname().nodename, os.uname().version, Path.home().name} & set(words)
+
+
+def test_a_runtime_that_cannot_hold_the_model_is_told_and_left_out(linear, tmp_path, monkeypatch):
+    def compare(subject, name, *arguments, **named):
+        if name == "torch":
+            raise UserError("runtime torch: too large")
+        return [tmp_path / name]
+
+    monkeypatch.setattr(run, "subjects", lambda *_: [linear])
+    monkeypatch.setattr(run, "compare", compare)
+    said: list[str] = []
+    asked = {"track": "mini", "profile": "cpu-1-thread", "results": tmp_path, "progress": said.append}
+    assert run.measure("theseus", **asked) == [tmp_path / "onnx"]
+    assert said == ["left out: runtime torch: too large"]
+    with pytest.raises(UserError, match="too large"):
+        run.measure("theseus", runtime="torch", **asked)

@@ -48,7 +48,8 @@ def trained(name: str, track: Track, folder: Path, **changes: Any) -> tuple[Path
 
     def resolved(recipe: str, **more: Any) -> Resolved:
         found = resolve(load_recipe(recipe), track.name)
-        return replace(found, parameters=changed(found.parameters, more))
+        modifiers = tuple(changed(modifier, more) for modifier in found.modifiers)
+        return replace(found, parameters=changed(found.parameters, more), modifiers=modifiers)
 
     store, data = Store(folder / "store"), draw_of(track, "sst2", f"folder:{folder}/glue")
     cell = cell_of(track, data, 11, store)
@@ -100,6 +101,9 @@ WITHOUT = {
     "mobilebert": {"transfer": False},
     "tinybert": {"losses": {"attention": 0, "hidden": 1, "embedding": 1}},
     "truncation": {"layers": [6]},
+    "joint": {"in_place": False},
+    "pruned": {"heads": 0.0, "ffn": 0.0},
+    "magnitude": {"sparsity": 0.0},
     "ngram": {"inverse_regularisation": [1e-6]},
 }
 

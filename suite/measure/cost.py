@@ -73,7 +73,7 @@ def weights(module: nn.Module) -> tuple[Weight, ...]:
     tables = {
         id(p)
         for m in module.modules()
-        if isinstance(m, (nn.Embedding, nn.EmbeddingBag))
+        if isinstance(m, (nn.Embedding, nn.EmbeddingBag)) or getattr(m, "is_table", False)
         for p in m.parameters()
     }
     return tuple(
@@ -107,6 +107,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.names = names  # storage -> parameter
         self.block = 0  # of early exits, that is running
         self.events: list[_Event] = []
+        self.converted: list[Tensor] = []
 
     def _met(self, kind: Literal["linear", "matmul"], weight: str | None, sizes: tuple[int, ...]) -> None:
         self.events.append(_Event(kind, weight, sizes, self.block))
@@ -122,6 +123,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
+        if name == "_to_copy" and (source := self._name(args[0])) is not None:
+            self.names[_storage(out)] = source  # 8-bit weights are turned into floats before they multiply
+            self.converted.append(out)  # kept, or its storage's number would be given to another tensor
         if name in ("mm", "addmm"):
             self._mm(*args[-2:])
         elif name in ("bmm", "baddbmm"):

@@ -13,6 +13,7 @@ from suite.canonical import digest
 from suite.documents import Op, Parameters, Weight
 
 _DIMENSIONS = {"linear": 2, "matmul": 4}
+_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1, "int32": 4}
 
 
 def op_flops(op: Op, n: int) -> int:
@@ -77,6 +78,16 @@ def parameters(weights: Iterable[Weight]) -> Parameters:
         without += 0 if weight.embedding else size
         nonzero += weight.nonzero
     return Parameters(total=total, without_embeddings=without, nonzero=nonzero)
+
+
+def precision(weights: Iterable[Weight]) -> str:
+    """What the weights are stored in, as in "safetensors/fp32": int8 where any of them is."""
+    return "int8" if any(weight.dtype in ("int8", "uint8") for weight in weights) else "fp32"
+
+
+def weight_bytes(weights: Iterable[Weight]) -> int:
+    """Bytes of all weights; a file has a header besides, and an int8 one the scales."""
+    return sum(_BYTES[weight.dtype] * prod(weight.shape) for weight in weights)
 
 
 def graph(ops: Iterable[Op], weights: Sequence[Weight]) -> str:

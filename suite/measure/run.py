@@ -95,27 +95,34 @@ def measure(
     so not timed twice). A model whose time depends on its input, or whose shape differs between tasks, is
     measured with each core task's weights and examples, or with those of ``task``. What was measured today is
     not measured again unless ``again``. UserError for models that were not trained yet, runtimes that are not
-    there, answers that are not the model's.
+    there, answers that are not the model's; where several runtimes are asked, one that cannot hold this model is
+    told to ``progress`` and left out, and only if none can is it an error.
     """
     found, wanted = track_of(track), load_profile(profile)
     chosen = variant or settings_of(recipe, track).default
     names = [runtime] if runtime else _usable(wanted.runtimes)
-    todo = subjects(recipe, chosen, found, task, data)
-    return [
-        folder
-        for subject in todo
-        for name in names
-        for folder in compare(
-            subject,
-            name,
-            wanted,
-            Path(results),
-            against=against,
-            inputs=inputs,
-            again=again,
-            progress=progress,
-        )
-    ]
+    made: list[Path] = []
+    reasons: list[str] = []
+    for subject in subjects(recipe, chosen, found, task, data):
+        for name in names:
+            try:
+                made += compare(
+                    subject,
+                    name,
+                    wanted,
+                    Path(results),
+                    against=against,
+                    inputs=inputs,
+                    again=again,
+                    progress=progress,
+                )
+            except UserError as error:
+                reasons.append(str(error))
+                if progress is not None:
+                    progress(f"left out: {error}")
+    if reasons and not made:
+        raise UserError("; ".join(dict.fromkeys(reasons)), code=1)
+    return made
 
 
 def settings_of(recipe: str, track: str) -> TrackSettings:

@@ -52,10 +52,10 @@ def read_config(folder: Path) -> Config:
     return config
 
 
-def load(folder: Path, *, attention: str = "sdpa") -> nn.Module:
-    """The model of a folder, weights in place, in evaluation mode."""
+def load(folder: Path, *, attention: str = "sdpa", **changes: Any) -> nn.Module:
+    """The model of a folder, weights in place, in evaluation mode; ``changes`` to its configuration, as dropout=0."""
     from safetensors.torch import load_file
 
-    model = build(read_config(folder), attention=attention)
+    model = build({**read_config(folder), **changes}, attention=attention)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     return model

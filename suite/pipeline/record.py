@@ -16,7 +16,7 @@ from suite.data.encode import Encoded
 from suite.documents import Curve, Data, Environment, Model, Run, Split, StageCost, TrainingCost
 from suite.measure.cost import count_module
 from suite.measure.machine import cpu
-from suite.measure.recount import flops_per_example, graph, parameters
+from suite.measure.recount import flops_per_example, graph, parameters, precision
 from suite.pipeline.matrix import Job
 from suite.pipeline.phase import read_report
 from suite.pipeline.stage import Stage, closure
@@ -110,7 +110,7 @@ def describe(folder: Path, dev: list[Encoded], taken: np.ndarray | None = None) 
         flops_per_example=flops_per_example(cost.ops, lengths, exits),
         dev_lengths=lengths,
         exits=exits,
-        bytes={"safetensors/fp32": (folder / "model.safetensors").stat().st_size},
+        bytes={f"safetensors/{precision(cost.weights)}": (folder / "model.safetensors").stat().st_size},
     )
 
 

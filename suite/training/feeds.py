@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -41,6 +41,18 @@ def make_batch(data: Encoded, index: np.ndarray, extra: Mapping[str, np.ndarray]
     ids, mask, types = (torch.from_numpy(part) for part in pad(data, index))
     labels = torch.from_numpy(data.labels[index])
     return Batch(ids, mask, types, labels, {k: torch.from_numpy(v[index]) for k, v in (extra or {}).items()})
+
+
+def chosen(count: int, examples: int, seed: int) -> np.ndarray:
+    """At most ``examples`` of ``count`` places at random, for what needs only a sample of the data."""
+    return np.random.default_rng(seed).permutation(count)[:examples]
+
+
+def sorted_batches(data: Encoded, index: np.ndarray, size: int = 32) -> Iterator[Batch]:
+    """The examples of ``index``, shortest first, so that little is padded."""
+    index = index[np.argsort(data.lengths[index], kind="stable")]
+    for start in range(0, len(index), size):
+        yield make_batch(data, index[start : start + size])
 
 
 @dataclass

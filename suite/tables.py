@@ -1,8 +1,9 @@
 """The two tables that lie beside documents: predictions of a run, raw times of a measurement.
 
 Parquet is read as if a stranger had written it. Its footer is checked before any column is decoded: rows,
-columns, exact types, and the codec. Only plain and Snappy pages are read: Snappy expands at most some twenty
-times, while a few kilobytes of Zstandard or Gzip can become gigabytes.
+columns, exact types, sizes, and the codec. Only plain and Snappy pages are read: Snappy expands at most some
+twenty times, while a few kilobytes of Zstandard or Gzip can become gigabytes. Text stays what parquet stores it
+as, codes into a few distinct values: one long value that every row names would otherwise be written out for each.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from suite.tasks import Task
 
 MAX_ROWS = 500_000
 MAX_ROW_GROUPS = 64
+MAX_DECODED_BYTES = 64 * 2**20  # of all columns: twice what the longest table needs
+MAX_NAME_BYTES = 200  # of a dev set's name
+THRIFT_LIMITS = {"thrift_string_size_limit": 2**20, "thrift_container_size_limit": 2**16}
 CODECS = frozenset(("UNCOMPRESSED", "SNAPPY"))
 
 SAMPLE_TYPES = {"pair": "int16", "block": "int16", "side": "int8", "query": "int16", "nanoseconds": "int64"}
@@ -99,8 +103,9 @@ def read_table(
     import pyarrow.parquet as pq
 
     try:
-        reader = pq.ParquetFile(io.BytesIO(content))
-        _check_footer(reader, path, types, max_rows)
+        _check_footer(pq.ParquetFile(io.BytesIO(content), **THRIFT_LIMITS), path, types, max_rows)
+        texts = [name for name, kind in types.items() if kind == "string"]
+        reader = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts, **THRIFT_LIMITS)
         table = reader.read(columns=list(columns or types), use_threads=False)
         table.validate(full=True)
     except Refused:
@@ -114,8 +119,11 @@ def read_table(
             raise _problem(path, name, f"{column.null_count} empty cells", "a value in every row")
         values = column.combine_chunks()
         if types[name] == "string":
-            # As codes into the few distinct values: a Python string per row would be slow and large.
-            found[name] = values.dictionary_encode()
+            if not isinstance(values, pa.DictionaryArray):
+                raise _problem(path, name, "text that is no dictionary", "codes into a few distinct values")
+            if values.dictionary.nbytes > MAX_NAME_BYTES * 64:
+                raise _problem(path, name, f"{values.dictionary.nbytes} bytes of names", "a few short names")
+            found[name] = values
             continue
         array = values.to_numpy(zero_copy_only=False)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -138,12 +146,22 @@ def _check_footer(reader: Any, path: Path, types: Mapping[str, str], max_rows: i
         described = ", ".join(f"{name} {kind}" for name, kind in found_types.items())
         wanted = ", ".join(f"{name} {kind}" for name, kind in types.items())
         raise _problem(path, "columns", show(described, 300), wanted)
+    rows = decoded = 0
     for group in range(footer.num_row_groups):
         row_group = footer.row_group(group)
+        rows += row_group.num_rows
         for index in range(footer.num_columns):
-            codec = row_group.column(index).compression
-            if codec not in CODECS:
-                raise _problem(path, "compression", show(str(codec), 20), "SNAPPY, or none")
+            column = row_group.column(index)
+            if column.compression not in CODECS:
+                raise _problem(path, "compression", show(str(column.compression), 20), "SNAPPY, or none")
+            if row_group.num_rows < 0 or column.num_values != row_group.num_rows:
+                found = f"{column.num_values} values in {row_group.num_rows} rows"
+                raise _problem(path, "rows", found, "a value in every row")
+            decoded += max(0, column.total_uncompressed_size)
+    if rows != footer.num_rows:
+        raise _problem(path, "rows", f"{footer.num_rows} rows, {rows} in its groups", "the same number")
+    if decoded > MAX_DECODED_BYTES:
+        raise _problem(path, "size", f"{decoded} bytes unpacked", f"at most {MAX_DECODED_BYTES}")
 
 
 def read_predictions(content: bytes, path: Path, task: Task) -> dict[str, Split]:
@@ -175,8 +193,8 @@ def read_influence(content: bytes, path: Path, task: Task) -> dict[str, Split]:
 def _splits(encoded: Any, path: Path) -> Iterator[tuple[str, NDArray[np.intp]]]:
     """Each dev set's name and the positions of its rows."""
     names = encoded.dictionary.to_pylist()
-    if len(names) > 8:
-        raise _problem(path, "split", f"{len(names)} names", "the task's dev sets")
+    if len(names) > 8 or len(set(names)) != len(names):
+        raise _problem(path, "split", f"{len(names)} names", "the task's dev sets, each once")
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     for code, name in enumerate(names):
         yield str(name), np.flatnonzero(codes == code)

@@ -21,6 +21,8 @@ from suite.verify import physics
 from suite.verify.compare import problems
 from suite.verify.loaded import LoadedEntry, LoadedMeasurement, LoadedRun, Problems
 
+WIDTHS = {"float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1}  # bytes
+
 # --- runs ---------------------------------------------------------------------------------------------------
 
 
@@ -126,6 +128,50 @@ def arithmetic_is_the_architectures(loaded: LoadedRun) -> Problems:
             return
 
 
+def tensors_are_the_architectures(loaded: LoadedRun) -> Problems:
+    """A plain BERT's tables have its vocabulary, positions and segments; with all its tensors listed, all its size."""
+    model = loaded.run.model
+    config = model.config
+    sizes = ("vocab", "positions", "types", "hidden", "layers", "ffn", "outputs")
+    if model.architecture != "bert" or not all(isinstance(config.get(size), int) for size in sizes):
+        return
+    v, p, t, h, layers, f, outputs = (int(config[size]) for size in sizes)
+    tables = sorted(w.shape for w in model.weights if w.embedding and len(w.shape) == 2)
+    if tables != sorted([(v, h), (p, h), (t, h)]):
+        found, expected = show(repr([list(shape) for shape in tables])), f"{[[v, h], [p, h], [t, h]]}"
+        yield Problem(
+            loaded.file, "model.weights", f"tables of {found}", expected, "list the model's tensors"
+        )
+    if any(w.name.startswith("bert.encoder.layer.") for w in model.weights):
+        layer = 4 * (h * h + h) + 2 * h + (h * f + f) + (f * h + h) + 2 * h
+        expected_total = (v + p + t + 2) * h + layers * layer + (h * h + h) + (h * outputs + outputs)
+        total = recount.parameters(model.weights).total
+        if total != expected_total:
+            what = f"{expected_total} parameters, by model.config"
+            yield Problem(
+                loaded.file, "model.weights", f"{total} parameters", what, "list the model's tensors"
+            )
+
+
+def file_holds_the_tensors(loaded: LoadedRun) -> Problems:
+    """A shipped safetensors file in fp32 is no smaller than its tensors."""
+    model = loaded.run.model
+    needed = sum(WIDTHS[weight.dtype] * prod(weight.shape) for weight in model.weights)
+    found = model.bytes.get("safetensors/fp32")
+    if found is not None and found < needed:
+        expected = f"at least {needed}, the size of its tensors"
+        yield Problem(
+            loaded.file, "model.bytes.safetensors/fp32", str(found), expected, "give the file's size"
+        )
+
+
+def architecture_is_the_configs(loaded: LoadedRun) -> Problems:
+    """``model.architecture`` is the one that the configuration builds."""
+    model = loaded.run.model
+    stored = loaded.raw["model"].get("architecture")
+    yield from problems(loaded.file, stored, model.config.get("architecture"), "model.architecture")
+
+
 def training_cost_follows(loaded: LoadedRun) -> Problems:
     """Sums over the stages that are not shared, and the budget from the training lengths."""
     run, task = loaded.run, loaded.task
@@ -171,6 +217,9 @@ RUN: tuple[Callable[[LoadedRun], Problems], ...] = (
     operations_use_the_weights,
     arithmetic_follows,
     arithmetic_is_the_architectures,
+    tensors_are_the_architectures,
+    file_holds_the_tensors,
+    architecture_is_the_configs,
     training_cost_follows,
     budget_is_kept,
     dev_subset_follows,

@@ -504,7 +504,7 @@ def standing(track: Path, name: str, among: Path | None = None) -> Standing:
     return Standing(
         runs=by_task,
         evidence={task: _own_evidence(found) for task, found in by_task.items()},
-        spreads={task: table.spreads[task] for task in by_task if task in table.spreads},
+        spreads={task: table.spreads.get(task, statistics.SeedSpread(None, 0)) for task in by_task},
         digest=digest(said),
     )
 

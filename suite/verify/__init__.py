@@ -1,9 +1,10 @@
 """Checking results without believing them: ``lightboard verify``.
 
 Levels, each with the lower ones: ``valid`` (:mod:`.valid`), ``rescored`` (:mod:`.rescored`, needs the data),
-``recounted`` (:mod:`.recounted`). The two above them need torch and are commands of their own: ``replayed``
-(:mod:`.replayed`) and ``retrained`` (:mod:`.retrained`). Everything that is wrong is listed at once: file, field, found, expected,
-fix. Nothing that was submitted is imported or run, and whatever it contains, the answer is a report.
+``recounted`` (:mod:`.recounted`). Everything that is wrong is listed at once: file, field, found, expected,
+fix. Nothing that was submitted is imported or run, and whatever it contains, the answer is a report. The two
+levels above need torch and are commands of their own, that are imported by nothing here: :mod:`.replayed` and
+:mod:`.retrained`.
 
 Documents are read one at a time and only their subjects and outcomes are kept, so memory does not grow with
 the size of their contents.
@@ -30,7 +31,7 @@ from suite.verify.copies import Answers
 from suite.verify.gold import Gold
 from suite.verify.loaded import LoadedMeasurement, LoadedRun, broke, run_checks
 
-__all__ = ["Checked", "Problem", "Report", "attest", "verify"]
+__all__ = ["Checked", "Problem", "Report", "attest", "verify", "write_attestation"]
 
 T = TypeVar("T")
 Kind = Literal["run", "measurement", "entry", "attestation"]
@@ -162,10 +163,14 @@ def attest(
                 date=day,
                 lightboard=__version__,
             )
-            content = pretty_json(attestation.model_dump(mode="json", by_alias=True)).encode("utf-8")
-            path = track / "attestations" / valid.attestation_name(attestation)
-            written.append(folders.write_file(path, content))
+            written.append(write_attestation(track, attestation))
     return written
+
+
+def write_attestation(track: Path, attestation: Attestation) -> Path:
+    """Write an attestation beside the documents of ``results/<track>``; gives its file."""
+    content = pretty_json(attestation.model_dump(mode="json", by_alias=True)).encode("utf-8")
+    return folders.write_file(track / "attestations" / valid.attestation_name(attestation), content)
 
 
 def _worth_saying(document: Checked) -> list[tuple[Level, Outcome]]:

@@ -199,10 +199,12 @@ def read_levels(track: Path) -> dict[str, Level]:
     """
     levels: dict[str, Level] = {}
     for subject, said in read_attestations(track).items():
-        passed = {one.level for one in said if one.outcome == "passed"}
-        failed = {one.level for one in said if one.outcome == "failed"}
+        others = [one for one in said if one.level != "retrained"]
+        passed: set[str] = {one.level for one in others if one.outcome == "passed"}
+        failed: set[str] = {one.level for one in others if one.outcome == "failed"}
         good, bad = retrainings(said)
-        (passed if good > bad else failed).add("retrained")
+        if good > bad:
+            passed.add("retrained")
         reached: Level | None = None
         for level in LEVELS:
             if level in failed:

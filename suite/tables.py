@@ -146,6 +146,9 @@ def _check_footer(reader: Any, path: Path, types: Mapping[str, str], max_rows: i
         described = ", ".join(f"{name} {kind}" for name, kind in found_types.items())
         wanted = ", ".join(f"{name} {kind}" for name, kind in types.items())
         raise _problem(path, "columns", show(described, 300), wanted)
+    extra = [*(schema.metadata or {}), *(key for field in schema for key in _metadata(field))]
+    if extra:  # none of ours has any; others' readers have run what stood there
+        raise _problem(path, "columns", f"further data in the footer ({show(repr(extra[0]), 40)})", "none")
     rows = decoded = 0
     for group in range(footer.num_row_groups):
         row_group = footer.row_group(group)
@@ -162,6 +165,10 @@ def _check_footer(reader: Any, path: Path, types: Mapping[str, str], max_rows: i
         raise _problem(path, "rows", f"{footer.num_rows} rows, {rows} in its groups", "the same number")
     if decoded > MAX_DECODED_BYTES:
         raise _problem(path, "size", f"{decoded} bytes unpacked", f"at most {MAX_DECODED_BYTES}")
+
+
+def _metadata(field: Any) -> list[bytes]:
+    return [key for key in field.metadata or {} if key != b"PARQUET:field_id"]
 
 
 def read_predictions(content: bytes, path: Path, task: Task) -> dict[str, Split]:

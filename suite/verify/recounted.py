@@ -7,13 +7,14 @@ with the recomputed value, whatever the manifest says.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from suite.budget import bert_flops, budget_tflop
-from suite.documents import Entry, Measurement, Op, Run
+from suite.documents import Entry, Measurement, Model, Op, Run
 from suite.folder import Problem, show
 from suite.measure import estimate, recount
 from suite.protocol import MEASURING, TRACKS
@@ -49,6 +50,11 @@ def operations_use_the_weights(loaded: LoadedRun) -> Problems:
     used = set()
     for place, op in enumerate(model.ops):
         field = f"model.ops.{place}"
+        if sum(size == "n" for size in (op.rows, *op.shape)) > 2:
+            found = show(repr([op.rows, *op.shape]))
+            yield Problem(
+                loaded.file, f"{field}.shape", found, "the length at most squared", "trace it again"
+            )
         dimensions = 2 if op.kind == "linear" else 4
         if len(op.shape) != dimensions:
             found = f"{len(op.shape)} dimensions"
@@ -92,9 +98,18 @@ def _fits(op: Op, shape: tuple[int, ...]) -> bool:
     return prod(sizes) == prod(shape)
 
 
+def _countable(model: Model) -> bool:
+    """Whether its operations can be counted at its lengths; where not, other checks have named the reason."""
+    ranks = all(len(op.shape) == (2 if op.kind == "linear" else 4) for op in model.ops)
+    powers = all(sum(size == "n" for size in (op.rows, *op.shape)) <= 2 for op in model.ops)
+    return ranks and powers and all(re.fullmatch("[0-9]{1,6}", tokens) for tokens in model.dev_lengths)
+
+
 def arithmetic_follows(loaded: LoadedRun) -> Problems:
     """FLOPs at 128 tokens and at the dev sets' lengths, and the graph's digest, from the operations."""
     model = loaded.run.model
+    if not _countable(model):
+        return
     a, b, c = recount.polynomial(model.ops)
 
     def at(n: int) -> int:
@@ -115,7 +130,8 @@ def arithmetic_is_the_architectures(loaded: LoadedRun) -> Problems:
     """A plain BERT needs what its sizes say: operations cannot be left out or called shorter."""
     model = loaded.run.model
     sizes = ("layers", "hidden", "ffn", "outputs")
-    if model.architecture != "bert" or not all(isinstance(model.config.get(size), int) for size in sizes):
+    known = all(isinstance(model.config.get(size), int) for size in sizes)
+    if model.architecture != "bert" or not known or not _countable(model):
         return
     for n in (128, 512):
         expected = bert_flops(model.config, int(model.config["outputs"]), n)
@@ -190,7 +206,8 @@ def training_cost_follows(loaded: LoadedRun) -> Problems:
             expected = "tokens -> number of training examples"
             fix = "write the run with lightboard: the budget follows from it"
             yield Problem(loaded.file, "data.train_lengths", "nothing", expected, fix)
-        computed["budget_tflop"] = budget_tflop(track, task.outputs, run.data.train_lengths)
+        if all(re.fullmatch("[0-9]{1,6}", tokens) for tokens in run.data.train_lengths):
+            computed["budget_tflop"] = budget_tflop(track, task.outputs, run.data.train_lengths)
     stored = {name: loaded.raw["training_cost"].get(name) for name in computed}
     yield from problems(loaded.file, stored, computed, "training_cost")
 

@@ -20,6 +20,7 @@ Gold = dict[str, GoldSplit]
 
 COPIED = 1 - 1e-6  # correlation with the gold numbers; people who label twice agree far less
 FEWEST_LABELS = 16
+NARROW = 0.01  # numbers that span more than this are not one number on any scale of labels
 CENTRED = 1e-9  # a sum of influences over the sum of their sizes
 
 
@@ -192,13 +193,20 @@ def accuracy_follows_the_influence(loaded: LoadedRun) -> Problems:
 
 
 def diverged_follows(loaded: LoadedRun) -> Problems:
-    """Of a classifier: all its answers are one class."""
-    if loaded.predictions is None or loaded.task is None or loaded.task.regression:
+    """All answers are one class; of numbers, as far as it can be told without the range of the labels."""
+    if loaded.predictions is None or loaded.task is None:
         return
-    said = [split.scores.argmax(axis=1) for split in loaded.predictions.values()]
-    answers = np.concatenate(said) if said else np.zeros(0)
-    if len(answers):
-        yield from problems(loaded.file, loaded.run.diverged, bool((answers == answers[0]).all()), "diverged")
+    said = [split.scores for split in loaded.predictions.values()]
+    scores = np.concatenate(said) if said else np.zeros((0, 1))
+    if not len(scores):
+        return
+    if loaded.task.regression:
+        width = float(np.ptp(scores))
+        computed = width == 0 or (loaded.run.diverged and width < NARROW)
+    else:
+        answers = scores.argmax(axis=1)
+        computed = bool((answers == answers[0]).all())
+    yield from problems(loaded.file, loaded.run.diverged, computed, "diverged")
 
 
 WITHOUT_GOLD = (

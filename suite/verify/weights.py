@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from suite import folder as folders
 from suite import paths
@@ -115,7 +115,7 @@ def _entry(path: Path, name: str, tensor: Any) -> tuple[str, tuple[int, ...], tu
     return ours, tuple(shape), (span[0], span[1])
 
 
-def _numbers(value: Any) -> bool:
+def _numbers(value: Any) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(
         isinstance(one, int) and not isinstance(one, bool) and 0 <= one <= 2**40 for one in value
     )

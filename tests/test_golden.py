@@ -48,7 +48,7 @@ def forged_run(document: dict[str, Any]) -> dict[str, Any]:
 def forged_measurement(document: dict[str, Any]) -> dict[str, Any]:
     document["ratio"]["value"] *= 10
     document["latency_ms"]["p99"] = 0.001
-    document["date"] = "2999-12-31"
+    document["date"] = "2026-02-31"
     document["repeat_check"]["passed"] = not document["repeat_check"]["passed"]
     return document
 

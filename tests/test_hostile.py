@@ -73,7 +73,7 @@ class Document:
 
     def restore(self) -> None:
         for path in self.folder.iterdir():
-            path.unlink() if path.is_symlink() or path.is_file() else shutil.rmtree(path)
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         for name, content in self.files.items():
             (self.folder / name).write_bytes(content)
 
@@ -807,9 +807,10 @@ def test_derived_fields_where_the_labels_are_known(demo_run: Document) -> None:
 def test_enough_forgeries_were_tried(request: pytest.FixtureRequest) -> None:
     """At least 300 distinct ones, counted over the tests above where all of them ran."""
     ran = {item.name.partition("[")[0] for item in request.session.items if item.path == request.path}
-    if len(ran) < 25:
+    if len(ran) < 20:
         pytest.skip("only a part of this module ran")
-    assert len(FORGERIES) >= 300, len(FORGERIES)
+    print(len(FORGERIES), "forgeries")
+    assert len(FORGERIES) >= 300
 
 
 # --- fuzzing ------------------------------------------------------------------------------------------------

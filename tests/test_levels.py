@@ -595,3 +595,10 @@ def test_a_model_of_few_answers_has_no_sketch() -> None:
     assert sketch_of(np.repeat(np.eye(2, dtype=np.float32), 50, axis=0)) is None
     full = sketch_of(np.random.default_rng(0).normal(size=(1000, 3)).astype(np.float32))
     assert full is not None and full.shape == (512,) and float(full @ full) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_board_says_by_how_many() -> None:
+    from suite.board.text import level_words
+
+    assert level_words("retrained", 2) == "independently retrained ×2"
+    assert level_words("recounted", 0) == "recounted"

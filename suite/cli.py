@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from suite import __version__
+from suite import __version__, cli_publish
 from suite.errors import UserError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 store_app = typer.Typer(help="The artifact store.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
+cli_publish.register(app)
 
 INTERRUPTED = 130  # what typer turns Ctrl-C into
 
@@ -45,11 +46,19 @@ class Kind(StrEnum):
 
     recipes = "recipes"
     methods = "methods"
+    modifiers = "modifiers"
     profiles = "profiles"
     tasks = "tasks"
     runtimes = "runtimes"
     tracks = "tracks"
     entries = "entries"
+
+
+class MeasuredInputs(StrEnum):
+    """What a measurement asks."""
+
+    trace = "trace"
+    lengths = "lengths"
 
 
 def _names(value: str | None) -> list[str] | None:
@@ -83,7 +92,7 @@ def _version(
 
 @app.command("list")
 def list_(kind: Kind, results: ResultsOption = Path("results"), as_json: JsonOption = False) -> None:
-    """List what exists: recipes, methods, profiles, tasks, runtimes, tracks or entries."""
+    """List what exists: recipes, methods, modifiers, profiles, tasks, runtimes, tracks or entries."""
     rows: list[dict[str, str]]
     if kind is Kind.recipes:
         from suite.loading import recipes
@@ -221,7 +230,7 @@ def cost(
     """Parameters, FLOPs and bytes of a recipe's models; needs no weights."""
     from suite.loading import resolve
     from suite.measure.cost import count
-    from suite.measure.recount import flops, parameters
+    from suite.measure.recount import flops, parameters, precision, weight_bytes
     from suite.paths import unknown
     from suite.pipeline.matrix import variants
     from suite.protocol import track as track_of
@@ -230,9 +239,11 @@ def cost(
     if variant is not None and variant not in configs:
         raise unknown(f"variant of {recipe}", variant, configs)
     found: list[dict[str, Any]] = []
+    leaving = []  # variants with early exits
     for name, config in configs.items():
         if variant in (None, name):
             counted = count(config)
+            leaving += [name] if any(op.block for op in counted.ops) else []
             sizes = parameters(counted.weights)
             found.append(
                 {
@@ -241,7 +252,7 @@ def cost(
                     "track": track,
                     "parameters": {"total": sizes.total, "without_embeddings": sizes.without_embeddings},
                     "flops_per_example": {str(seq): flops(counted.ops, seq)},
-                    "bytes": {"safetensors/fp32": 4 * sizes.total},
+                    "bytes": {f"safetensors/{precision(counted.weights)}": weight_bytes(counted.weights)},
                 }
             )
     if as_json:
@@ -253,13 +264,15 @@ def cost(
             f"{f['parameters']['total']:,}",
             f"{f['parameters']['without_embeddings']:,}",
             f"{f['flops_per_example'][str(seq)] / 1e9:,.3f}",
-            f"{f['bytes']['safetensors/fp32'] / 1e6:,.1f}",
+            f"{sum(f['bytes'].values()) / 1e6:,.1f}",
         ]
         for f in found
     ]
-    _table(
-        "", ["model", "parameters", "without embeddings", f"GFLOPs at {seq}", "MB (fp32)"], rows, numbers=4
-    )
+    _table("", ["model", "parameters", "without embeddings", f"GFLOPs at {seq}", "MB"], rows, numbers=4)
+    if leaving:
+        out.print(
+            f"GFLOPs to the last exit: {', '.join(leaving)}. How many examples leave earlier is found by training."
+        )
 
 
 @app.command()
@@ -274,8 +287,12 @@ def measure(
     task: Annotated[
         str | None, typer.Option("--task", help="time one task's weights and inputs only")
     ] = None,
+    inputs: Annotated[
+        MeasuredInputs, typer.Option("--inputs", help="dev examples, or as many queries at each length")
+    ] = MeasuredInputs.trace,
     data: DataOption = "auto",
     results: ResultsOption = Path("results"),
+    as_json: JsonOption = False,
 ) -> None:
     """Time a trained model against the reference on this machine."""
     from suite.measure.run import measure as time_it
@@ -288,12 +305,51 @@ def measure(
             runtime=runtime,
             variant=variant,
             task=task,
+            inputs=inputs.value,
             data=data,
             results=results,
             progress=lambda text: status.update(text),
         )
+    if as_json:
+        _print_json(
+            [json.loads((folder / "measurement.json").read_text(encoding="utf-8")) for folder in folders]
+        )
+        return
     for folder in folders:
         out.print(str(folder), markup=False, soft_wrap=True)
+
+
+@app.command()
+def kit(
+    recipe: str,
+    track: TrackOption,
+    profile: Annotated[str, typer.Option("--profile", "-p", help="what the device is")],
+    out_file: Annotated[Path, typer.Option("--out", help="the zip to write")] = Path("kit.zip"),
+    variant: Annotated[str | None, typer.Option("--variant", help="default: the recipe's default")] = None,
+    task: Annotated[str | None, typer.Option("--task", help="one task's weights and inputs")] = None,
+    data: DataOption = "auto",
+) -> None:
+    """Pack what a bare device needs to time a trained model; it needs only Python, numpy and onnxruntime."""
+    from suite.measure.kit import pack
+
+    with err.status("exporting and packing"):
+        made = pack(recipe, track=track, profile=profile, out=out_file, variant=variant, task=task, data=data)
+    out.print(
+        f"{made}: unpack it on the device and follow its README.txt; then: lightboard import answer.json",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+@app.command("import")
+def import_(
+    answer: Annotated[Path, typer.Argument(help="what measure.pyz wrote on the device")],
+    results: ResultsOption = Path("results"),
+) -> None:
+    """Check a device's answer and file it as a measurement."""
+    from suite.measure.kit import file
+
+    folder = file(answer, results)
+    out.print(f"{folder}; next: lightboard index --results {results}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -303,7 +359,11 @@ def index(
     """Compute entries from runs and measurements."""
     from suite.index import index as compute
 
-    out.print(f"{len(compute(results, track))} entries in {results}")
+    found = compute(results, track)
+    said = f"{len(found)} entries in {results}; next: lightboard verify {results}"
+    if found:
+        said += ", then see what an entry lacks: lightboard submit TRACK/RECIPE/VARIANT --out DIR --dry-run"
+    out.print(said, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -314,13 +374,19 @@ def verify(
         str | None, typer.Option("--data", help="where gold labels are: folder:PATH, own:PATH")
     ] = None,
     attest: Annotated[str | None, typer.Option("--attest", help="your name: write attestations")] = None,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="older results: changed figures need a reason in the log")
+    ] = None,
+    signers: Annotated[
+        Path | None, typer.Option("--signers", help="your list of names and public keys")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check results without believing them; exit code 1 if anything is wrong."""
     from suite.verify import attest as write_attestations
     from suite.verify import verify as check
 
-    report = check(paths, level, data)  # type: ignore[arg-type]
+    report = check(paths, level, data, against=against, signers=signers)  # type: ignore[arg-type]
     if as_json:
         _print_json(report.as_dict())
     else:

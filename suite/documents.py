@@ -1,4 +1,4 @@
-"""The documents that runs leave behind: run, measurement, attestation, entry.
+"""The documents that runs leave behind: run, measurement, attestation, entry, and the log of their life.
 
 Every field carries its *origin* in the JSON Schema: ``derived`` (a verifier recomputes it and refuses a
 difference), ``evidence`` (raw observations that derived fields follow from) or ``declared`` (someone's word;
@@ -24,6 +24,11 @@ DECLARED = _origin("declared")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Hash = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+_PART = r"[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9_-]+)*"
+Place = Annotated[
+    str, StringConstraints(pattern=rf"^(?:runs|measurements)/{_PART}/{_PART}/{_PART}$", max_length=300)
+]
+"""A document's folder below results/<track>/."""
 Text = Annotated[str, StringConstraints(max_length=2000)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -68,12 +73,19 @@ class Weight(Strict):
     embedding: Annotated[bool, EVIDENCE]  # word, position, segment tables and their norm
 
 
+def _is_empty(value: object) -> bool:
+    """Fields that few documents need are not written in the others, whose bytes stay what they were."""
+    return not value
+
+
 class Op(Strict):
     """A matrix product met while tracing the model, eager attention, at length n.
 
     ``linear``: ``rows`` x shape[1] times shape[0] x shape[1] transposed, with the weight's name.
     ``matmul``: batch shape[0] of (shape[1] x shape[2]) times (shape[2] x shape[3]).
     A dimension is a whole number, or "n" for the sequence length. 1 multiply-accumulate = 2 FLOPs.
+    ``block`` k > 0: only examples that reach block k of a model with early exits need it; an example that leaves
+    at exit k has been through blocks 1 to k. 0, which is not written: every example needs it.
     """
 
     kind: Annotated[Literal["linear", "matmul"], EVIDENCE]
@@ -81,6 +93,7 @@ class Op(Strict):
     rows: Annotated[Count | Literal["n"], EVIDENCE] = 1
     shape: Annotated[tuple[Count | Literal["n"], ...], EVIDENCE]
     times: Annotated[Count, EVIDENCE] = 1
+    block: Annotated[Count, EVIDENCE] = Field(0, exclude_if=_is_empty)
 
 
 class Parameters(Strict):
@@ -98,8 +111,14 @@ class Model(Strict):
     ops: Annotated[tuple[Op, ...], EVIDENCE]
     graph: Annotated[Hash, DERIVED]  # digest of ops, shapes and dtypes: equal graphs take equal time
     parameters: Annotated[Parameters, DERIVED]
-    flops_per_example: Annotated[dict[str, Number], DERIVED]  # "128", and "dev": mean over true lengths
+    flops_per_example: Annotated[dict[str, Number], DERIVED]
+    """"dev": mean over the dev examples, each at its true length and up to the exit it took. "128": at 128 tokens;
+    with early exits the mean over the exits that the dev examples took."""
     dev_lengths: Annotated[dict[str, Count], EVIDENCE]  # tokens -> number of dev examples
+    exits: Annotated[dict[str, dict[str, Count]], EVIDENCE] = Field(
+        default_factory=dict, exclude_if=_is_empty
+    )
+    """Exit taken -> tokens -> number of dev examples, of a model with early exits; no others have it."""
     bytes: Annotated[dict[str, Count], EVIDENCE]  # "safetensors/fp32" -> size of the shipped file
 
 
@@ -198,6 +217,15 @@ class Latency(Strict):
     p99_reason: Annotated[Text | None, DERIVED] = None
 
 
+class AtLength(Strict):
+    """One length of a measurement whose inputs are ``lengths``."""
+
+    tokens: Annotated[Count, DERIVED]
+    ratio: Annotated[Ratio, DERIVED]
+    latency_ms: Annotated[Number, DERIVED]  # median over process pairs of each process' median
+    reference_latency_ms: Annotated[Number, DERIVED]
+
+
 class Answers(Strict):
     """In-run check: a random subset of the timed outputs against the accuracy run's."""
 
@@ -224,7 +252,7 @@ class Once(Strict):
 
     load_seconds: Annotated[Number, EVIDENCE]
     first_query_seconds: Annotated[Number, EVIDENCE]
-    tokenise_seconds_per_example: Annotated[Number, EVIDENCE]
+    tokenise_seconds_per_example: Annotated[Number | None, EVIDENCE]  # None: a device kit holds no texts
 
 
 class MachineState(Strict):
@@ -283,7 +311,7 @@ class Measurement(Strict):
     reference_graph: Annotated[Hash, EVIDENCE]
     reference_runtime: Annotated[Name, DECLARED]
     arrival: Annotated[Literal["single-stream", "offline"], DECLARED]
-    inputs: Annotated[Name, DECLARED]  # trace, or fixed-128 ...
+    inputs: Annotated[Name, DECLARED]  # trace, or lengths: as many queries at each of the protocol's lengths
     shapes: Annotated[Literal["dynamic", "padded"], DECLARED]
     trace: Annotated[Hash, EVIDENCE]
     trace_lengths: Annotated[tuple[Count, ...], EVIDENCE]
@@ -295,6 +323,9 @@ class Measurement(Strict):
     reference_latency_ms: Annotated[Latency, DERIVED]
     residual: Annotated[Number, DERIVED]  # robust spread of the log residuals
     verdict: Annotated[Literal["stable", "noisy"], DERIVED]
+    by_length: Annotated[
+        tuple[AtLength, ...], DERIVED
+    ] = ()  # shortest first; empty unless inputs are lengths
     answers: Annotated[Answers, EVIDENCE]
     repeat_check: Annotated[RepeatCheck, EVIDENCE]
     memory: Annotated[Memory, EVIDENCE]
@@ -349,6 +380,51 @@ class Attestation(Strict):
     date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), DECLARED]
     lightboard: Annotated[Text, DECLARED]
     evidence: Annotated[CheckEvidence | None, EVIDENCE] = Field(None, exclude_if=_is_none_or_zero)
+
+
+# --- what happens to published documents --------------------------------------------------------------------
+
+Action = Literal["corrected", "superseded", "withdrawn", "extended"]
+
+
+class Named(Strict):
+    """A document by its place and its manifest's digest; the folder may be gone, or hold another by now."""
+
+    place: Annotated[Place, EVIDENCE]
+    subject: Annotated[Hash, EVIDENCE]
+
+
+class LogEntry(Strict):
+    """``log/<number>.json``: one step in the life of a published entry; never changed, never removed.
+
+    ``corrected``, ``superseded``, ``withdrawn``: the named documents count in no entry any more.
+    ``extended``: the named documents were added to an entry that was published without them.
+    """
+
+    schema_: Annotated[Literal["lightboard/log/1"], DECLARED] = Field("lightboard/log/1", alias="schema")
+    number: Annotated[Annotated[int, Field(ge=1, le=9999)], EVIDENCE]
+    previous: Annotated[Hash | None, DERIVED]  # digest of the entry before it: nothing can be slipped in
+    date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), DECLARED]
+    action: Annotated[Action, DECLARED]
+    recipe: Annotated[Name, DECLARED]
+    variant: Annotated[Name, DECLARED]
+    documents: Annotated[tuple[Named, ...], Field(max_length=1000)]
+    reason: Annotated[str, StringConstraints(max_length=2000, pattern=r"\S"), DECLARED]
+    by: Annotated[Text, DECLARED]
+
+
+class Signature(Strict):
+    """A detached Ed25519 signature over the manifests of some documents (over their digests, by place).
+
+    The signed bytes are the canonical JSON of ``schema`` and ``subjects``.
+    """
+
+    schema_: Annotated[Literal["lightboard/signature/1"], DECLARED] = Field(
+        "lightboard/signature/1", alias="schema"
+    )
+    subjects: Annotated[dict[Place, Hash], Field(min_length=1, max_length=10_000), EVIDENCE]
+    key: Annotated[str, StringConstraints(pattern=r"^ed25519:[0-9a-f]{64}$"), EVIDENCE]
+    signature: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$"), EVIDENCE]
 
 
 # --- the computed view --------------------------------------------------------------------------------------
@@ -412,6 +488,15 @@ class Difference(Strict):
     seeds: Annotated[tuple[Count, ...], DERIVED]
 
 
+class Change(Strict):
+    """A line of an entry's changelog, from the track's log."""
+
+    date: Annotated[str, DERIVED]
+    action: Annotated[Action, DERIVED]
+    reason: Annotated[str, DERIVED]
+    log: Annotated[str, DERIVED]  # file below results/<track>/
+
+
 class Cost(Strict):
     parameters: Annotated[Parameters, DERIVED]
     flops_per_example: Annotated[dict[str, Number], DERIVED]  # "128", and "dev/<task>"
@@ -445,6 +530,7 @@ class Entry(Strict):
     differences: Annotated[dict[Name, Difference], DERIVED] = Field(default_factory=dict)
     """Of an ablation: task -> how far it is from its parent's ranked variant; empty for all others."""
     settings: Annotated[dict[str, Any], DERIVED]
+    changelog: Annotated[tuple[Change, ...], DERIVED] = Field((), exclude_if=_is_empty)
 
 
 class Manifest(Strict):

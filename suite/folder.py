@@ -20,7 +20,9 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from suite.canonical import digest, pretty_json
 from suite.documents import Manifest
@@ -32,6 +34,8 @@ MAX_FILE_BYTES = 16 * 2**20
 MAX_FILES = 16
 MAX_DEPTH = 24
 MAX_NODES = 400_000  # values in one JSON file
+
+T = TypeVar("T", bound=BaseModel)
 
 FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
@@ -219,6 +223,17 @@ def _bounded(value: Any) -> None:
 def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> Any:
     """Strict JSON of a file: bounded, UTF-8, no duplicate keys, no NaN or infinity; else :class:`Refused`."""
     return parse_json(read_bytes(path, max_bytes), path)
+
+
+def parse(model: type[T], content: bytes, path: Path) -> T:
+    """A document of strict JSON with strict types; :class:`Refused` for the first thing that is wrong."""
+    parse_json(content, path)
+    try:
+        return model.model_validate_json(content, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise _refuse(path, place, show(first["msg"]), "a valid document", "run lightboard verify") from None
 
 
 # --- writing ------------------------------------------------------------------------------------------------

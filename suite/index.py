@@ -11,6 +11,7 @@ again, and a verifier does. How runs become one entry:
 - A measurement belongs to an entry when it timed one of the entry's graphs. Made on another recipe, variant
   or an older run, it is *inherited*; that is only allowed where it names no task: the time of an early-exit
   or searched model depends on its weights (PROTOCOL.md 14).
+- A document that the track's log says was corrected, superseded or withdrawn counts in no entry.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
 
 from suite import folder as folders
+from suite import log as logs
 from suite import statistics, tables
 from suite.canonical import digest, pretty_json
 from suite.documents import (
@@ -36,6 +37,7 @@ from suite.documents import (
     Entry,
     Estimate,
     Level,
+    LogEntry,
     Measurement,
     Parameters,
     Quality,
@@ -47,7 +49,7 @@ from suite.documents import (
     TrainingCost,
 )
 from suite.errors import UserError
-from suite.folder import Refused, show
+from suite.folder import Refused, parse, show
 from suite.protocol import MEASURING, REPORTING, TRACKS, Track, hashes, measuring_hash, training_hash
 from suite.tasks import Task
 from suite.tasks import task as task_named
@@ -56,8 +58,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted", "replayed", "retrained")
-
-T = TypeVar("T", bound=BaseModel)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,30 +107,13 @@ def run_location(run: Run) -> str:
 
 def measurement_location(m: Measurement) -> str:
     """The folder of a measurement below ``results/<track>/``."""
-    name = "-".join(part for part in (m.profile, m.runtime, m.against, m.task, m.date) if part)
+    usual = ("single-stream", "trace")
+    special = [] if (m.arrival, m.inputs) == usual else [m.arrival, m.inputs]
+    name = "-".join(part for part in (m.profile, m.runtime, m.against, *special, m.task, m.date) if part)
     return f"measurements/{m.recipe}/{m.variant}/{name}"
 
 
 # --- reading documents --------------------------------------------------------------------------------------
-
-
-def parse(model: type[T], content: bytes, path: Path) -> T:
-    """A document of strict JSON with strict types; :class:`Refused` for the first thing that is wrong."""
-    folders.parse_json(content, path)
-    try:
-        return model.model_validate_json(content, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise Refused(
-            folders.Problem(
-                show(str(path), 300),
-                show(place),
-                show(first["msg"]),
-                "a valid document",
-                "run lightboard verify",
-            )
-        ) from None
 
 
 def known_task(name: str) -> Task | None:
@@ -158,7 +141,7 @@ def read_run(folder: Path, track: Path) -> RunFacts:
     # The long lists are most of a run's memory and an entry needs none of them.
     slim = run.model_copy(
         update={
-            "model": run.model.model_copy(update={"weights": (), "ops": (), "dev_lengths": {}}),
+            "model": run.model.model_copy(update={"weights": (), "ops": (), "dev_lengths": {}, "exits": {}}),
             "curves": (),
             "stages": (),
         }
@@ -386,10 +369,17 @@ def compute(track: Path) -> Computed:
     """
     known = TRACKS.get(track.name)
     result = Computed()
-    runs = list(_read(track, "runs", read_run, result))
-    speeds = _Speeds(_read(track, "measurements", read_measurement, result))
+    try:
+        log = logs.read(track)
+    except Refused as refused:
+        result.unreadable.append(str(refused))
+        return result
+    left = logs.left(log)
+    runs = list(_read(track, "runs", read_run, result, left))
+    speeds = _Speeds(_read(track, "measurements", read_measurement, result, left))
     levels = _Levels(read_levels(track), {s: retrainings(a)[0] for s, a in read_attestations(track).items()})
-    groups, result.notes = _group(runs, track.name, known)
+    groups, notes = _group(runs, track.name, known)
+    result.notes += notes
     trainings: dict[str, list[_Group]] = defaultdict(list)
     for group in groups:
         trainings[group.training].append(group)
@@ -397,7 +387,7 @@ def compute(track: Path) -> Computed:
     for training in sorted(trainings):
         table = _table(trainings[training], known)
         for group in table.groups:
-            entries[group.name] = _entry(track.name, group, table, speeds, levels)
+            entries[group.name] = _entry(track.name, group, table, speeds, levels, log)
     result.entries = [entries[name] for name in sorted(entries)]
     return result
 
@@ -405,7 +395,13 @@ def compute(track: Path) -> Computed:
 R = TypeVar("R", RunFacts, MeasurementFacts)
 
 
-def _read(track: Path, kind: str, read: Callable[[Path, Path], R], result: Computed) -> Iterator[R]:
+def _read(
+    track: Path,
+    kind: str,
+    read: Callable[[Path, Path], R],
+    result: Computed,
+    left: Mapping[str, LogEntry],
+) -> Iterator[R]:
     for folder in folders.documents(track, kind):
         try:
             facts = read(folder, track)
@@ -416,6 +412,10 @@ def _read(track: Path, kind: str, read: Callable[[Path, Path], R], result: Compu
         if facts.path != facts.location:
             place = show(str(folder), 300)
             result.unreadable.append(f"{place}: found a document of {facts.location}, expected it there")
+            continue
+        if entry := left.get(facts.subject):
+            said = f"{entry.action} by {logs.FOLDER}/{logs.file_name(entry.number)}"
+            result.notes.append(f"{facts.path}: in no entry: {said}")
             continue
         yield facts
 
@@ -428,7 +428,14 @@ class _Levels:
     retrained: Mapping[str, int]  # verifiers whose retraining passed
 
 
-def _entry(track: str, group: _Group, table: _Table, speeds: _Speeds, levels: _Levels) -> Entry:
+def _entry(
+    track: str,
+    group: _Group,
+    table: _Table,
+    speeds: _Speeds,
+    levels: _Levels,
+    log: Sequence[LogEntry],
+) -> Entry:
     by_task = group.by_task()
     first = group.runs[0].run
     quality = {task: _quality(task, runs, group, table) for task, runs in by_task.items()}
@@ -462,6 +469,7 @@ def _entry(track: str, group: _Group, table: _Table, speeds: _Speeds, levels: _L
         ablation_of=group.ablation_of,
         differences=_differences(group, table),
         settings=first.settings,
+        changelog=logs.changelog(log, group.recipe, group.variant),
     )
 
 
@@ -484,10 +492,11 @@ def standing(track: Path, name: str, among: Path | None = None) -> Standing:
     UserError when a document cannot be read, or there are no runs of that name.
     """
     known, result = TRACKS.get(track.name), Computed()
-    runs = list(_read(track, "runs", read_run, result))
+    runs = list(_read(track, "runs", read_run, result, logs.left(logs.read(track))))
     own = {facts.location for facts in runs}
     if among is not None and among.absolute() != track.absolute():
-        runs += [facts for facts in _read(among, "runs", read_run, result) if facts.location not in own]
+        others = _read(among, "runs", read_run, result, logs.left(logs.read(among)))
+        runs += [facts for facts in others if facts.location not in own]
     if result.unreadable:
         raise UserError(f"{result.unreadable[0]}; run lightboard verify", code=1)
     groups, _ = _group(runs, track.name, known)

@@ -216,9 +216,14 @@ class _Builder:
 # --- data against a model -----------------------------------------------------------------------------------
 
 
-def check(source: Source, model: type[T], at: Place = ()) -> tuple[T | None, list[Mistake]]:
-    """The data at a place of the file as ``model``, or the mistakes in it, in the order of their lines."""
-    data = _reach(source.data, at)
+def check(
+    source: Source, model: type[T], at: Place = (), data: dict[str, Any] | None = None
+) -> tuple[T | None, list[Mistake]]:
+    """The data at a place of the file as ``model``, or the mistakes in it, in the order of their lines.
+
+    ``data``: instead of all that stands there.
+    """
+    data = _reach(source.data, at) if data is None else data
     try:
         return model.model_validate_json(json.dumps(data), strict=True), []
     except ValidationError as error:
@@ -540,7 +545,7 @@ def check_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def _load_recipe(path: Path, *, parameters: bool) -> Recipe:
-    source = _inherited(read(path))
+    source = inherited(read(path))
     recipe, found = check(source, _FiledRecipe)
     mistakes = [*source.mistakes, *found, *_unknown_names(source)]
     if parameters:
@@ -551,7 +556,7 @@ def _load_recipe(path: Path, *, parameters: bool) -> Recipe:
     return recipe
 
 
-def _inherited(source: Source, below: tuple[str, ...] = ()) -> Source:
+def inherited(source: Source, below: tuple[str, ...] = ()) -> Source:
     """The recipe with what it ``extends`` filled in: mappings key by key, anything else as the child has it.
 
     Places that only the parent states have no line of their own here: a mistake there is the parent's.
@@ -568,7 +573,7 @@ def _inherited(source: Source, below: tuple[str, ...] = ()) -> Source:
             source.path,
             [Mistake(source.line(("extends",)), "extends", found, expected, nearest(name, known))],
         )
-    parent = _inherited(read(known[name]), (*below, source.path.stem))
+    parent = inherited(read(known[name]), (*below, source.path.stem))
     above = {key: value for key, value in parent.data.items() if key not in ("extends", "ablation")}
     if isinstance(tracks, dict) and isinstance(above.get("tracks"), dict):
         above["tracks"] = {key: value for key, value in above["tracks"].items() if key in tracks}
@@ -589,10 +594,10 @@ def _unknown_names(source: Source) -> Iterator[Mistake]:
     yield from _own_name(source)
     if isinstance(method := data.get("method"), str):
         yield from _name_mistake(source, ("method",), method, "methods")
-    modifiers = data.get("modifiers")
-    for index, modifier in enumerate(modifiers if isinstance(modifiers, list) else []):
-        if isinstance(modifier, str):
-            yield from _name_mistake(source, ("modifiers", index), modifier, "modifiers")
+    for place in _modifier_places(source):
+        name, inside = _modifier_name(source, place)
+        if name is not None:
+            yield from _name_mistake(source, inside, name, "modifiers")
     tracks = data.get("tracks")
     for name in tracks if isinstance(tracks, dict) else {}:
         if name not in TRACKS:
@@ -617,22 +622,63 @@ def _name_mistake(source: Source, place: Place, name: str, kind: str) -> Iterato
         yield Mistake(source.line(place), dotted(place), show(name), expected, nearest(name, known))
 
 
-def _parameters_model(method: str) -> type[BaseModel]:
-    model = getattr(paths.load_module("methods", method), "Parameters", None)
+def _modifier_places(source: Source, track_name: str | None = None) -> list[Place]:
+    """Where the modifiers of a track stand, its own list before the recipe's; of no track: all in the file."""
+    lists: list[Place] = [("modifiers",)]
+    tracks = source.data.get("tracks")
+    for name, settings in tracks.items() if isinstance(tracks, dict) else ():
+        if (
+            track_name in (None, name)
+            and isinstance(settings, dict)
+            and settings.get("modifiers") is not None
+        ):
+            own: Place = ("tracks", name, "modifiers")
+            lists = [own] if track_name else [*lists, own]
+    if "modifiers" not in source.data:
+        lists = [place for place in lists if place != ("modifiers",)]
+    found = [(place, _reach(source.data, place)) for place in lists]
+    return [
+        (*place, index) for place, value in found if isinstance(value, list) for index in range(len(value))
+    ]
+
+
+def _modifier_name(source: Source, place: Place) -> tuple[str | None, Place]:
+    """The name of the modifier at a place, where it has one that is text, and the name's own place."""
+    value, inside = _reach(source.data, place), place
+    if isinstance(value, dict):
+        value, inside = value.get("name"), (*place, "name")
+    return (value if isinstance(value, str) else None), inside
+
+
+def _modifier_parameters(source: Source, place: Place) -> tuple[BaseModel | None, list[Mistake]]:
+    """What stands beside the name of a modifier that exists, checked by the modifier's own model."""
+    name, _ = _modifier_name(source, place)
+    assert name is not None
+    value = _reach(source.data, place)
+    given = {key: one for key, one in value.items() if key != "name"} if isinstance(value, dict) else {}
+    return check(source, _parameters_model("modifiers", name), place, given)
+
+
+def _parameters_model(kind: str, name: str) -> type[BaseModel]:
+    model = getattr(paths.load_module(kind, name), "Parameters", None)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        raise UserError(f"method {method}: its module has no model named Parameters")
+        raise UserError(f"{kind.removesuffix('s')} {name}: its module has no model named Parameters")
     return model
 
 
 def _parameter_mistakes(source: Source) -> list[Mistake]:
-    """Mistakes in the parameters of every track, where the method and the tracks can be told."""
+    """Mistakes in the parameters of every modifier, and of every track where the method can be told."""
     method, tracks = source.data.get("method"), source.data.get("tracks")
-    if not isinstance(method, str) or not isinstance(tracks, dict):
-        return []
-    if any(_name_mistake(source, ("method",), method, "methods")):
-        return []
-    model = _parameters_model(method)
     mistakes: list[Mistake] = []
+    for place in _modifier_places(source):
+        modifier, inside = _modifier_name(source, place)
+        if modifier is not None and not any(_name_mistake(source, inside, modifier, "modifiers")):
+            mistakes += _modifier_parameters(source, place)[1]
+    if not isinstance(method, str) or not isinstance(tracks, dict):
+        return mistakes
+    if any(_name_mistake(source, ("method",), method, "methods")):
+        return mistakes
+    model = _parameters_model("methods", method)
     for name, settings in tracks.items():
         if isinstance(settings, dict) and isinstance(settings.get("parameters"), dict):
             mistakes += check(source, model, ("tracks", name, "parameters"))[1]
@@ -645,7 +691,7 @@ def recipes() -> list[Recipe]:
 
 
 def resolve(recipe: Recipe | str | Path, track_name: str) -> Resolved:
-    """The recipe at one track: its parameters checked by the method's own model, defaults filled in.
+    """The recipe at one track: parameters checked by the method's and the modifiers' own models, defaults filled in.
 
     A recipe given by name or file is loaded first, and all that is wrong in it is told together.
 
@@ -657,16 +703,23 @@ def resolve(recipe: Recipe | str | Path, track_name: str) -> Resolved:
     if track_name not in recipe.tracks:
         has = ", ".join(sorted(recipe.tracks)) or "none"
         raise UserError(f"recipe {recipe.name} has no settings for track {track_name}; it has: {has}")
-    model = _parameters_model(recipe.method)
+    model = _parameters_model("methods", recipe.method)
     source = recipe._source if isinstance(recipe, _FiledRecipe) else None
     place: Place = ("tracks", track_name, "parameters")
     if source is None:  # made in Python: the same check, without lines
-        data = {"tracks": {track_name: {"parameters": recipe.tracks[track_name].parameters}}}
-        source = Source(Path(f"recipe {recipe.name}"), data, {})
+        source = Source(Path(f"recipe {recipe.name}"), recipe.model_dump(mode="json"), {})
     parameters, mistakes = check(source, model, place)
-    if parameters is None:
+    modifiers: list[dict[str, Any]] = []
+    for modifier in _modifier_places(source, track_name):
+        name, _ = _modifier_name(source, modifier)
+        settings, wrong = _modifier_parameters(source, modifier)
+        mistakes += wrong
+        if settings is not None:
+            given = settings.model_dump(mode="json")
+            modifiers.append({"name": str(name).replace("_", "-"), "parameters": given})
+    if parameters is None or mistakes:
         raise _refused(source.path, mistakes)
-    return Resolved(recipe, track_name, parameters.model_dump(mode="json"))
+    return Resolved(recipe, track_name, parameters.model_dump(mode="json"), tuple(modifiers))
 
 
 def load_profile(name_or_path: str | Path) -> Profile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from suite.canonical import digest
 from suite.documents import DECLARED, Name, Strict, Text
@@ -30,12 +30,24 @@ class About(Strict):
     references: Annotated[tuple[Reference, ...], DECLARED] = ()
 
 
+class Modified(BaseModel):
+    """A modifier's name and, beside it, its parameters, which are checked by the modifier's own model."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    name: Annotated[Name, DECLARED]
+
+
+Modifiers = tuple[Name | Modified, ...]  # applied in this order to every variant
+
+
 class TrackSettings(Strict):
     """One track's scale of a recipe. ``parameters`` are checked by the method's own model."""
 
     parameters: Annotated[dict[str, Any], DECLARED]
     default: Annotated[Name, DECLARED] = "default"  # the one variant that is ranked
     departures: Annotated[tuple[Text, ...], DECLARED] = ()
+    modifiers: Annotated[Modifiers | None, DECLARED] = None  # instead of the recipe's
     tour: Annotated[bool, DECLARED] = False  # one of the few that "lightboard demo" shows
 
 
@@ -53,7 +65,7 @@ class Recipe(Strict):
     method: Annotated[Name, DECLARED]
     division: Annotated[Literal["standard", "open"], DECLARED] = "standard"
     about: Annotated[About, DECLARED]
-    modifiers: Annotated[tuple[Name, ...], DECLARED] = ()
+    modifiers: Annotated[Modifiers, DECLARED] = ()
     tracks: Annotated[dict[Name, TrackSettings], DECLARED]
 
     @model_validator(mode="after")
@@ -65,11 +77,12 @@ class Recipe(Strict):
 
 @dataclass(frozen=True)
 class Resolved:
-    """A recipe at one track, with the method's defaults filled in: what a run's settings hold."""
+    """A recipe at one track, with the defaults filled in: what a run's settings hold."""
 
     recipe: Recipe
     track: str
     parameters: dict[str, Any]
+    modifiers: tuple[dict[str, Any], ...] = ()  # {"name": ..., "parameters": {...}} each
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -79,7 +92,7 @@ class Resolved:
             "method": self.recipe.method,
             "track": self.track,
             "parameters": self.parameters,
-            "modifiers": list(self.recipe.modifiers),
+            "modifiers": list(self.modifiers),
             "default": self.recipe.tracks[self.track].default,
             **ablated,
         }

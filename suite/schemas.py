@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from suite import paths
 from suite.canonical import pretty_json
-from suite.documents import Attestation, Entry, Manifest, Measurement, Run
+from suite.documents import Attestation, Entry, LogEntry, Manifest, Measurement, Run, Signature
 from suite.profile import Profile
 from suite.recipe import Recipe
 from suite.tasks import OwnTask
@@ -30,6 +30,8 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "attestation": Attestation,
     "entry": Entry,
     "manifest": Manifest,
+    "log": LogEntry,
+    "signature": Signature,
 }
 
 

@@ -12,14 +12,22 @@ import json
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "suite"
-DECIDING = ("methods", "models", "training")
+DECIDING = ("methods", "models", "modifiers", "training")
 SINGLE = (
     "data/encode.py",
+    "data/augment.py",
+    "data/candidates.py",
     "data/batching.py",
     "data/corpus.py",
+    "pipeline/augment.py",
     "pipeline/corpus.py",
+    "pipeline/exits.py",
+    "pipeline/importance.py",
     "pipeline/phase.py",
+    "pipeline/pretraining.py",
     "pipeline/supervised.py",
+    "pipeline/transfer.py",
+    "pipeline/tuning.py",
 )
 
 

@@ -185,7 +185,7 @@ def run_of(name: str, case: Case, task: str, seed: int) -> dict[str, Any]:
         "diverged": False,
         "model": {
             "architecture": "bert",
-            "config": {"note": said(case, "sizes")},
+            "config": {"note": said(case, "sizes"), **found_by(case, task)},
             "weights": weights,
             "ops": [],
             "graph": sha(case.recipe, "graph"),
@@ -237,6 +237,18 @@ def run_of(name: str, case: Case, task: str, seed: int) -> dict[str, Any]:
             "accelerator": None,
         },
     }
+
+
+def found_by(case: Case, task: str) -> dict[str, Any]:
+    """What a search adds to a configuration: one cell for every task, or (a hostile one) anything."""
+    if case.recipe not in ("searched", "stranger"):
+        return {}
+    ops = [said(case, op) for op in ("conv3", "maxpool3", "identity", "dilated5", "conv7", "conv3")]
+    places = [(0, 2), (1, 2), (1, 3), (2, 3), (0, 4), (3, 4)]
+    edges = [{"from": s, "to": t, "op": op} for (s, t), op in zip(places, ops, strict=True)]
+    cells = 3 if task == "cola" else 2
+    search = {"expected_parameters": 1_234_567, said(case, "guard"): said(case, "none")}
+    return {"cells": cells, "cell": {"inputs": 2, "nodes": 3, "edges": edges}, "search": search}
 
 
 def parameters(case: Case) -> dict[str, int]:
@@ -853,7 +865,7 @@ def test_an_entry_shows_its_evidence(site: Path, pages: dict[str, Node]) -> None
     assert len(list(curves.all("svg"))) == 6 * 2
     assert sum("course" in node.attributes.get("class", "") for node in curves.all("path")) == 6 * 2 * 3
     assert "lightboard run theseus --track mini --tasks cola,mrpc,sst2,stsb,rte,qqp --seeds 3" in entry.text
-    assert "lightboard measure theseus/default" in entry.text
+    assert "lightboard measure theseus --track mini --profile cpu-1-thread --runtime onnx" in entry.text
     assert "rescored, passed, by CI" in entry.by_id("evidence").parent.text  # type: ignore[union-attr]
 
 

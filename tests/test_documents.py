@@ -126,7 +126,7 @@ def test_our_recipes_and_profiles_are_sound(monkeypatch: pytest.MonkeyPatch) -> 
     for kind, model in (("recipes", "recipe"), ("hardware_profiles", "profile")):
         validator = jsonschema.Draft202012Validator(schemas.schema(model))
         for path in paths.files(kind).values():
-            validator.validate(loading.read(path).data)
+            validator.validate(loading.inherited(loading.read(path)).data)
     for path in found.values():
         profile = loading.load_yaml(path, Profile)
         assert profile.name == path.stem

@@ -20,7 +20,7 @@ from suite import models, tables
 from suite.documents import Measurement
 from suite.errors import UserError
 from suite.measure import estimate, latency, machine, run
-from suite.measure.estimate import Samples
+from suite.measure.samples import Samples
 from suite.profile import Profile, Requires
 from suite.protocol import measuring_hash
 
@@ -467,14 +467,47 @@ def test_a_measurement_from_model_to_folder(subject, tmp_path):
     samples = estimate.from_columns(tables.read_samples(content, folder))
     assert vars(estimate.figures(samples)) == {
         name: getattr(document, name)
-        for name in ("ratio", "latency_ms", "reference_latency_ms", "residual", "verdict")
+        for name in ("ratio", "latency_ms", "reference_latency_ms", "residual", "verdict", "by_length")
     }
+    assert document.by_length == ()
     text = (folder / "measurement.json").read_text()
     assert str(tmp_path) not in text
 
     written = (folder / "measurement.json").stat().st_mtime_ns
     assert run.compare(subject, "onnx", wanted, tmp_path / "results", count=20) == [folder]
     assert (folder / "measurement.json").stat().st_mtime_ns == written  # not timed twice a day
+
+
+def test_time_at_each_of_the_protocols_lengths(linear, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "MAX_LENGTH", 64)
+    (folder,) = run.compare(linear, "onnx", profile(pairs=3), tmp_path / "results", inputs="lengths")
+    assert "single-stream-lengths" in folder.name
+    document = Measurement.model_validate_json((folder / "measurement.json").read_text(), strict=True)
+    assert document.inputs == "lengths" and document.once.tokenise_seconds_per_example is None
+    assert document.trace_lengths == tuple(n for n in (16, 32, 64) for _ in range(run.PER_LENGTH))
+    assert [at.tokens for at in document.by_length] == [16, 32, 64]
+    samples = tables.read_samples((folder / "samples.parquet").read_bytes(), folder)
+    lengths = np.array(document.trace_lengths)[samples["query"]]
+    for at in document.by_length:
+        logs, entry = [], []
+        for pair in range(3):  # by another route: round by round, query by query
+            held = {}
+            for key in zip(
+                *(
+                    samples[c][(samples["pair"] == pair) & (lengths == at.tokens)]
+                    for c in ("block", "query", "side", "nanoseconds")
+                ),
+                strict=True,
+            ):
+                held.setdefault(key[:2], {}).setdefault(int(key[2]), []).append(int(key[3]))
+            entry.append(np.median([t for one in held.values() for t in one[1]]))
+            logs.append(
+                np.median(
+                    [np.log(r / e) for one in held.values() for r, e in zip(one[0], one[1], strict=True)]
+                )
+            )
+        assert at.ratio.value == pytest.approx(np.exp(np.mean(logs)), rel=1e-9)
+        assert at.latency_ms == pytest.approx(np.median(entry) / 1e6)
 
 
 def test_another_runtime_is_also_measured_alone(linear, tmp_path):
@@ -520,9 +553,25 @@ def test_machine_is_described_without_names():
     state = machine.state()
     asked = Requires(cores=10_000, memory_bytes=1, cpu_flags=("no-such-flag",), governor="no-such")
     described = machine.describe((0,), asked, state, machine.state(machine.Ticks.now()))
-    assert described.requirements == {
+    assert described["requirements"] == {
         "cores": False, "memory_bytes": True, "governor": False, "cpu_flags/no-such-flag": False
     }  # fmt: skip
-    assert described.memory_bytes > 2**27 and described.cores >= 1 and described.cpu
-    words = f"{described.cpu} {described.kernel} {described.virtual} {state}".split()
+    assert described["memory_bytes"] > 2**27 and described["cores"] >= 1 and described["cpu"]
+    words = f"{described} {state}".split()
     assert not {os.uname().nodename, os.uname().version, Path.home().name} & set(words)
+
+
+def test_a_runtime_that_cannot_hold_the_model_is_told_and_left_out(linear, tmp_path, monkeypatch):
+    def compare(subject, name, *arguments, **named):
+        if name == "torch":
+            raise UserError("runtime torch: too large")
+        return [tmp_path / name]
+
+    monkeypatch.setattr(run, "subjects", lambda *_: [linear])
+    monkeypatch.setattr(run, "compare", compare)
+    said: list[str] = []
+    asked = {"track": "mini", "profile": "cpu-1-thread", "results": tmp_path, "progress": said.append}
+    assert run.measure("theseus", **asked) == [tmp_path / "onnx"]
+    assert said == ["left out: runtime torch: too large"]
+    with pytest.raises(UserError, match="too large"):
+        run.measure("theseus", runtime="torch", **asked)

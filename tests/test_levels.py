@@ -191,6 +191,44 @@ def test_replay_by_command(trained: dict[str, Any], capsys: pytest.CaptureFixtur
     assert code == 1 and "can run code" in json.loads(out)["problems"][0]["found"], err
 
 
+def test_every_architecture_passes_as_what_it_is(tiny_track: Track, tmp_path: Path) -> None:
+    """The model folder of every recipe's variants, freshly initialised, against what its run would say of it."""
+    from suite import models
+    from suite.documents import Model
+    from suite.loading import recipes, resolve
+    from suite.measure import cost
+    from suite.measure.recount import parameters
+    from suite.pipeline.matrix import variants
+
+    row = next(row for row in example.ROWS if row.recipe == "student")
+    some = json.loads(example.run_files(row, "mood", 11)["run.json"])["model"]
+    seen = set()
+    for recipe in recipes():
+        if "demo" not in recipe.tracks or recipe.ablation is not None:
+            continue
+        for variant, config in variants(resolve(recipe, "demo"), tiny_track, 2).items():
+            folder = tmp_path / recipe.name / variant
+            network = models.build(config)
+            models.save(network, config, folder)
+            listed = cost.weights(network)
+            size = (folder / weights.TENSORS).stat().st_size
+            said = Model.model_validate(
+                {
+                    **some,
+                    "architecture": config["architecture"],
+                    "config": config,
+                    "weights": listed,
+                    "parameters": parameters(listed),
+                    "bytes": {"safetensors/any": size},
+                }
+            )
+            shipped = weights.read(folder)
+            assert list(weights.problems(shipped, said)) == [], (recipe.name, variant)
+            assert list(replayed._built_alike(shipped)) == [], (recipe.name, variant)
+            seen.add(config["architecture"])
+    assert len(seen) >= 5, seen
+
+
 def changed_config(key: str, value: Any) -> Callable[[Path], None]:
     def change(model: Path) -> None:
         config = json.loads((model / weights.CONFIG).read_text())
@@ -416,6 +454,11 @@ def run_with(settings: dict[str, Any]) -> Run:
         ({"method": "finetune", "parameters": None}, "parameters"),
         ({"method": "finetune", "parameters": {"layers": [2], "training": {"epochs": 1}}}, "training"),
         ({"method": "majority", "parameters": {}, "surprise": 1}, "another recipe"),
+        ({"method": "majority", "parameters": {}, "modifiers": ["os"]}, "modifiers"),
+        (
+            {"method": "majority", "parameters": {}, "modifiers": [{"name": "../x"}]},
+            "not one of Lightboard's own",
+        ),
     ],
 )
 def test_settings_are_checked_before_anything_is_trained(settings: dict[str, Any], said: str) -> None:

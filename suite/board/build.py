@@ -16,9 +16,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from suite import paths
 from suite.board import colours
+from suite.board.changes import log_file
 from suite.board.pages import pages
 from suite.board.site import Site, evidence_folder, load_site
 from suite.board.text import clean, field_label, plain_value
+from suite.canonical import pretty_json
 from suite.documents import Entry
 from suite.errors import UserError
 from suite.index import entries as stored_entries
@@ -82,6 +84,7 @@ def files(site: Site) -> Iterator[tuple[str, bytes]]:
     yield "style.css", f"{style}\n/* one hue per method */\n{site.hue_rules()}".encode()
     yield "icon.svg", (source / "icon.svg").read_bytes()
     yield from evidence_files(site)
+    yield from log_files(site)
     yield MARKER, b"Made by lightboard site; replaced whole when it is made again.\n"
 
 
@@ -93,6 +96,14 @@ def evidence_files(site: Site) -> Iterator[tuple[str, bytes]]:
         ):
             for name, content in site.evidence.files(track, place).items():
                 yield f"{evidence_folder(track, place)}/{name}", content
+
+
+def log_files(site: Site) -> Iterator[tuple[str, bytes]]:
+    """Every entry of every log."""
+    for track in site.evidence.logged_tracks():
+        for entry in site.evidence.log(track):
+            content = pretty_json(entry.model_dump(mode="json", by_alias=True))
+            yield log_file(track, entry), content.encode("utf-8")
 
 
 def _places(entry: Entry) -> list[str]:

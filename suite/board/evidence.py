@@ -15,8 +15,9 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from suite import folder as folders
+from suite import log as logs
 from suite.board.text import Missing
-from suite.documents import Attestation, Measurement, Run
+from suite.documents import Attestation, LogEntry, Measurement, Run
 from suite.errors import UserError
 
 _PART = r"[a-z0-9][a-z0-9_.-]{0,199}"
@@ -38,6 +39,7 @@ class Evidence:
     results: Path
     _runs: dict[tuple[str, str], Run | Missing] = field(default_factory=dict)
     _measurements: dict[tuple[str, str], Measurement | Missing] = field(default_factory=dict)
+    _logs: dict[str, list[LogEntry]] = field(default_factory=dict)
     _checks: dict[str, dict[str, list[Attestation]]] = field(default_factory=dict)
 
     def run(self, track: str, path: str) -> Run | Missing:
@@ -65,6 +67,22 @@ class Evidence:
             return model.model_validate_json(content, strict=True)
         except (UserError, ValidationError):
             return Missing("the document cannot be read: run lightboard verify")
+
+    def log(self, track: str) -> list[LogEntry]:
+        """The track's log, oldest first, as far as it can be read."""
+        if track not in self._logs:
+            found: list[LogEntry] = []
+            for path in logs.files(self.results / track):
+                try:
+                    found.append(folders.parse(LogEntry, folders.read_bytes(path, logs.MAX_BYTES), path))
+                except UserError:
+                    continue  # verify names it
+            self._logs[track] = found
+        return self._logs[track]
+
+    def logged_tracks(self) -> list[str]:
+        """Tracks with a log, also where every entry was withdrawn."""
+        return [folder.name for folder in folders.tracks(self.results) if self.log(folder.name)]
 
     def _folder(self, track: str, path: str) -> Path | None:
         """The document's folder; None where the path leads through a link, which could lead anywhere."""

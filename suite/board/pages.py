@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from suite.board import charts, front, sheets, svg
+from suite import reproduce
+from suite.board import changes, charts, front, sheets, svg
 from suite.board.charts import Bar
 from suite.board.front import Figure, task_cell
 from suite.board.sheets import Fact
@@ -78,6 +79,7 @@ def pages(site: Site) -> Iterator[Page]:
     for profile in profiles:
         yield profile_page(site, profile)
     yield protocol_page(site)
+    yield changes_page(site)
 
 
 def _page(path: str, template: str, section: str, title: str, links: Links, **context: Any) -> Page:
@@ -294,13 +296,16 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         quality=sheets.quality(site, entry, links),
         runs=sheets.runs(site, entry, links),
         data=sheets.data(site, entry, links),
+        cells=sheets.found_cells(site, entry),
+        exits=sheets.exits(site, entry),
         stages=sheets.stages(site, entry),
         speeds=sheets.speeds(site, entry, links),
         timings=sheets.timings(site, entry, links),
         curves=sheets.curves(site, entry, [t for t in sheets.ordered_tasks(entry) if t in entry.quality]),
         environments=sheets.environments(site, entry),
         settings=sheets.settings_text(entry.settings),
-        commands=sheets.commands(site, entry),
+        commands=reproduce.commands(entry),
+        changes=changes.of_entry(site, entry, links),
         evidence=sheets.evidence(site, entry, links),
         protocol=sheets.protocol_lines(entry, links),
         protocol_href=links.to("protocol.html"),
@@ -864,6 +869,16 @@ def _machines(site: Site, profile: str) -> list[str]:
                 words += f", {shorten(m.virtual, 40)}" if m.virtual else ""
                 found[words] = found.get(words, 0) + 1
     return [f"{words}: {counted(count, 'measurement')}" for words, count in sorted(found.items())]
+
+
+# --- changes ------------------------------------------------------------------------------------------------
+
+
+def changes_page(site: Site) -> Page:
+    links = Links("changes.html")
+    return _page(
+        "changes.html", "changes.html", "changes", "Changes", links, tables=changes.of_tracks(site, links)
+    )
 
 
 # --- the protocol -------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 from pydantic import BaseModel
 
-from suite.board import charts
+from suite.board import cells, charts
 from suite.board.charts import Trace
 from suite.board.front import (
     SUBSET,
@@ -74,6 +74,17 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class FoundCell:
+    """A searched network: its cell as a drawing and as a table, and what the search says of itself."""
+
+    title: str
+    said: str
+    drawing: Markup
+    edges: Table
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
 class Timing:
     """One measurement document, told in full."""
 
@@ -81,6 +92,7 @@ class Timing:
     title: str
     said: str
     facts: tuple[Fact, ...]
+    lengths: Table | None
     state: Table | None
     machine: tuple[Fact, ...]
     versions: tuple[Fact, ...]
@@ -368,6 +380,52 @@ def first_runs(site: Site, entry: Entry) -> dict[str, Run]:
     return found
 
 
+# --- searched networks --------------------------------------------------------------------------------------
+
+
+def found_cells(site: Site, entry: Entry) -> list[FoundCell]:
+    """The cell of every run whose configuration has one; runs of a task that found the same share a drawing."""
+    seeds: dict[tuple[str, cells.Graph], list[Run]] = {}
+    for task, document in run_documents(site, entry):
+        if (graph := cells.graph_of(document.model.config)) is not None:
+            seeds.setdefault((task, graph), []).append(document)
+    found = []
+    for number, ((task, graph), documents) in enumerate(seeds.items()):
+        runs = listed(str(document.seed) for document in documents)
+        title = f"{site.task(task).title}, seed{'s' if len(documents) > 1 else ''} {runs}"
+        found.append(
+            FoundCell(
+                title,
+                graph.said,
+                cells.drawing(graph, ident=f"cell-{number}", title=f"The cell found for {title}"),
+                cells.twin(
+                    graph, ident=f"cell-{number}-edges", caption=f"Edges of the cell found for {title}"
+                ),
+                tuple(_search_facts(documents)),
+            )
+        )
+    return found
+
+
+def _search_facts(documents: Sequence[Run]) -> list[Fact]:
+    """Single numbers and words that a configuration holds under ``search``, the runs side by side."""
+    searches = [document.model.config.get("search") for document in documents]
+    if not all(isinstance(search, Mapping) for search in searches):
+        return []
+    plain = [
+        {k: v for k, v in search.items() if v is not None and isinstance(v, int | float | str)}
+        for search in searches
+        if isinstance(search, Mapping)
+    ]
+    return [
+        Fact(
+            shorten(field_label(key), 40),
+            listed(shorten(plain_value(one.get(key, "none")), 60) for one in plain),
+        )
+        for key in list(plain[0])[:12]
+    ]
+
+
 # --- cost ---------------------------------------------------------------------------------------------------
 
 
@@ -408,6 +466,38 @@ def stages(site: Site, entry: Entry) -> Table | None:
         )
     ]
     return table("What training took, all runs together", columns, rows, "stages")
+
+
+def exits(site: Site, entry: Entry) -> Table | None:
+    """Which share of the dev examples left at which exit, all seeds together; None without early exits."""
+    counts: dict[str, dict[int, int]] = {}
+    depth = 0
+    for task, document in run_documents(site, entry):
+        depth = max([depth, *(op.block for op in document.model.ops)])
+        of_task = counts.setdefault(task, {})
+        for exit, lengths in document.model.exits.items():
+            if exit.isdecimal():  # what else it may be is for verify to refuse
+                of_task[int(exit)] = of_task.get(int(exit), 0) + sum(lengths.values())
+    counts = {task: of_task for task, of_task in counts.items() if sum(of_task.values())}
+    depth = max([min(depth, 48), *(exit for of_task in counts.values() for exit in of_task if exit <= 48)])
+    if not counts:
+        return None
+    numbers = range(1, depth + 1)
+    columns = [
+        Column("Task", kind="text"),
+        Column("Mean exit"),
+        *(Column(f"Exit {exit}", "percent") for exit in numbers),
+    ]
+    rows = []
+    for task, of_task in counts.items():
+        examples = sum(of_task.values())
+        mean = sum(exit * count for exit, count in of_task.items()) / examples
+        shares = [value(fixed(100 * of_task.get(exit, 0) / examples, 1)) for exit in numbers]
+        rows.append(Row(Cell(text=site.task(task).title), (value(fixed(mean, 2)), *shares)))
+    notes = [
+        "An example that leaves at exit k has been through the first k blocks; its later ones are not computed."
+    ]
+    return table("Where the dev examples leave", columns, rows, "exits", notes=notes)
 
 
 # --- speed --------------------------------------------------------------------------------------------------
@@ -529,7 +619,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
     ident = anchor(line.measurement)
     document = site.measured(entry.track, line.measurement)
     if isinstance(document, Missing):
-        return Timing(ident, title, "", (), None, (), (), (), (), reason=document.reason)
+        return Timing(ident, title, "", (), None, None, (), (), (), (), reason=document.reason)
     m = document
     against = (
         f"reference in {m.reference_runtime}" if m.against == "reference" else "reference in the same runtime"
@@ -562,7 +652,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
         ),
         Fact("load", seconds_words(m.once.load_seconds)),
         Fact("first query", seconds_words(m.once.first_query_seconds)),
-        Fact("tokenising", f"{seconds_words(m.once.tokenise_seconds_per_example)} an example"),
+        Fact("tokenising", _tokenising(m.once.tokenise_seconds_per_example)),
         Fact("model file", f"{m.model_file.removeprefix('sha256:')[:12]}, {bytes_words(m.model_bytes)}"),
         Fact("graph", m.graph.removeprefix("sha256:")[:12]),
     ]
@@ -590,6 +680,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
         title,
         sentence(f"{speed} {site.on_profile(line.profile)}"),
         tuple(facts),
+        _by_length(m, ident, title),
         _state(m, ident, title),
         (*machine, *held),
         tuple(Fact(k, v, declared=True) for k, v in sorted(m.versions.items())),
@@ -597,6 +688,38 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
             (name, f"{folder}/{name}") for name in sorted(site.evidence.files(entry.track, line.measurement))
         ),
         tuple(_check_words(site, entry.track, line.measurement)),
+    )
+
+
+def _by_length(m: Measurement, ident: str, title: str) -> Table | None:
+    """How time grows with length, where that was measured."""
+    if not m.by_length:
+        return None
+    rows = [
+        Row(
+            value(f"{at.tokens}"),
+            (
+                value(fixed(at.ratio.value, 2), ratio_span(at.ratio.interval) if at.ratio.interval else ""),
+                value(digits(at.latency_ms)),
+                value(digits(at.reference_latency_ms)),
+            ),
+        )
+        for at in m.by_length
+    ]
+    columns = [
+        Column("Length", "tokens"),
+        Column("Speed", "times the reference"),
+        Column("This model", "ms"),
+        Column("Reference", "ms"),
+    ]
+    return table(f"Time by length: {title}", columns, rows, f"{ident}-lengths")
+
+
+def _tokenising(seconds: float | None) -> str:
+    return (
+        "not measured: a device kit holds no texts"
+        if seconds is None
+        else f"{seconds_words(seconds)} an example"
     )
 
 
@@ -716,22 +839,6 @@ def environments(site: Site, entry: Entry) -> list[Surroundings]:
         versions = tuple(Fact(name, version, declared=True) for name, version in sorted(one.versions.items()))
         found.append(Surroundings(which, tuple(facts), versions))
     return found
-
-
-def commands(site: Site, entry: Entry) -> list[str]:
-    """What to type to make these figures again."""
-    tasks = ",".join(task for task in ordered_tasks(entry) if task in entry.quality)
-    seeds = max((len(found.runs) for found in entry.quality.values()), default=1)
-    lines = [f"lightboard run {entry.recipe} --track {entry.track} --tasks {tasks} --seeds {seeds}"]
-    pairs = sorted({(line.profile, line.runtime) for line in entry.speed})
-    name = f"{entry.recipe}/{entry.variant}"
-    lines += [
-        f"lightboard measure {name} --track {entry.track} --profile {profile} --runtime {runtime}"
-        for profile, runtime in pairs
-    ]
-    lines.append("lightboard index")
-    lines.append(f"lightboard verify results/{entry.track}/runs/{name}")
-    return lines
 
 
 def evidence(site: Site, entry: Entry, links: Links) -> list[tuple[str, list[tuple[str, str]], list[str]]]:

@@ -36,6 +36,13 @@ class Encoded:
         """Tokens of each example, special ones included, shape [examples]."""
         return np.diff(self.offsets)
 
+    def take(self, index: NDArray[np.int64]) -> Encoded:
+        """The examples at ``index``, in that order."""
+        places = [np.arange(self.offsets[i], self.offsets[i + 1]) for i in index]
+        flat = np.concatenate(places) if places else np.zeros(0, np.int64)
+        offsets = np.concatenate([[0], np.cumsum(self.lengths[index])]).astype(np.int64)
+        return Encoded(self.ids[flat], self.types[flat], offsets, self.labels[index], self.rows[index])
+
     def save(self, path: Path) -> None:
         """One ``.npy`` per array in the folder ``path``, which is made."""
         path.mkdir(parents=True, exist_ok=True)

@@ -4,11 +4,14 @@ The model is built on the meta device with eager attention: every product passes
 plain ``mm``, ``addmm`` or ``bmm``, while torch's own counter misses the fused attention of the CPU. Which
 dimensions are the sequence length is seen by comparing the traces: a dimension that is 37, 41 and 53 at
 lengths 37, 41 and 53 is the length, one that stays is a constant.
+
+A model with early exits is traced through all of them, without leaving, and each product carries the block it
+belongs to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -43,7 +46,7 @@ class Cost:
         return recount.graph(self.ops, self.weights)
 
     def flops(self, n: int) -> int:
-        """FLOPs for one sequence of ``n`` tokens, 2 per multiply-accumulate."""
+        """FLOPs for one sequence of ``n`` tokens, 2 per multiply-accumulate; to the last exit if there are several."""
         return recount.flops(self.ops, n)
 
 
@@ -70,7 +73,7 @@ def weights(module: nn.Module) -> tuple[Weight, ...]:
     tables = {
         id(p)
         for m in module.modules()
-        if isinstance(m, (nn.Embedding, nn.EmbeddingBag))
+        if isinstance(m, (nn.Embedding, nn.EmbeddingBag)) or getattr(m, "is_table", False)
         for p in m.parameters()
     }
     return tuple(
@@ -95,18 +98,34 @@ class _Event:
     kind: Literal["linear", "matmul"]
     weight: str | None
     sizes: tuple[int, ...]
-    times: int = 1
+    block: int
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, names: dict[int, str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.names = names  # storage -> parameter
+        self.block = 0  # of early exits, that is running
         self.events: list[_Event] = []
+        self.converted: list[Tensor] = []
+
+    def _met(self, kind: Literal["linear", "matmul"], weight: str | None, sizes: tuple[int, ...]) -> None:
+        self.events.append(_Event(kind, weight, sizes, self.block))
+
+    def enter(self, block: int) -> Callable[..., None]:
+        """A hook to be called before that block."""
+
+        def note(module: nn.Module, inputs: Any) -> None:
+            self.block = block
+
+        return note
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
+        if name == "_to_copy" and (source := self._name(args[0])) is not None:
+            self.names[_storage(out)] = source  # 8-bit weights are turned into floats before they multiply
+            self.converted.append(out)  # kept, or its storage's number would be given to another tensor
         if name in ("mm", "addmm"):
             self._mm(*args[-2:])
         elif name in ("bmm", "baddbmm"):
@@ -115,7 +134,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             matrix, vector = args[-2:]
             self._mm(vector.unsqueeze(0), matrix.t())
         elif name == "dot":
-            self.events.append(_Event("matmul", None, (1, 1, 1, args[0].numel(), 1)))
+            self._met("matmul", None, (1, 1, 1, args[0].numel(), 1))
         elif name == "convolution":
             self._convolution(args[1], out)
         elif "scaled_dot_product" in name and "attention" in name:
@@ -128,11 +147,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _mm(self, left: Tensor, right: Tensor) -> None:
         (m, k), n = left.shape, right.shape[1]
         if (name := self._name(right)) is not None:
-            self.events.append(_Event("linear", name, (m, n, k)))
+            self._met("linear", name, (m, n, k))
         elif (name := self._name(left)) is not None:
-            self.events.append(_Event("linear", name, (n, m, k)))
+            self._met("linear", name, (n, m, k))
         else:
-            self.events.append(_Event("matmul", None, (1, 1, m, k, n)))
+            self._met("matmul", None, (1, 1, m, k, n))
 
     def _bmm(self, left: Tensor, right: Tensor) -> None:
         (b, m, k), n = left.shape, right.shape[2]
@@ -141,15 +160,15 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 # One matrix used by the whole batch, or one matrix each.
                 shared = tensor.stride(0) == 0 or tensor.shape[0] == 1
                 sizes = (b * rows, width, k) if shared else (rows, b * width, k)
-                self.events.append(_Event("linear", name, sizes))
+                self._met("linear", name, sizes)
                 return
-        self.events.append(_Event("matmul", None, (1, b, m, k, n)))
+        self._met("matmul", None, (1, b, m, k, n))
 
     def _convolution(self, weight: Tensor, out: Tensor) -> None:
         """As the product it amounts to: positions x (outputs x inputs per group times kernel)."""
         outputs = weight.shape[0]
         sizes = (out.numel() // out.shape[1], outputs, prod(weight.shape[1:]))
-        self.events.append(_Event("linear", self._name(weight), sizes))
+        self._met("linear", self._name(weight), sizes)
 
 
 def _storage(tensor: Tensor) -> int:
@@ -172,8 +191,21 @@ def _trace(module: nn.Module, n: int) -> list[_Event]:
     device = first.device if first is not None else torch.device("cpu")
     ids, mask, types = (torch.full((1, n), value, dtype=torch.int64, device=device) for value in (1, 1, 0))
     recorder = _Recorder({_storage(p): name for name, p in module.named_parameters()})
-    with recorder:
-        module(ids, mask, types)
+    if not getattr(module, "adaptive", False):
+        with recorder:
+            module(ids, mask, types)
+        return recorder.events
+    model: Any = module
+    hooks = [
+        block.register_forward_pre_hook(recorder.enter(number))
+        for number, block in enumerate(model.blocks, 1)
+    ]
+    try:
+        with recorder:
+            model.every_exit(ids, mask, types)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return recorder.events
 
 
@@ -181,22 +213,22 @@ def _trace(module: nn.Module, n: int) -> list[_Event]:
 
 
 def _ops(traces: Sequence[list[_Event]], lengths: Sequence[int]) -> tuple[Op, ...]:
-    """One op per distinct (kind, weight, dimensions), in the order first met."""
+    """One op per distinct (kind, weight, dimensions, block), in the order first met."""
     if len({tuple((event.kind, event.weight) for event in trace) for trace in traces}) != 1:
         raise UserError(f"cost: the model's operations differ between lengths {', '.join(map(str, lengths))}")
-    grouped: dict[tuple[str, str | None, tuple[Dimension, ...]], int] = {}
+    grouped: dict[tuple[Literal["linear", "matmul"], str | None, tuple[Dimension, ...], int], int] = {}
     for events in zip(*traces, strict=True):
         dimensions: list[Dimension] = []
-        times = events[0].times
+        times = 1
         for sizes in zip(*(event.sizes for event in events), strict=True):
             factor, dimension = _dimension(sizes, lengths)
             times *= factor
             dimensions.append(dimension)
-        key = (events[0].kind, events[0].weight, tuple(dimensions))
+        key = (events[0].kind, events[0].weight, tuple(dimensions), events[0].block)
         grouped[key] = grouped.get(key, 0) + times
     return tuple(
-        Op(kind=kind, weight=weight, rows=sizes[0], shape=sizes[1:], times=times)
-        for (kind, weight, sizes), times in grouped.items()
+        Op(kind=kind, weight=weight, rows=sizes[0], shape=sizes[1:], times=times, block=block)
+        for (kind, weight, sizes, block), times in grouped.items()
     )
 
 

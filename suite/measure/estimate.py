@@ -14,30 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite import statistics
-from suite.documents import Latency, Ratio
+from suite.documents import AtLength, Latency, Ratio
+from suite.measure.samples import ENTRY, REFERENCE, Samples
 from suite.protocol import MEASURING
 
-REFERENCE, ENTRY = 0, 1
-
-Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Samples:
-    """The columns of ``samples.parquet``, each [samples]: one row per timed query."""
-
-    pair: Integers
-    block: Integers  # the round within the pair
-    side: Integers  # 0 reference, 1 entry
-    query: Integers  # row of the trace
-    nanoseconds: Integers  # of one query: the timed unit over its repeats
-
-    def __len__(self) -> int:
-        return len(self.pair)
-
-    def where(self, mask: NDArray[np.bool_]) -> Samples:
-        return Samples(**{f.name: getattr(self, f.name)[mask] for f in fields(self)})
 
 
 def from_columns(columns: Mapping[str, Any]) -> Samples:
@@ -59,10 +40,14 @@ class Figures:
     reference_latency_ms: Latency
     residual: float
     verdict: Literal["stable", "noisy"]
+    by_length: tuple[AtLength, ...] = ()
 
 
-def figures(samples: Samples) -> Figures:
-    """Everything a measurement derives from its samples; ValueError when the two sides do not match."""
+def figures(samples: Samples, lengths: Sequence[int] | None = None) -> Figures:
+    """Everything a measurement derives from its samples; ValueError when the two sides do not match.
+
+    ``lengths``: the trace's, in tokens, where the figures are wanted at each of them as well.
+    """
     spread = residual(samples)
     return Figures(
         ratio=ratio(pair_log_ratios(samples)),
@@ -70,7 +55,32 @@ def figures(samples: Samples) -> Figures:
         reference_latency_ms=latency(samples, REFERENCE),
         residual=spread,
         verdict=verdict(spread),
+        by_length=() if lengths is None else at_lengths(samples, lengths),
     )
+
+
+def at_lengths(samples: Samples, lengths: Sequence[int]) -> tuple[AtLength, ...]:
+    """Ratio and times at each distinct length, shortest first. Rounds of a pair give one number: their median."""
+    reference, entry = _matched(samples)
+    if reference.query.min() < 0 or reference.query.max() >= len(lengths):
+        raise ValueError(f"a query is not one of the trace's {len(lengths)}")
+    tokens = np.asarray(lengths, dtype=np.int64)[reference.query]
+    found = []
+    for length in np.unique(tokens):
+        here = tokens == length
+        times = [side.nanoseconds[here] for side in (reference, entry)]
+        of_pair = [reference.pair[here] == pair for pair in np.unique(reference.pair[here])]
+        medians = [[float(np.median(side[chosen])) for chosen in of_pair] for side in times]
+        logs = [float(np.median(np.log(times[0][c]) - np.log(times[1][c]))) for c in of_pair]
+        found.append(
+            AtLength(
+                tokens=int(length),
+                ratio=ratio(logs),
+                latency_ms=_milliseconds(medians[1]),
+                reference_latency_ms=_milliseconds(medians[0]),
+            )
+        )
+    return tuple(found)
 
 
 def pair_log_ratios(samples: Samples) -> Floats:

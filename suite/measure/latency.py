@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,12 @@ from numpy.typing import NDArray
 import suite
 from suite.canonical import digest
 from suite.errors import UserError
-from suite.measure.estimate import ENTRY, REFERENCE, Samples
 from suite.measure.machine import allowed
-from suite.profile import Profile
+from suite.measure.samples import ENTRY, REFERENCE, Samples
 from suite.protocol import MEASURING
+
+if TYPE_CHECKING:
+    from suite.profile import Profile
 
 Progress = Callable[[int, int], None]  # rounds done, in all
 

@@ -1,6 +1,7 @@
 """What machine this is and what could change under a measurement. No host name, no user, no path.
 
-Everything is read from the kernel's files; what a system does not tell is None, never guessed.
+Everything is read from the kernel's files; what a system does not tell is None, never guessed. Only the standard
+library is needed (psutil where it is there): the device kit carries this module to bare machines.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import psutil
-
-from suite.documents import Machine, MachineState
+try:
+    import psutil
+except ImportError:  # a bare device
+    psutil = None
 
 if TYPE_CHECKING:
     from suite.profile import Requires
@@ -105,13 +107,18 @@ class Ticks:
 
     @classmethod
     def now(cls) -> Ticks | None:
+        if psutil is None:
+            return None
         times = psutil.cpu_times()
         stolen = getattr(times, "steal", None)
         return None if stolen is None else cls(float(sum(times)), float(stolen))
 
 
-def state(since: Ticks | None = None) -> MachineState:
-    """What holds now. ``since``: the steal is the share since then; without it, over a tenth of a second."""
+def state(since: Ticks | None = None) -> dict[str, Any]:
+    """What holds now, with the fields of :class:`suite.documents.MachineState`.
+
+    ``since``: the steal is the share since then; without it, over a tenth of a second.
+    """
     start = since or Ticks.now()
     if since is None:
         time.sleep(0.1)
@@ -121,16 +128,21 @@ def state(since: Ticks | None = None) -> MachineState:
         steal = 100 * max(0.0, end.stolen - start.stolen) / max(end.total - start.total, 1e-9)
     frequencies = _each("cpu[0-9]*/cpufreq/scaling_cur_freq")
     throttled = _each("cpu[0-9]*/thermal_throttle/core_throttle_count")
-    return MachineState(
-        load_1min=_load(),
-        governor=_text(_CPUS / "cpu0" / "cpufreq" / "scaling_governor"),
-        turbo=_turbo(),
-        frequency_mhz=fmean(frequencies) / 1000 if frequencies else None,
-        temperature_celsius=_temperature(),
-        throttled=int(sum(throttled)) if throttled else None,
-        steal_percent=steal,
-        available_memory_bytes=int(psutil.virtual_memory().available),
-    )
+    return {
+        "load_1min": _load(),
+        "governor": _text(_CPUS / "cpu0" / "cpufreq" / "scaling_governor"),
+        "turbo": _turbo(),
+        "frequency_mhz": fmean(frequencies) / 1000 if frequencies else None,
+        "temperature_celsius": _temperature(),
+        "throttled": int(sum(throttled)) if throttled else None,
+        "steal_percent": steal,
+        "available_memory_bytes": int(psutil.virtual_memory().available) if psutil else None,
+    }
+
+
+def _memory() -> int:
+    """Bytes of physical memory."""
+    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _load() -> float | None:
@@ -154,40 +166,41 @@ def _temperature() -> float | None:
     return max(zones) / 1000 if zones else None
 
 
-def requirements(requires: Requires, before: MachineState) -> dict[str, bool]:
+def requirements(requires: Requires, before: dict[str, Any]) -> dict[str, bool]:
     """What a profile asks for -> whether it held when the measurement began. What is unknown did not hold."""
     _, flags = cpu()
     tests: dict[str, tuple[object, Callable[[], bool]]] = {
         "memory_bytes": (requires.memory_bytes,
-                         lambda: psutil.virtual_memory().total >= (requires.memory_bytes or 0)),
+                         lambda: _memory() >= (requires.memory_bytes or 0)),
         "cores": (requires.cores, lambda: len(allowed()) >= (requires.cores or 0)),
-        "governor": (requires.governor, lambda: before.governor == requires.governor),
+        "governor": (requires.governor, lambda: before["governor"] == requires.governor),
         "max_load_1min": (requires.max_load_1min,
-                          lambda: before.load_1min is not None
-                          and before.load_1min <= (requires.max_load_1min or 0)),
+                          lambda: before["load_1min"] is not None
+                          and before["load_1min"] <= (requires.max_load_1min or 0)),
     }  # fmt: skip
     held = {name: test() for name, (asked, test) in tests.items() if asked is not None}
     return held | {f"cpu_flags/{flag}": flag in flags for flag in requires.cpu_flags}
 
 
 def describe(
-    affinity: tuple[int, ...], requires: Requires, before: MachineState, after: MachineState
-) -> Machine:
-    """The machine as a measurement records it; ``affinity``: the cores the timed processes ran on."""
+    affinity: tuple[int, ...], requires: Requires, before: dict[str, Any], after: dict[str, Any]
+) -> dict[str, Any]:
+    """The machine, with the fields of :class:`suite.documents.Machine`; ``affinity``: the cores the timed
+    processes ran on."""
     model, flags = cpu()
     highest = _number(_CPUS / "cpu0" / "cpufreq" / "cpuinfo_max_freq")
-    return Machine(
-        cpu=model,
-        flags=flags,
-        cores=len(allowed()),
-        smt=_smt(),
-        max_mhz=None if highest is None else highest / 1000,
-        memory_bytes=int(psutil.virtual_memory().total),
-        virtual=_virtual(flags),
-        affinity=affinity,
-        cgroup_cpu_limit=_cgroup_cpu_limit(),
-        kernel=f"{platform.system()} {platform.release()}",
-        before=before,
-        after=after,
-        requirements=requirements(requires, before),
-    )
+    return {
+        "cpu": model,
+        "flags": flags,
+        "cores": len(allowed()),
+        "smt": _smt(),
+        "max_mhz": None if highest is None else highest / 1000,
+        "memory_bytes": _memory(),
+        "virtual": _virtual(flags),
+        "affinity": affinity,
+        "cgroup_cpu_limit": _cgroup_cpu_limit(),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "before": before,
+        "after": after,
+        "requirements": requirements(requires, before),
+    }

@@ -25,6 +25,7 @@ from suite.folder import write
 from suite.index import measurement_location
 from suite.loading import load_profile, load_recipe, resolve
 from suite.measure import cost, estimate, latency, machine
+from suite.measure.samples import ENTRY
 from suite.measure.worker import split
 from suite.paths import load_module
 from suite.profile import Profile
@@ -37,7 +38,10 @@ from suite.runtimes import exported, runtime
 from suite.tables import write_samples
 
 Against = Literal["reference", "alone"]
+Inputs = Literal["trace", "lengths"]
 Logits = NDArray[np.float32]
+PER_LENGTH = 8  # queries at each length: as many as the shortest block holds
+MAX_LENGTH = 512  # of models without positions
 Tell = Callable[[str], None]  # takes a line that says what is being done and how long it will take
 
 
@@ -78,33 +82,50 @@ def measure(
     against: Sequence[Against] = ("reference", "alone"),
     task: str | None = None,
     data: str = "auto",
+    inputs: Inputs = "trace",
     again: bool = False,
     progress: Tell | None = None,
 ) -> list[Path]:
     """Time one variant of a recipe (its ranked one by default); gives the folders of the measurements.
+
+    ``inputs``: the trace of dev examples at their true lengths, or as many queries at each of the protocol's lengths.
 
     ``runtime``: those the profile names, where they can be used, when left out. ``against`` the track's
     reference, and the reference in the same runtime (alone; the same thing for the reference's own runtime,
     so not timed twice). A model whose time depends on its input, or whose shape differs between tasks, is
     measured with each core task's weights and examples, or with those of ``task``. What was measured today is
     not measured again unless ``again``. UserError for models that were not trained yet, runtimes that are not
-    there, answers that are not the model's.
+    there, answers that are not the model's; where several runtimes are asked, one that cannot hold this model is
+    told to ``progress`` and left out, and only if none can is it an error.
     """
     found, wanted = track_of(track), load_profile(profile)
-    chosen = variant or _settings(recipe, track).default
+    chosen = variant or settings_of(recipe, track).default
     names = [runtime] if runtime else _usable(wanted.runtimes)
-    subjects = _subjects(recipe, chosen, found, task, data)
-    return [
-        folder
-        for subject in subjects
-        for name in names
-        for folder in compare(
-            subject, name, wanted, Path(results), against=against, again=again, progress=progress
-        )
-    ]
+    made: list[Path] = []
+    reasons: list[str] = []
+    for subject in subjects(recipe, chosen, found, task, data):
+        for name in names:
+            try:
+                made += compare(
+                    subject,
+                    name,
+                    wanted,
+                    Path(results),
+                    against=against,
+                    inputs=inputs,
+                    again=again,
+                    progress=progress,
+                )
+            except UserError as error:
+                reasons.append(str(error))
+                if progress is not None:
+                    progress(f"left out: {error}")
+    if reasons and not made:
+        raise UserError("; ".join(dict.fromkeys(reasons)), code=1)
+    return made
 
 
-def _settings(recipe: str, track: str) -> TrackSettings:
+def settings_of(recipe: str, track: str) -> TrackSettings:
     tracks = load_recipe(recipe).tracks
     if track not in tracks:
         raise UserError(f"recipe {recipe} has no settings for track {track}; it has: {', '.join(tracks)}")
@@ -141,7 +162,7 @@ class Subject:
     pairs: int | None = None  # instead of the profile's
 
 
-def _subjects(recipe: str, variant: str, track: ProtocolTrack, task: str | None, data: str) -> list[Subject]:
+def subjects(recipe: str, variant: str, track: ProtocolTrack, task: str | None, data: str) -> list[Subject]:
     """Everything the pipeline knows that a comparison needs; the one place that asks it."""
     from suite.models import pretrained
 
@@ -225,10 +246,11 @@ def _trained(recipe: str, variant: str, track: ProtocolTrack, task: str, data: s
 
 @dataclass(frozen=True)
 class Queries:
-    """The trace and where its queries come from: ``origin`` = (task, row of its :class:`Examples`)."""
+    """The trace and where its queries come from: ``origin`` = (task, row of its :class:`Examples`); none: made up."""
 
     trace: latency.Trace
     origin: tuple[tuple[str, int], ...]
+    inputs: Inputs = "trace"
 
 
 def queries(examples: Sequence[Examples], count: int = MEASURING["trace"]["queries"]) -> Queries:
@@ -250,10 +272,27 @@ def queries(examples: Sequence[Examples], count: int = MEASURING["trace"]["queri
     return Queries(trace, tuple(origin))
 
 
-def tokenise_seconds(examples: Sequence[Examples], asked: Queries, tokenizer: Path) -> float:
-    """Median time to tokenise one example of the trace by itself."""
+def graded(asked: Queries, longest: int) -> Queries:
+    """So many queries at each of the protocol's lengths up to ``longest`` tokens, of words drawn from the trace."""
+    words = asked.trace.ids[asked.trace.types == 0]
+    frame = asked.trace.ids[: asked.trace.offsets[1]]
+    lengths = [n for n in MEASURING["trace"]["fixed_lengths"] if n <= longest for _ in range(PER_LENGTH)]
+    generator = random.Random(f"{MEASURING['trace']['seed']}/lengths")
+    ids = []
+    for length in lengths:
+        inner = generator.choices(words.tolist(), k=length - 2)
+        ids.append(np.array([frame[0], *inner, frame[-1]], dtype=np.int32))
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    joined = np.concatenate(ids)
+    return Queries(latency.Trace(joined, np.zeros(len(joined), np.int8), offsets), (), "lengths")
+
+
+def tokenise_seconds(examples: Sequence[Examples], asked: Queries, tokenizer: Path) -> float | None:
+    """Median time to tokenise one example of the trace by itself; None where the queries have no text."""
     from suite.data.encode import load_tokenizer
 
+    if not asked.origin:
+        return None
     backend = load_tokenizer(tokenizer).backend_tokenizer
     by_task = {part.task: part for part in examples}
     times = []
@@ -334,6 +373,7 @@ def compare(
     results: Path,
     *,
     against: Sequence[Against] = ("reference", "alone"),
+    inputs: Inputs = "trace",
     again: bool = False,
     progress: Tell | None = None,
     count: int = MEASURING["trace"]["queries"],
@@ -344,15 +384,18 @@ def compare(
             f"profile {profile.name}: this version times on cpu only, not {profile.device}", code=1
         )
     asked = queries(subject.examples, count)
+    if inputs == "lengths":
+        folders = (subject.entry.folder, subject.reference.folder)
+        asked = graded(asked, min(models.read_config(f).get("positions", MAX_LENGTH) for f in folders))
     plan = latency.plan(profile, subject.pairs)
     entry: Ready | None = None
     tell = progress or (lambda text: None)
     made = []
     for kind, other in _comparisons(name, against).items():
-        stated = _stated(subject, name, kind, other, profile, asked)
-        folder = results / subject.track / measurement_location(Measurement.model_construct(**stated))
+        about = stated(subject, name, kind, other, profile, asked)
+        folder = results / subject.track / measurement_location(Measurement.model_construct(**about))
         made.append(folder)
-        if not again and _there(folder, stated):
+        if not again and _there(folder, about):
             continue
         what = f"{subject.recipe}/{subject.variant} in {name} against the reference in {other}"
         tell(f"{what}: exporting and comparing answers")
@@ -368,8 +411,8 @@ def compare(
             _rounds(what, tell),
         )
         state = machine.describe(plan.affinity, profile.requires, before, machine.state(ticks))
-        observed = _observed(outcome, entry, tokenising)
-        measurement = Measurement.model_validate({**stated, **observed, "machine": state})
+        observed = _observed(outcome, entry, tokenising, asked)
+        measurement = Measurement.model_validate({**about, **observed, "machine": state})
         files = {
             "measurement.json": pretty_json(measurement.model_dump(mode="json", by_alias=True)).encode(),
             "samples.parquet": write_samples(vars(outcome.samples)),
@@ -398,7 +441,7 @@ def _comparisons(name: str, against: Sequence[Against]) -> dict[Against, str]:
     return wanted
 
 
-def _stated(
+def stated(
     subject: Subject, name: str, kind: Against, other: str, profile: Profile, asked: Queries
 ) -> dict[str, Any]:
     """The fields that are known before anything is timed: what is measured, and how."""
@@ -419,7 +462,7 @@ def _stated(
         "reference_graph": _graph(subject.reference),
         "reference_runtime": other,
         "arrival": "single-stream",
-        "inputs": "trace",
+        "inputs": asked.inputs,
         "shapes": module.SHAPES,
         "trace": asked.trace.hash,
         "trace_lengths": asked.trace.lengths,
@@ -433,12 +476,14 @@ def _stated(
     }
 
 
-def _observed(outcome: latency.Outcome, entry: Ready, tokenising: float) -> dict[str, Any]:
+def _observed(
+    outcome: latency.Outcome, entry: Ready, tokenising: float | None, asked: Queries
+) -> dict[str, Any]:
     """The fields that the timing gave."""
     largest = max(float(np.abs(entry.logits[q] - np.array(a)).max()) for q, a in outcome.answers)
     return {
-        **vars(estimate.figures(outcome.samples)),
-        "repeats": outcome.repeats[estimate.ENTRY],
+        **vars(estimate.figures(outcome.samples, asked.trace.lengths if asked.inputs == "lengths" else None)),
+        "repeats": outcome.repeats[ENTRY],
         "model_file": digest_file(entry.file),
         "model_bytes": entry.file.stat().st_size,
         "answers": Answers(

@@ -38,12 +38,11 @@ from suite.protocol import Track, track
 from suite.training.feeds import Batch
 from suite.training.loop import Loss, Update
 from suite.training.losses import cosine_loss, hidden_loss, soft_loss
+from suite.training.masking import FIRST_WORD, Head, mask_tokens
 from suite.training.schedules import Progress
 from suite.training.settings import Positive, Training
 
-MASK, FIRST_WORD = 103, 999  # [MASK]; ids below FIRST_WORD are special or unused in the BERT vocabulary
-MASKED, RANDOM = 0.8, 0.1  # the rest of the chosen tokens stay as they are
-SHARE, SMOOTHING = 0.15, 0.7
+SMOOTHING = 0.7
 
 Weight = Annotated[Number, Field(ge=0)]
 
@@ -103,19 +102,6 @@ def plan(parameters: Parameters, cell: Cell) -> Mapping[str, Stage]:
     return {"default": finetuning(cell, config, parameters.training, encoder=encoder)}
 
 
-class Head(nn.Module):
-    """Masked-LM head: dense, GELU, norm, and a decoder tied to the word embeddings (by call, not by copy)."""
-
-    def __init__(self, hidden: int, vocab: int, eps: float = 1e-12) -> None:
-        super().__init__()
-        self.dense = nn.Linear(hidden, hidden)
-        self.norm = nn.LayerNorm(hidden, eps=eps)
-        self.bias = nn.Parameter(torch.zeros(vocab))
-
-    def forward(self, hidden: Tensor, embeddings: Tensor) -> Tensor:
-        return F.linear(self.norm(F.gelu(self.dense(hidden))), embeddings, self.bias)
-
-
 def start_student(student: DistilBert, teacher: Bert, teacher_layers: list[int]) -> None:
     """Copy embeddings and the chosen layers of the teacher into the student."""
     source, target = teacher.bert.embeddings, student.distilbert.embeddings
@@ -162,21 +148,6 @@ def teacher_head(masked: Any) -> Head:
     head.norm.load_state_dict(predictions.transform.LayerNorm.state_dict())
     head.bias.data.copy_(predictions.bias)
     return head
-
-
-def mask_tokens(ids: Tensor, mask: Tensor, rarity: Tensor) -> tuple[Tensor, Tensor]:
-    """(masked ids, chosen [batch, length] bool). ``rarity`` [vocab]: the weight with which a word piece is drawn."""
-    weight = (rarity[ids] * mask).flatten()
-    count = min(int(np.ceil(SHARE * int(mask.sum()))), int((weight > 0).sum()))
-    chosen = torch.zeros_like(weight, dtype=torch.bool)
-    chosen[torch.multinomial(weight, count)] = True
-    chosen = chosen.view_as(ids)
-    fate = torch.rand(ids.shape)
-    random = torch.randint(FIRST_WORD, len(rarity), ids.shape)
-    replaced = torch.where(
-        fate < MASKED, torch.full_like(ids, MASK), torch.where(fate < MASKED + RANDOM, random, ids)
-    )
-    return torch.where(chosen, replaced, ids), chosen
 
 
 def updates(context: Context, model: nn.Module) -> list[Update]:

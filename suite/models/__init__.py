@@ -4,6 +4,13 @@ A model is a folder: ``config.json`` with ``{"architecture": NAME, ...}``, ``mod
 goes in, ``tokenizer.json``. Each module of this package has ``build(config, attention) -> nn.Module`` whose
 ``forward(input_ids, attention_mask, token_type_ids)`` takes three int64 tensors [batch, length] and gives
 logits [batch, outputs], float32.
+
+An architecture whose time depends on its input says ``ADAPTIVE = True``. A model with early exits also has
+``adaptive`` (whether it has exits before the last), ``blocks`` (called in order, so that an example that leaves at
+exit k has been through the first k), ``every_exit`` (the logits of all exits, through all blocks, without control flow
+that depends on data: what it costs is counted there), ``forward_exits`` (logits, and the exit each example took,
+int64 [batch], 1 is the first) and ``uncertainties`` ([batch, exits - 1]; who is below ``speed`` leaves). ``speed`` is
+in its configuration; 0 switches early exits off, and only then can the model be exported as one graph.
 """
 
 from __future__ import annotations
@@ -45,10 +52,10 @@ def read_config(folder: Path) -> Config:
     return config
 
 
-def load(folder: Path, *, attention: str = "sdpa") -> nn.Module:
-    """The model of a folder, weights in place, in evaluation mode."""
+def load(folder: Path, *, attention: str = "sdpa", **changes: Any) -> nn.Module:
+    """The model of a folder, weights in place, in evaluation mode; ``changes`` to its configuration, as dropout=0."""
     from safetensors.torch import load_file
 
-    model = build(read_config(folder), attention=attention)
+    model = build({**read_config(folder), **changes}, attention=attention)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     return model

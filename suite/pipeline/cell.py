@@ -17,7 +17,7 @@ from suite.models import pretrained
 from suite.pipeline.stage import Context, Stage
 from suite.protocol import Track
 from suite.tasks import Task
-from suite.training.feeds import logits_of
+from suite.training.feeds import answers_of, logits_of
 
 
 @lru_cache
@@ -130,11 +130,12 @@ def write_logits(context: Context) -> None:
 
 
 def predict(context: Context) -> None:
-    """``<split>.npy`` logits of a model folder on every dev set."""
+    """``<split>.npy`` logits of a model folder on every dev set; with early exits ``exits-<split>.npy`` as well."""
     model = models.load(context.inputs["model"])
     splits: Sequence[str] = context.params["splits"]
     for done, split in enumerate(splits):
-        np.save(
-            context.folder / f"{split}.npy", logits_of(model, Encoded.load(context.inputs["data"] / split))
-        )
+        logits, exits = answers_of(model, Encoded.load(context.inputs["data"] / split))
+        np.save(context.folder / f"{split}.npy", logits)
+        if exits is not None:
+            np.save(context.folder / f"exits-{split}.npy", exits)
         context.progress(done + 1, len(splits))

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import BaseModel
 
 from suite.data.encode import Encoded
 from suite.data.rows import Draw, draw
@@ -65,14 +67,29 @@ def variants(resolved: Resolved, track: Track, outputs: int) -> Mapping[str, dic
     """variant -> model configuration; needs neither weights nor data."""
     method = load_module("methods", resolved.recipe.method)
     parameters = method.Parameters.model_validate(resolved.parameters)
-    return _with_default(resolved, method.students(parameters, track, outputs))
+    found: Mapping[str, dict[str, Any]] = method.students(parameters, track, outputs)
+    for modifier, settings in _modifiers(resolved):
+        found = {variant: modifier.config(settings, config) for variant, config in found.items()}
+    return _with_default(resolved, found)
 
 
 def model_stages(resolved: Resolved, cell: Cell) -> Mapping[str, Stage]:
     """variant -> the stage that ends in its model folder."""
     method = load_module("methods", resolved.recipe.method)
     parameters = method.Parameters.model_validate(resolved.parameters)
-    return _with_default(resolved, method.plan(parameters, cell))
+    found: Mapping[str, Stage] = method.plan(parameters, cell)
+    configs = method.students(parameters, cell.track, cell.task.outputs) if resolved.modifiers else {}
+    for modifier, settings in _modifiers(resolved):
+        found = {name: modifier.stage(settings, stage, configs[name], cell) for name, stage in found.items()}
+        configs = {name: modifier.config(settings, config) for name, config in configs.items()}
+    return _with_default(resolved, found)
+
+
+def _modifiers(resolved: Resolved) -> Iterator[tuple[ModuleType, BaseModel]]:
+    """(module, parameters) of each modifier, in the order in which they are applied."""
+    for one in resolved.modifiers:
+        module = load_module("modifiers", one["name"])
+        yield module, module.Parameters.model_validate(one["parameters"])
 
 
 def _with_default(resolved: Resolved, found: Mapping[str, T]) -> Mapping[str, T]:

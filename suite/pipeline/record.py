@@ -16,7 +16,7 @@ from suite.data.encode import Encoded
 from suite.documents import Curve, Data, Environment, Model, Run, Split, StageCost, TrainingCost
 from suite.measure.cost import count_module
 from suite.measure.machine import cpu
-from suite.measure.recount import flops, graph, mean_flops, parameters
+from suite.measure.recount import flops_per_example, graph, parameters, precision
 from suite.pipeline.matrix import Job
 from suite.pipeline.phase import read_report
 from suite.pipeline.stage import Stage, closure
@@ -70,7 +70,9 @@ def run_files(job: Job, store: Store) -> dict[str, bytes]:
         score_sd=scored.sd,
         calibration=scored.calibration,
         diverged=scored.diverged,
-        model=describe(store.folder(job.model.key), [encoded[s] for s in task.dev_splits]),
+        model=describe(
+            store.folder(job.model.key), [encoded[s] for s in task.dev_splits], _exits(job, store)
+        ),
         stages=stages,
         training_cost=training_cost(stages, budget_tflop(cell.track, task.outputs, train_lengths)),
         curves=_curves(job, store),
@@ -88,11 +90,16 @@ def histogram(lengths: np.ndarray) -> dict[str, int]:
     return {str(n): int(c) for n, c in zip(*np.unique(lengths, return_counts=True), strict=True)}
 
 
-def describe(folder: Path, dev: list[Encoded]) -> Model:
-    """Architecture, weights and arithmetic of a model folder, at 128 tokens and at the dev sets' lengths."""
+def describe(folder: Path, dev: list[Encoded], taken: np.ndarray | None = None) -> Model:
+    """Architecture, weights and arithmetic of a model folder, at 128 tokens and at the dev sets' lengths.
+
+    ``taken``: the exit of each dev example in the order of ``dev``, where the model has early exits.
+    """
     config = models.read_config(folder)
     cost = count_module(models.load(folder, attention="eager"))
-    lengths = histogram(np.concatenate([part.lengths for part in dev]))
+    tokens = np.concatenate([part.lengths for part in dev])
+    lengths = histogram(tokens)
+    exits = {} if taken is None else {str(k): histogram(tokens[taken == k]) for k in np.unique(taken)}
     return Model(
         architecture=config["architecture"],
         config=config,
@@ -100,9 +107,10 @@ def describe(folder: Path, dev: list[Encoded]) -> Model:
         ops=cost.ops,
         graph=graph(cost.ops, cost.weights),
         parameters=parameters(cost.weights),
-        flops_per_example={"128": float(flops(cost.ops, 128)), "dev": mean_flops(cost.ops, lengths)},
+        flops_per_example=flops_per_example(cost.ops, lengths, exits),
         dev_lengths=lengths,
-        bytes={"safetensors/fp32": (folder / "model.safetensors").stat().st_size},
+        exits=exits,
+        bytes={f"safetensors/{precision(cost.weights)}": (folder / "model.safetensors").stat().st_size},
     )
 
 
@@ -115,6 +123,12 @@ def training_cost(stages: tuple[StageCost, ...], budget: float | None) -> Traini
         device_hours=sum(stage.seconds for stage in own) / 3600,
         budget_tflop=budget,
     )
+
+
+def _exits(job: Job, store: Store) -> np.ndarray | None:
+    """The exit of every dev example, in the order of the task's dev sets; None of a model without early exits."""
+    files = [store.folder(job.predictions.key) / f"exits-{split}.npy" for split in job.cell.task.dev_splits]
+    return np.concatenate([np.load(file) for file in files]) if files[0].exists() else None
 
 
 def _by_row(rows: np.ndarray, logits: np.ndarray, influence: np.ndarray) -> Predictions:

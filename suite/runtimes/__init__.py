@@ -45,8 +45,10 @@ def exported(name: str, model_folder: Path) -> Path:
     """The runtime's model file for a model folder, made once and kept in the store.
 
     Its key is the weights, the configuration and the runtime with its versions: another model, or another
-    exporter, makes another file.
+    exporter, makes another file. UserError for a model whose examples leave early, where the runtime needs a graph:
+    one graph cannot stop where its input says.
     """
+    from suite import models
     from suite.canonical import digest, digest_file
     from suite.pipeline.store import Store
 
@@ -61,6 +63,12 @@ def exported(name: str, model_folder: Path) -> Path:
     }
     if not getattr(module, "EXPORTS", True):
         return Path(module.export(model_folder, model_folder))
+    if models.read_config(model_folder).get("speed"):
+        raise UserError(
+            f"runtime {name}: this model's early exits depend on its input, which one graph cannot; use the runtime "
+            "torch, or set speed to 0 in its config.json to export it at full depth",
+            code=1,
+        )
     key, store = digest(identity), Store()
     with store.lock(key):
         found = store.get(key)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -43,6 +43,18 @@ def make_batch(data: Encoded, index: np.ndarray, extra: Mapping[str, np.ndarray]
     return Batch(ids, mask, types, labels, {k: torch.from_numpy(v[index]) for k, v in (extra or {}).items()})
 
 
+def chosen(count: int, examples: int, seed: int) -> np.ndarray:
+    """At most ``examples`` of ``count`` places at random, for what needs only a sample of the data."""
+    return np.random.default_rng(seed).permutation(count)[:examples]
+
+
+def sorted_batches(data: Encoded, index: np.ndarray, size: int = 32) -> Iterator[Batch]:
+    """The examples of ``index``, shortest first, so that little is padded."""
+    index = index[np.argsort(data.lengths[index], kind="stable")]
+    for start in range(0, len(index), size):
+        yield make_batch(data, index[start : start + size])
+
+
 @dataclass
 class TaskFeed:
     """Length-bucketed, reshuffled every epoch. ``extra`` holds columns aligned with the examples (teacher logits)."""
@@ -65,14 +77,33 @@ class TaskFeed:
 
 def logits_of(model: nn.Module, data: Encoded, size: int = 64) -> np.ndarray:
     """Logits [examples, outputs] float32, batches sorted by length so that little is padded."""
+    return outputs_of(model, data, size)
+
+
+def answers_of(model: nn.Module, data: Encoded, size: int = 64) -> tuple[np.ndarray, np.ndarray | None]:
+    """The logits, and the exit each example took (int64 [examples]) where the model has early exits."""
+    if not getattr(model, "adaptive", False):
+        return logits_of(model, data, size), None
+    leaving: Any = model
+
+    def both(*inputs: Tensor) -> Tensor:
+        logits, exits = leaving.forward_exits(*inputs)
+        return torch.cat([logits, exits[:, None].to(logits.dtype)], 1)
+
+    found = outputs_of(both, data, size)
+    return found[:, :-1].copy(), found[:, -1].astype(np.int64)
+
+
+def outputs_of(function: Callable[..., Tensor], data: Encoded, size: int = 64) -> np.ndarray:
+    """Rows of ``function(ids, mask, types)`` [batch, width] for every example, float32 [examples, width]."""
     order = np.argsort(data.lengths, kind="stable")
     result: np.ndarray | None = None
     with torch.inference_mode():
         for start in range(0, len(order), size):
             index = order[start : start + size]
-            logits = model(*make_batch(data, index).inputs).float().numpy()
+            rows = function(*make_batch(data, index).inputs).float().numpy()
             if result is None:
-                result = np.empty((len(data), logits.shape[1]), np.float32)
-            result[index] = logits
+                result = np.empty((len(data), rows.shape[1]), np.float32)
+            result[index] = rows
     assert result is not None
     return result

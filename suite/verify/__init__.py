@@ -14,19 +14,20 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from suite import __version__
+from suite import __version__, signing
 from suite import folder as folders
 from suite import index as indexing
+from suite import log as logs
 from suite.canonical import pretty_json
-from suite.documents import Attestation, Entry, Level
+from suite.documents import Attestation, Entry, Level, Signature
 from suite.errors import UserError
 from suite.folder import Problem, Refused, show
-from suite.verify import recounted, rescored, valid
+from suite.verify import changes, recounted, rescored, valid
 from suite.verify.copies import Answers
 from suite.verify.gold import Gold
 from suite.verify.loaded import LoadedMeasurement, LoadedRun, broke, run_checks
@@ -34,7 +35,7 @@ from suite.verify.loaded import LoadedMeasurement, LoadedRun, broke, run_checks
 __all__ = ["Checked", "Problem", "Report", "attest", "verify", "write_attestation"]
 
 T = TypeVar("T")
-Kind = Literal["run", "measurement", "entry", "attestation"]
+Kind = Literal["run", "measurement", "entry", "attestation", "log", "signature"]
 Outcome = Literal["passed", "failed", "skipped: no data"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted")
@@ -42,7 +43,7 @@ LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted")
 MAX_PROBLEMS = 10_000
 PERFECT = 99.99  # points
 AT_ROOT = frozenset(("README.md", ".gitkeep", ".gitattributes", ".gitignore"))
-IN_TRACK = frozenset(("runs", "measurements", "entries", "attestations"))
+IN_TRACK = frozenset(("runs", "measurements", "entries", "attestations", logs.FOLDER, signing.FOLDER))
 
 
 @dataclass(frozen=True)
@@ -122,21 +123,30 @@ class Report:
 
 
 def verify(
-    paths: Path | str | Iterable[Path | str], level: Level = "recounted", data: str | None = None
+    paths: Path | str | Iterable[Path | str],
+    level: Level = "recounted",
+    data: str | None = None,
+    *,
+    against: Path | None = None,
+    signers: Path | None = None,
 ) -> Report:
     """Check results trees, tracks, document folders, entry and attestation files.
 
     ``data``: where gold labels come from (``folder:PATH``, ``own:PATH``, ``auto``); without it only generated
-    tasks can be rescored. UserError for a path that does not exist or a level that this cannot check.
+    tasks can be rescored. ``against``: an older results tree, whose published figures may only have changed for
+    a reason in the log. ``signers``: whose keys are known by name. UserError for a path that does not exist or a
+    level that this cannot check.
     """
     if level not in LEVELS:
         hint = {"replayed": "; use lightboard replay", "retrained": "; use lightboard retrain"}.get(level, "")
         raise UserError(f"level {level!r} is not checked from documents{hint}; known: {', '.join(LEVELS)}")
     if isinstance(paths, Path | str):
         paths = [paths]
-    verifier = _Verifier(level, Gold(data))
+    verifier = _Verifier(level, Gold(data), signing.signers(signers))
     for path in paths:
         verifier.visit(Path(path))
+    if against is not None:
+        verifier.against(against)
     return verifier.finish()
 
 
@@ -192,6 +202,7 @@ def _worth_saying(document: Checked) -> list[tuple[Level, Outcome]]:
 class _Verifier:
     level: Level
     gold: Gold
+    signers: Mapping[str, str]
     report: Report = field(init=False)
     visited: set[Path] = field(default_factory=set)
     graphs: dict[Path, dict[str, recounted.Graph]] = field(default_factory=lambda: defaultdict(dict))
@@ -199,6 +210,10 @@ class _Verifier:
     computed: dict[Path, indexing.Computed | None] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
     attestations: list[tuple[Path, Path, Attestation]] = field(default_factory=list)
+    signatures: list[tuple[Path, Signature]] = field(default_factory=list)
+    tracks: list[Path] = field(default_factory=list)  # those that were checked whole
+    roots: list[Path] = field(default_factory=list)  # results trees
+    subjects: dict[Path, dict[str, str]] = field(default_factory=dict)  # track -> place -> subject
     said: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -237,6 +252,10 @@ class _Verifier:
     def _file(self, path: Path) -> None:
         if path.parent.name == "attestations":
             self.attestation(path)
+        elif path.parent.name == signing.FOLDER:
+            self.signature(path)
+        elif path.parent.name == logs.FOLDER:
+            self.log(path.parents[1])
         elif path.suffix == ".json" and len(path.parts) > 4 and path.parts[-3] == "entries":
             self.entry(path)
         elif path.name in ("run.json", "measurement.json", "manifest.json"):
@@ -247,6 +266,7 @@ class _Verifier:
     def _results(self, path: Path) -> None:
         """A results tree: folders of tracks."""
         tracks = set(folders.tracks(path))
+        self.roots.append(path)
         found = bool(tracks)
         for item in sorted(path.iterdir()):
             if item.is_symlink():
@@ -266,7 +286,8 @@ class _Verifier:
         for item in sorted(track.iterdir()):
             if item.name not in IN_TRACK | AT_ROOT or item.is_symlink():
                 self.add([_stranger(item, ", ".join(sorted(IN_TRACK)))])
-        for kind in ("runs", "measurements", "entries", "attestations"):
+        self.tracks.append(track)
+        for kind in ("runs", "measurements", logs.FOLDER, "entries", "attestations", signing.FOLDER):
             if (track / kind).is_dir() and not (track / kind).is_symlink():
                 self._below(track / kind)
         if self.wants("recounted") and (track / "entries").is_dir():
@@ -276,7 +297,9 @@ class _Verifier:
         """A part of a track: runs/, runs/<recipe>/, runs/<recipe>/<variant>/, and likewise the others."""
         parents = [path, *path.parents]
         depth, kind = next((i, p.name) for i, p in enumerate(parents) if p.name in IN_TRACK)
-        leaf = {"runs": 3, "measurements": 3, "entries": 2, "attestations": 1}[kind]
+        leaf = {"runs": 3, "measurements": 3, "entries": 2}.get(kind, 1)
+        if kind == logs.FOLDER:
+            self.log(path.parent)
         for item in sorted(path.iterdir()):
             if item.is_symlink():
                 self.add([_stranger(item, "no links")])
@@ -293,7 +316,9 @@ class _Verifier:
                 self.entry(item)
             elif kind == "attestations" and item.is_file() and item.suffix == ".json":
                 self.attestation(item)
-            elif item.name not in AT_ROOT:
+            elif kind == signing.FOLDER and item.is_file() and item.suffix == ".json":
+                self.signature(item)
+            elif item.name not in AT_ROOT and not (kind == logs.FOLDER and item in self.visited):
                 self.add([_stranger(item, f"what belongs into {kind}")])
 
     # --- documents ---
@@ -378,6 +403,48 @@ class _Verifier:
             self.attestations.append((path, path.parents[1], found_attestation))
         outcome: Outcome = "failed" if found else "passed"
         self.report.documents.append(Checked(_name(path), "attestation", {"valid": outcome}))
+
+    def log(self, track: Path) -> None:
+        """A track's log as a whole: its entries hold on to one another."""
+        if self._seen(track / logs.FOLDER):
+            return
+        entries, found = changes.load_log(track)
+        self.add(found)
+        wrong = {problem.file for problem in found}
+        for path, _ in entries:
+            self.visited.add(path)
+            outcome: Outcome = "failed" if _name(path) in wrong else "passed"
+            self.report.documents.append(Checked(_name(path), "log", {"valid": outcome}))
+
+    def signature(self, path: Path) -> None:
+        if self._seen(path):
+            return
+        signature, found = _guarded(changes.load_signature, path)
+        self.add(found)
+        if signature is not None and not found:
+            self.signatures.append((path, signature))
+        outcome: Outcome = "failed" if found else "passed"
+        self.report.documents.append(Checked(_name(path), "signature", {"valid": outcome}))
+
+    def against(self, old: Path) -> None:
+        """Published figures changed only for reasons that the log gives."""
+        if not old.is_dir():
+            raise UserError(f"{old}: no such folder; name the older results tree")
+        then = {track.name: track for track in folders.tracks(old)}
+        for track in self.tracks:
+            before = then.pop(track.name, None)
+            if before is None:
+                continue  # a new track has published nothing yet
+            computed = self._computed(track)
+            if computed is None:
+                self._note(f"{_name(track)}: not compared with {_name(old)}: its entries cannot be computed")
+                continue
+            published = indexing.entries(old, track.name)
+            self.add(changes.against(before, track, published, computed.entries))
+        for root in self.roots:
+            for name in then:
+                where = _name(root / name)
+                self.add([Problem(where, "", "nothing", "the published track", "restore it")])
 
     # --- what documents have to do with each other ---
 
@@ -503,6 +570,11 @@ class _Verifier:
         self._check_attestations()
         for note in self.answers.alike():
             self._note(note)
+        for path, signature in self.signatures:
+            track = path.parents[1]
+            if track not in self.subjects:
+                self.subjects[track] = logs.subjects(track)
+            self._note(changes.signed(path, signature, self.subjects[track], self.signers))
         return self.report
 
 

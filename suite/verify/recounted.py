@@ -17,6 +17,7 @@ from suite.budget import bert_flops, budget_tflop
 from suite.documents import Entry, Measurement, Model, Op, Run
 from suite.folder import Problem, show
 from suite.measure import estimate, recount
+from suite.measure import samples as raw
 from suite.protocol import MEASURING, TRACKS
 from suite.verify import physics
 from suite.verify.compare import problems
@@ -102,24 +103,29 @@ def _countable(model: Model) -> bool:
     """Whether its operations can be counted at its lengths; where not, other checks have named the reason."""
     ranks = all(len(op.shape) == (2 if op.kind == "linear" else 4) for op in model.ops)
     powers = all(sum(size == "n" for size in (op.rows, *op.shape)) <= 2 for op in model.ops)
-    return ranks and powers and all(re.fullmatch("[0-9]{1,6}", tokens) for tokens in model.dev_lengths)
+    numbers = [*model.dev_lengths, *model.exits, *(n for lengths in model.exits.values() for n in lengths)]
+    return ranks and powers and all(re.fullmatch("[0-9]{1,6}", text) for text in numbers)
 
 
 def arithmetic_follows(loaded: LoadedRun) -> Problems:
-    """FLOPs at 128 tokens and at the dev sets' lengths, and the graph's digest, from the operations."""
+    """FLOPs at 128 tokens and at the dev sets' lengths, and the graph's digest, from the operations.
+
+    With early exits both are means over the exits taken: each example's operations end with its exit's block.
+    """
     model = loaded.run.model
     if not _countable(model):
         return
-    a, b, c = recount.polynomial(model.ops)
-
-    def at(n: int) -> int:
-        return a + b * n + c * n * n
-
-    examples = sum(model.dev_lengths.values())
-    computed: dict[str, float] = {"128": float(at(128))}
+    depth = max((op.block for op in model.ops), default=0)
+    exits = model.exits or {str(depth): model.dev_lengths}
+    examples = sum(sum(lengths.values()) for lengths in exits.values())
+    at_128, dev = 0, 0
+    for exit, lengths in exits.items():
+        a, b, c = recount.polynomial(recount.until(model.ops, int(exit)))
+        at_128 += sum(lengths.values()) * (a + b * 128 + c * 128 * 128)
+        dev += sum(count * (a + b * int(n) + c * int(n) ** 2) for n, count in lengths.items())
+    computed = {"128": float(recount.flops(model.ops, 128))}
     if examples:
-        total = sum(count * at(int(tokens)) for tokens, count in model.dev_lengths.items())
-        computed["dev"] = total / examples
+        computed = {"128": at_128 / examples, "dev": dev / examples}
     stored = loaded.raw["model"].get("flops_per_example")
     yield from problems(loaded.file, stored, computed, "model.flops_per_example")
     graph = recount.graph(model.ops, model.weights)
@@ -170,15 +176,13 @@ def tensors_are_the_architectures(loaded: LoadedRun) -> Problems:
 
 
 def file_holds_the_tensors(loaded: LoadedRun) -> Problems:
-    """A shipped safetensors file in fp32 is no smaller than its tensors."""
+    """A shipped safetensors file is no smaller than its tensors."""
     model = loaded.run.model
     needed = sum(WIDTHS[weight.dtype] * prod(weight.shape) for weight in model.weights)
-    found = model.bytes.get("safetensors/fp32")
-    if found is not None and found < needed:
-        expected = f"at least {needed}, the size of its tensors"
-        yield Problem(
-            loaded.file, "model.bytes.safetensors/fp32", str(found), expected, "give the file's size"
-        )
+    for kind, found in model.bytes.items():
+        if kind.startswith("safetensors/") and found < needed:
+            expected, field = f"at least {needed}, the size of its tensors", f"model.bytes.{show(kind)}"
+            yield Problem(loaded.file, field, str(found), expected, "give the file's size")
 
 
 def architecture_is_the_configs(loaded: LoadedRun) -> Problems:
@@ -257,8 +261,10 @@ class Graph:
 
 
 def graph_of(run: Run) -> Graph:
-    """The arithmetic of a run's model, for :func:`time_is_possible`."""
-    return Graph(recount.polynomial(run.model.ops), run.recipe, run.variant, run.recipe_hash)
+    """The arithmetic of a run's model, for :func:`time_is_possible`; with early exits, up to the first of them."""
+    return Graph(
+        recount.polynomial(recount.until(run.model.ops, 1)), run.recipe, run.variant, run.recipe_hash
+    )
 
 
 def cores_of(m: Measurement) -> int:
@@ -277,7 +283,8 @@ def times_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Prob
         return
     try:
         samples = estimate.from_columns(loaded.samples)
-        figures = estimate.figures(samples)
+        lengths = loaded.measurement.trace_lengths if loaded.measurement.inputs == "lengths" else None
+        figures = estimate.figures(samples, lengths)
     except ValueError as error:
         yield Problem(loaded.table, "", show(str(error)), "times of two sides, paired", "measure again")
         return
@@ -287,6 +294,7 @@ def times_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Prob
         "reference_latency_ms": figures.reference_latency_ms.model_dump(mode="json"),
         "residual": figures.residual,
         "verdict": figures.verdict,
+        "by_length": [at.model_dump(mode="json") for at in figures.by_length],
     }
     stored = loaded.measurement.model_dump(mode="json", include=set(computed))
     yield from problems(loaded.file, stored, computed)
@@ -330,8 +338,8 @@ def time_is_possible(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> 
         return
     reference = str(MEASURING["reference"]["precision"]) if m.against == "reference" else m.precision
     for side, graph, precision, field in (
-        (estimate.REFERENCE, m.reference_graph, reference, "reference_latency_ms"),
-        (estimate.ENTRY, m.graph, m.precision, "latency_ms"),
+        (raw.REFERENCE, m.reference_graph, reference, "reference_latency_ms"),
+        (raw.ENTRY, m.graph, m.precision, "latency_ms"),
     ):
         known = graphs.get(graph)
         peak = peak_of(m, precision)

@@ -28,7 +28,7 @@ from suite.pipeline.run import encoded_dev
 from suite.pipeline.store import Store
 from suite.protocol import track as track_of
 from suite.scoring import score
-from suite.training.feeds import logits_of
+from suite.training.feeds import answers_of
 from suite.verify import Report, valid, verify, weights, write_attestation
 from suite.verify.compare import problems as compared
 from suite.verify.loaded import LoadedRun
@@ -146,7 +146,7 @@ def _answers(
     answers, stored = {}, {}
     for name, split in predictions.items():
         order = np.argsort(encoded[name].rows, kind="stable")
-        answers[name] = logits_of(network, encoded[name])[order]
+        answers[name] = answers_of(network, encoded[name])[0][order]
         stored[name] = split.scores
     everything = np.concatenate(list(stored.values()))
     # A model that says the same to everyone has no spread: its answers may differ in their last digits.

@@ -99,7 +99,7 @@ def resolved_of(run: Run) -> Resolved:
         "method": settings["method"],
         "division": run.division,
         "about": {"title": run.recipe, "idea": "", "colour": "#000000", "shape": "circle"},
-        "modifiers": settings.get("modifiers", []),
+        "modifiers": [{"name": one["name"], **_mapping(one.get("parameters"))} for one in listed],
         "tracks": {run.track: {"parameters": settings.get("parameters"), "default": settings.get("default")}},
     }
     if "ablation_of" in settings:
@@ -118,6 +118,10 @@ def resolved_of(run: Run) -> Resolved:
             code=1,
         )
     return resolved
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _affordable(job: Job, run: Run) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from suite import folder as folders
-from suite import index, paths, tables
+from suite import index, migrations, paths, tables
 from suite.canonical import digest
 from suite.data.rows import fingerprint
 from suite.documents import Attestation, Entry, Measurement, Run
@@ -39,6 +39,7 @@ MAX_WEIGHTS = 5_000
 MAX_OPS = 5_000
 MAX_DIMENSIONS = 8
 MAX_LENGTHS = 2_048
+MAX_EXITS = 256
 MAX_TOKENS = 100_000
 MAX_MEASUREMENT_BYTES = 2 * 2**20
 BYTES_PER_ROW = 40  # of a run's evidence, where the official dev set alone needs more than the general limit
@@ -48,7 +49,7 @@ WRITTEN = datetime.date(2026, 12, 1)
 
 _UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))  # controls, bidirectional marks, unassigned
 _MARKUP = re.compile(r"<[A-Za-z/!?]")
-_PRIVATE = re.compile(r"(?:/home/|/Users/|/root/|[A-Za-z]:\\+Users\\+)")
+PRIVATE = re.compile(r"(?:/home/|/Users/|/root/|[A-Za-z]:\\+Users\\+)")
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -103,6 +104,11 @@ def load_attestation(path: Path) -> tuple[Attestation | None, list[Problem]]:
     if attestation is None:
         return None, found
     return attestation, found + run_checks(_name(path), ATTESTATION, path, attestation)
+
+
+def load_document(path: Path, model: type[Any], max_bytes: int) -> tuple[dict[str, Any], Any, list[Problem]]:
+    """The JSON and the document of a single file (None where it has another shape), and what is wrong with it."""
+    return _read(path, model, max_bytes)
 
 
 def _name(path: Path) -> str:
@@ -184,7 +190,10 @@ def _mistakes(path: Path, model: type[BaseModel], error: ValidationError) -> lis
         else:
             expected = show(one["msg"].removeprefix("Input should be ").removeprefix("Value error, "))
             given = show(repr(one["input"]), 60)
-            found.append(Problem(_name(path), place, given, expected, "write the document with lightboard"))
+            fix = (
+                migrations.advice(one["input"]) if place == "schema" else "write the document with lightboard"
+            )
+            found.append(Problem(_name(path), place, given, expected, fix))
     return found
 
 
@@ -203,6 +212,8 @@ def run_is_bounded(loaded: LoadedRun) -> Problems:
         ("model.weights", model.weights, MAX_WEIGHTS),
         ("model.ops", model.ops, MAX_OPS),
         ("model.dev_lengths", model.dev_lengths, MAX_LENGTHS),
+        ("model.exits", model.exits, MAX_EXITS),
+        *((f"model.exits.{show(exit)}", lengths, MAX_LENGTHS) for exit, lengths in model.exits.items()),
         ("data.train_lengths", loaded.run.data.train_lengths, MAX_LENGTHS),
     ):
         if len(items) > limit:
@@ -238,6 +249,32 @@ def lengths_are_numbers(loaded: LoadedRun) -> Problems:
             yield Problem(
                 loaded.file, field, found, f"{rows}, the number of rows", "count every example once"
             )
+
+
+def exits_are_the_dev_rows(loaded: LoadedRun) -> Problems:
+    """Where operations belong to blocks, every dev example took one of the exits, at the length it has."""
+    model = loaded.run.model
+    blocks = {op.block for op in model.ops} - {0}
+    fix = "write the run with lightboard"
+    if blocks and not model.exits:
+        expected = "exit -> tokens -> number of dev examples, since model.ops has blocks"
+        yield Problem(loaded.file, "model.exits", "nothing", expected, fix)
+    if not model.exits:
+        return
+    sums: dict[str, int] = {}
+    for exit, lengths in model.exits.items():
+        if not re.fullmatch(r"[1-9][0-9]{0,3}", exit) or int(exit) not in blocks:
+            what = f"exit {show(repr(exit))}"
+            expected = f"a block of model.ops, up to {max(blocks, default=0)}"
+            yield Problem(loaded.file, "model.exits", what, expected, fix)
+        for tokens, count in lengths.items():
+            sums[tokens] = sums.get(tokens, 0) + count
+    for tokens in sorted(sums.keys() | model.dev_lengths.keys()):
+        left, rows = sums.get(tokens, 0), model.dev_lengths.get(tokens, 0)
+        if left != rows:
+            what = f"{left} examples of {show(tokens)} tokens"
+            yield Problem(loaded.file, "model.exits", what, f"{rows}, as model.dev_lengths has", fix)
+            break
 
 
 def settings_give_the_recipe_hash(loaded: LoadedRun) -> Problems:
@@ -347,17 +384,19 @@ def curves_are_paired(loaded: LoadedRun) -> Problems:
 
 def names_nobody(loaded: LoadedRun | LoadedMeasurement) -> Problems:
     """No home folder, and so no user's name, anywhere in the document."""
-    for field, text in _texts(loaded.raw, ""):
-        if _PRIVATE.search(text):
-            yield Problem(loaded.file, field, show(text, 60), "no path of this machine", "remove it")
+    yield from names_nobody_in(loaded.file, loaded.raw)
 
 
 def text_is_plain(loaded: LoadedRun | LoadedMeasurement) -> Problems:
     """Nothing that a terminal or a page would obey, or that reads otherwise than it is written."""
-    for field, text in _texts(loaded.raw, ""):
-        if text.isascii() and text.isprintable() and "<" not in text:
-            continue
-        yield from _plain(loaded.file, field, text)
+    yield from text_is_plain_in(loaded.file, loaded.raw)
+
+
+def text_is_plain_in(file: str, raw: dict[str, Any]) -> Problems:
+    """The same for the JSON of any document."""
+    for field, text in texts(raw, ""):
+        if not (text.isascii() and text.isprintable() and "<" not in text):
+            yield from _plain(file, field, text)
 
 
 def _plain(file: str, field: str, text: str) -> Problems:
@@ -367,7 +406,7 @@ def _plain(file: str, field: str, text: str) -> Problems:
         yield Problem(file, show(field), show(text, 60), "plain text, no markup", "remove it")
 
 
-def _dated(file: str, date: str) -> Problems:
+def dated(file: str, date: str) -> Problems:
     """A day of the calendar that has come."""
     try:
         day = datetime.date.fromisoformat(date) if date.isascii() else None
@@ -380,7 +419,14 @@ def _dated(file: str, date: str) -> Problems:
         yield Problem(file, "date", date, f"at most {latest}", "correct the date, or this machine's clock")
 
 
-def _texts(value: Any, field: str) -> Iterator[tuple[str, str]]:
+def names_nobody_in(file: str, raw: dict[str, Any]) -> Problems:
+    """The same for the JSON of any document."""
+    for field, text in texts(raw, ""):
+        if PRIVATE.search(text):
+            yield Problem(file, show(field), show(text, 60), "no path of this machine", "remove it")
+
+
+def texts(value: Any, field: str) -> Iterator[tuple[str, str]]:
     """Every text of a document, keys included, with its place."""
     pairs: Iterable[tuple[Any, Any]]
     if isinstance(value, dict):
@@ -393,13 +439,14 @@ def _texts(value: Any, field: str) -> Iterator[tuple[str, str]]:
         if isinstance(item, str):
             yield f"{field}.{key}".strip("."), item
         elif isinstance(item, dict | list):
-            yield from _texts(item, f"{field}.{key}".strip("."))
+            yield from texts(item, f"{field}.{key}".strip("."))
 
 
 RUN = (
     run_lies_where_it_says,
     run_is_bounded,
     lengths_are_numbers,
+    exits_are_the_dev_rows,
     settings_give_the_recipe_hash,
     run_follows_the_protocol,
     rows_are_the_tracks,
@@ -513,7 +560,7 @@ def samples_are_enough(loaded: LoadedMeasurement) -> Problems:
 
 def measured_in_the_past(loaded: LoadedMeasurement) -> Problems:
     """A date of the calendar, and none to come."""
-    yield from _dated(loaded.file, loaded.measurement.date)
+    yield from dated(loaded.file, loaded.measurement.date)
 
 
 MEASUREMENT = (
@@ -570,9 +617,9 @@ def attestation_is_harmless(path: Path, attestation: Attestation) -> Problems:
     for field in ("by", "lightboard"):
         text = getattr(attestation, field)
         yield from _plain(_name(path), field, text)
-        if _PRIVATE.search(text):
+        if PRIVATE.search(text):
             yield Problem(_name(path), field, show(text, 60), "no path of this machine", "remove it")
-    yield from _dated(_name(path), attestation.date)
+    yield from dated(_name(path), attestation.date)
 
 
 ATTESTATION = (attestation_lies_where_it_says, outcome_follows, attestation_is_harmless)

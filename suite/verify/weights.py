@@ -146,7 +146,8 @@ def problems(shipped: Shipped, model: Model) -> Iterator[Problem]:
         name = different[0] if different else ""
         found, expected = repr(shipped.config.get(name)), repr(model.config.get(name))
         yield Problem(config, show(name), show(found), show(expected) + ", as the run has it", FIX)
-    size = model.bytes.get("safetensors/fp32")
+    sizes = [size for kind, size in model.bytes.items() if kind.startswith("safetensors/")]
+    size = sizes[0] if sizes else None
     if size is not None and len(shipped.content) != size:
         yield Problem(file, "size", f"{len(shipped.content)} bytes", f"{size}, as the run has it", FIX)
     named = {weight.name for weight in model.weights}

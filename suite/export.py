@@ -1,0 +1,138 @@
+"""The whole board as tables, for those who would rather compute than read: parquet, CSV and JSON of each.
+
+``entries``: a row per entry and task. ``runs``: a row per seed. ``speeds``: a row per measurement that an entry has.
+Units are in the column names; ``fraction`` is 0 to 1 (correlations from -1), ``times`` a ratio to the reference.
+The same results give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from suite import index
+from suite.documents import Entry
+from suite.folder import write_file
+from suite.index import load_results
+
+Record = dict[str, Any]
+
+
+def tables(results: Path, track: str | None = None) -> dict[str, pd.DataFrame]:
+    """Name -> table."""
+    entries = index.entries(results, track)
+    frame = load_results(results, track)
+    return {
+        "entries": frame.rename(columns={name: _with_unit(name) for name in frame.columns}),
+        "runs": pd.DataFrame([row for entry in entries for row in _runs(entry)]),
+        "speeds": pd.DataFrame([row for entry in entries for row in _speeds(entry)]),
+    }
+
+
+def _with_unit(name: str) -> str:
+    """Ratios say that they are ratios, and counts what they count."""
+    figure, bracket, key = name.partition("[")
+    if figure in ("speedup", "speedup_low", "speedup_high"):
+        return f"{figure}_times{bracket}{key}"
+    return {"runs": "runs_count", "diverged_runs": "diverged_runs_count"}.get(name, name)
+
+
+def _name(entry: Entry) -> Record:
+    return {
+        "track": entry.track,
+        "division": entry.division,
+        "recipe": entry.recipe,
+        "variant": entry.variant,
+        "recipe_hash": entry.recipe_hash,
+    }
+
+
+def _runs(entry: Entry) -> Iterator[Record]:
+    for task, quality in entry.quality.items():
+        for line in quality.runs:
+            yield {
+                **_name(entry),
+                "task": task,
+                "seed": line.seed,
+                "score_points": line.score,
+                "diverged": line.diverged,
+                **{f"{metric}_fraction": value for metric, value in sorted(line.metrics.items())},
+                "document": line.run,
+            }
+
+
+def _speeds(entry: Entry) -> Iterator[Record]:
+    for line in entry.speed:
+        low, high = line.ratio.interval or (None, None)
+        alone = line.alone_ratio
+        yield {
+            **_name(entry),
+            "profile": line.profile,
+            "runtime": line.runtime,
+            "precision": line.precision,
+            "arrival": line.arrival,
+            "inputs": line.inputs,
+            "speedup_times": line.ratio.value,
+            "speedup_low_times": low,
+            "speedup_high_times": high,
+            "process_pairs_count": line.ratio.pairs,
+            "speedup_same_runtime_times": alone.value if alone else None,
+            "p50_ms": line.latency_ms.p50,
+            "p90_ms": line.latency_ms.p90,
+            "p99_ms": line.latency_ms.p99,
+            "peak_memory_bytes": line.peak_memory_bytes,
+            "model_size_bytes": line.model_bytes,
+            "verdict": line.verdict,
+            "inherited": line.inherited,
+            "document": line.measurement,
+        }
+
+
+# --- on disk ------------------------------------------------------------------------------------------------
+
+
+def export(results: Path, out: Path, track: str | None = None) -> list[Path]:
+    """Write ``entries``, ``runs`` and ``speeds`` as ``.parquet``, ``.csv`` and ``.json``; gives the files."""
+    written = []
+    for name, frame in tables(results, track).items():
+        for suffix, content in (("parquet", _parquet(frame)), ("csv", _csv(frame)), ("json", _json(frame))):
+            written.append(write_file(out / f"{name}.{suffix}", content))
+    return written
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    stream = io.BytesIO()
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    pq.write_table(table, stream, compression="snappy")
+    return stream.getvalue()
+
+
+def _csv(frame: pd.DataFrame) -> bytes:
+    text: str = frame.to_csv(index=False, lineterminator="\n")
+    return text.encode("utf-8")
+
+
+def _json(frame: pd.DataFrame) -> bytes:
+    """A list of objects; null where there is no value. Not by pandas, which rounds."""
+    records = [
+        {str(key): _plain(value) for key, value in record.items()}
+        for record in frame.to_dict(orient="records")
+    ]
+    return (json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping | list | tuple):
+        raise TypeError(f"not a cell: {value!r}")
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if value is None or (isinstance(value, float) and not math.isfinite(value)) else value

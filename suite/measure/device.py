@@ -1,0 +1,136 @@
+"""What runs on a device: check a kit's answers, time its two models against each other, write one JSON file.
+
+The kit carries this module with the few it needs (see :mod:`suite.measure.kit`); the device needs Python 3.11, numpy
+and onnxruntime, and nothing of this package installed. The timing itself is :mod:`suite.measure.latency`, as
+everywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from suite.errors import UserError
+from suite.measure import latency, machine
+from suite.measure.samples import ENTRY
+from suite.measure.worker import split
+from suite.runtimes import runtime
+
+SCHEMA = "lightboard/kit-answer/1"
+RUNTIME = "onnx"
+
+
+def main(folder: Path, arguments: list[str] | None = None) -> int:
+    """``folder``: the unpacked kit. Exit status 0, or 1 with one line that says what was wrong."""
+    parser = argparse.ArgumentParser(
+        prog="measure.pyz", description="Check and time the two models of this kit."
+    )
+    parser.add_argument("--out", type=Path, default=Path("answer.json"), help="the file to send back")
+    parser.add_argument("--answers-only", action="store_true", help="check the answers and stop")
+    asked = parser.parse_args(arguments)
+    try:
+        kit = json.loads((folder / "kit.json").read_text(encoding="utf-8"))
+        largest = check(folder, kit)
+        if asked.answers_only:
+            print("the answers are right; nothing was timed")
+            return 0
+        answer = measure(folder, kit)
+        asked.out.write_text(
+            json.dumps({**answer, "checked": largest}, allow_nan=False) + "\n", encoding="utf-8"
+        )
+    except (OSError, KeyError, ValueError, UserError) as error:
+        print(f"{type(error).__name__}: {error}".replace("\n", " "), file=sys.stderr)
+        return 1
+    print(f"done: send {asked.out} back; it holds times and this machine's kind, no names")
+    return 0
+
+
+def check(folder: Path, kit: dict[str, Any]) -> dict[str, float]:
+    """Side -> largest difference from the expected answers; UserError where it is more than the kit allows."""
+    found: dict[str, float] = {}
+    with np.load(folder / "trace.npz", allow_pickle=False) as stored:
+        asked = split(stored["ids"], stored["types"], stored["offsets"])
+    with np.load(folder / "expected.npz", allow_pickle=False) as stored:
+        expected = {side: stored[side] for side in ("reference", "entry")}
+    for side, logits in expected.items():
+        answer = runtime(RUNTIME).prepare(folder / f"{side}.onnx", kit["plan"]["threads"])
+        worst = 0.0
+        for done, (query, wanted) in enumerate(zip(asked, logits, strict=True)):
+            worst = max(worst, float(np.abs(answer(*query)[0] - wanted).max()))
+            _say(f"checking the {side}: {done + 1} of {len(asked)} answers")
+        allowed = kit["tolerance"][side]
+        if not worst <= allowed:
+            raise UserError(
+                f"the {side} does not answer as where it was scored: off by {worst:.2g}, {allowed:.2g} allowed"
+            )
+        found[side] = worst
+    _say("")
+    return found
+
+
+def measure(folder: Path, kit: dict[str, Any]) -> dict[str, Any]:
+    """The raw times and the machine, with all that the kit stated of itself."""
+    with np.load(folder / "trace.npz", allow_pickle=False) as stored:
+        trace = latency.Trace(stored["ids"], stored["types"], stored["offsets"])
+    profile = SimpleNamespace(**{**kit["plan"], "requires": SimpleNamespace(**kit["plan"]["requires"])})
+    plan = latency.plan(profile)  # type: ignore[arg-type]  # it has the fields that a profile has
+    before, ticks = machine.state(), machine.Ticks.now()
+    started = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        left = (time.monotonic() - started) * (total - done) / done
+        _say(f"timing: {done} of {total} rounds, about {left / 60:.1f} minutes left")
+
+    sides = {
+        name: latency.Side(
+            f"the {name}", RUNTIME, folder / f"{name}.onnx", bool(kit["adaptive"]) and name == "entry"
+        )
+        for name in ("reference", "entry")
+    }
+    outcome = latency.race(sides["reference"], sides["entry"], trace, plan, progress)
+    _say("")
+    return {
+        "schema": SCHEMA,
+        "kit": kit,
+        "samples": {name: column.tolist() for name, column in vars(outcome.samples).items()},
+        "repeats": outcome.repeats[ENTRY],
+        "answers": _answers(folder, outcome),
+        "load_seconds": outcome.load_seconds,
+        "first_query_seconds": outcome.first_query_seconds,
+        "peak_bytes": outcome.peak_bytes,
+        "baseline_bytes": outcome.baseline_bytes,
+        "repeat_ratio": outcome.repeat_ratio,
+        "machine": machine.describe(plan.affinity, profile.requires, before, machine.state(ticks)),
+        "versions": {
+            "onnxruntime": version("onnxruntime"),
+            "numpy": version("numpy"),
+            "python": python_version(),
+            "lightboard": kit["lightboard"],
+        },
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+
+
+def _answers(folder: Path, outcome: latency.Outcome) -> dict[str, Any]:
+    """How many of the timed answers were looked at, and the largest difference from what was expected."""
+    with np.load(folder / "expected.npz", allow_pickle=False) as stored:
+        expected = stored["entry"]
+    largest = max(
+        float(np.abs(expected[query] - np.array(logits)).max()) for query, logits in outcome.answers
+    )
+    return {"queries": len(outcome.answers), "largest_difference": largest}
+
+
+def _say(text: str) -> None:
+    """A line that the next one overwrites, where someone is looking."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,298 @@
+"""The device kit: everything a bare machine needs to time an entry, in one zip; and the filing of its answer.
+
+The zip holds both models as ONNX, the input trace, the expected answers, ``measure.pyz`` (a few modules of this
+package as one file that Python runs; it needs numpy and onnxruntime) and a README. What comes back is one JSON file,
+hostile until checked: it becomes a measurement only when ``verify`` finds nothing wrong with it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+import suite
+from suite import folder as folders
+from suite.canonical import digest_file, pretty_json
+from suite.documents import (
+    DECLARED,
+    EVIDENCE,
+    Answers,
+    Count,
+    Machine,
+    Measurement,
+    Memory,
+    Number,
+    Once,
+    RepeatCheck,
+    Strict,
+)
+from suite.errors import UserError
+from suite.folder import Refused, write
+from suite.index import measurement_location
+from suite.measure import estimate
+from suite.measure.device import RUNTIME, SCHEMA
+from suite.tables import write_samples
+from suite.verify import verify
+
+if TYPE_CHECKING:
+    from suite.measure.run import Subject
+    from suite.profile import Profile
+
+MODULES = (
+    "__init__", "errors", "canonical", "paths", "protocol",
+    "runtimes/__init__", "runtimes/onnx",
+    "measure/__init__", "measure/latency", "measure/worker", "measure/samples", "measure/memory",
+    "measure/machine", "measure/device",
+)  # fmt: skip
+
+MAIN = """\
+import pathlib, sys, tempfile, zipfile
+
+here = pathlib.Path(sys.argv[0]).resolve()
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="lightboard-kit-") as folder:
+        with zipfile.ZipFile(here) as archive:
+            archive.extractall(folder)
+        sys.path.insert(0, folder)
+        from suite.measure import device
+
+        status = device.main(here.parent)
+    sys.exit(status)
+"""
+
+README = """\
+Lightboard kit: {recipe}/{variant} against the reference of track {track}, for profile {profile}.
+1. On the device: Python 3.11 or newer, then "python -m pip install numpy onnxruntime".
+2. Let the device rest, then run here: "python measure.pyz". It checks the answers, then times both models.
+3. Send back answer.json (no host, user or path is in it); "lightboard import answer.json" checks and files it.
+4. trace.npz holds token ids of licensed data sets: use this kit yourself, do not pass it on.
+"""
+
+MAX_ANSWER_BYTES = 16 * 2**20
+
+
+# --- packing ------------------------------------------------------------------------------------------------
+
+
+def pack(
+    recipe: str,
+    *,
+    track: str,
+    profile: str,
+    out: Path,
+    variant: str | None = None,
+    task: str | None = None,
+    data: str = "auto",
+) -> Path:
+    """Write the kit of a trained variant to ``out``. UserError where it is not trained, or cannot be exported."""
+    from suite.loading import load_profile
+    from suite.measure.run import settings_of, subjects
+    from suite.protocol import track as track_of
+
+    chosen = variant or settings_of(recipe, track).default
+    return bundle(subjects(recipe, chosen, track_of(track), task, data)[0], load_profile(profile), out)
+
+
+def bundle(subject: Subject, profile: Profile, out: Path) -> Path:
+    """The kit of one comparison."""
+    from suite.measure.run import prepared, queries, stated
+
+    asked = queries(subject.examples)
+    sides = {
+        "entry": prepared(subject.entry, RUNTIME, asked, 1),
+        "reference": prepared(subject.reference, RUNTIME, asked, 1),
+    }
+    about = stated(subject, RUNTIME, "reference", RUNTIME, profile, asked)
+    kit = {
+        "schema": "lightboard/kit/1",
+        "stated": {name: value for name, value in about.items() if name not in ("versions", "date")},
+        "plan": profile.model_dump(mode="json", by_alias=True) | {"pairs": subject.pairs or profile.pairs},
+        "adaptive": subject.adaptive,
+        "tolerance": {name: side.tolerance for name, side in sides.items()},
+        "model_file": digest_file(sides["entry"].file),
+        "model_bytes": sides["entry"].file.stat().st_size,
+        "lightboard": suite.__version__,
+    }
+    trace = asked.trace
+    files: dict[str, bytes | Path] = {
+        "README.txt": README.format(**about).encode(),
+        "kit.json": pretty_json(kit).encode(),
+        "measure.pyz": program(),
+        "trace.npz": _npz(ids=trace.ids, types=trace.types, offsets=trace.offsets),
+        "expected.npz": _npz(**{name: side.logits for name, side in sides.items()}),
+        **{f"{name}.onnx": side.file for name, side in sides.items()},
+    }
+    part = out.with_name(out.name + ".part")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(part, "w") as archive:
+        _fill(archive, files)
+    part.replace(out)
+    return out
+
+
+def program() -> bytes:
+    """``measure.pyz``: the modules that time, and a main that unpacks and runs them."""
+    package = Path(suite.__file__).resolve().parent
+    files: dict[str, bytes | Path] = {f"suite/{name}.py": package / f"{name}.py" for name in MODULES}
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        _fill(archive, {"__main__.py": MAIN.encode(), **files})
+    return held.getvalue()
+
+
+def _fill(archive: zipfile.ZipFile, files: Mapping[str, bytes | Path]) -> None:
+    """Files without their dates, so that the same kit has the same bytes."""
+    for name, content in files.items():
+        about = zipfile.ZipInfo(name)
+        about.compress_type, about.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+        with archive.open(about, "w", force_zip64=True) as stream:
+            if isinstance(content, bytes):
+                stream.write(content)
+            else:
+                with content.open("rb") as source:
+                    shutil.copyfileobj(source, stream)
+
+
+def _npz(**arrays: Any) -> bytes:
+    held = io.BytesIO()
+    np.savez(held, **arrays)
+    return held.getvalue()
+
+
+# --- filing -------------------------------------------------------------------------------------------------
+
+
+class _Checked(Strict):
+    queries: Annotated[Count, EVIDENCE]
+    largest_difference: Annotated[Number, EVIDENCE]
+
+
+class _Kit(Strict):
+    schema_: Annotated[Literal["lightboard/kit/1"], DECLARED] = Field(alias="schema")
+    stated: Annotated[dict[str, Any], EVIDENCE]
+    plan: Annotated[dict[str, Any], EVIDENCE]
+    adaptive: Annotated[bool, EVIDENCE]
+    tolerance: Annotated[dict[Literal["entry", "reference"], Number], EVIDENCE]
+    model_file: Annotated[str, EVIDENCE]
+    model_bytes: Annotated[Count, EVIDENCE]
+    lightboard: Annotated[str, DECLARED]
+
+
+class Answer(Strict):
+    """What a device sends back."""
+
+    schema_: Annotated[Literal["lightboard/kit-answer/1"], DECLARED] = Field(alias="schema")
+    kit: Annotated[_Kit, EVIDENCE]
+    samples: Annotated[dict[str, tuple[Count, ...]], EVIDENCE]
+    repeats: Annotated[Count, EVIDENCE]
+    answers: Annotated[_Checked, EVIDENCE]
+    load_seconds: Annotated[Number, EVIDENCE]
+    first_query_seconds: Annotated[Number, EVIDENCE]
+    peak_bytes: Annotated[Count, EVIDENCE]
+    baseline_bytes: Annotated[Count, EVIDENCE]
+    repeat_ratio: Annotated[Number, EVIDENCE]
+    machine: Annotated[Machine, EVIDENCE]
+    versions: Annotated[dict[str, str], DECLARED]
+    date: Annotated[str, DECLARED]
+    checked: Annotated[dict[Literal["entry", "reference"], Number], EVIDENCE]
+
+
+def read_answer(path: Path) -> Answer:
+    """A device's file, shape and sizes checked; UserError with the first thing that is wrong."""
+    try:
+        content = folders.read_bytes(path, MAX_ANSWER_BYTES)
+        folders.parse_json(content, path)
+        return Answer.model_validate_json(content)
+    except Refused as refused:
+        raise UserError(str(refused), code=1) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = folders.show(".".join(str(part) for part in first["loc"]))
+        message = f"{path}: {place}: {first['msg']}; expected what measure.pyz wrote ({SCHEMA})"
+        raise UserError(message, code=1) from None
+
+
+def file(path: Path, results: Path) -> Path:
+    """Turn a device's answer into a measurement below ``results``, and verify it there; gives its folder.
+
+    UserError, and nothing filed, where the answer is not one, or anything in the measurement is wrong.
+    """
+    answer = read_answer(path)
+    measurement, samples = _measurement(path, answer)
+    folder = results / measurement.track / measurement_location(measurement)
+    if folder.exists():
+        raise UserError(f"{folder}: there already; remove it first if this answer is to replace it", code=1)
+    write(
+        folder,
+        {
+            "measurement.json": pretty_json(measurement.model_dump(mode="json", by_alias=True)).encode(),
+            "samples.parquet": write_samples(samples),
+        },
+    )
+    report = verify(folder)
+    if report.problems:
+        shutil.rmtree(folder)
+        more = f" (and {len(report.problems) - 1} more)" if len(report.problems) > 1 else ""
+        raise UserError(f"{path}: not filed: {report.problems[0]}{more}", code=1)
+    return folder
+
+
+def _measurement(path: Path, answer: Answer) -> tuple[Measurement, dict[str, Any]]:
+    kit = answer.kit
+    try:
+        samples = estimate.from_columns(answer.samples)
+        measurement = Measurement.model_validate_json(
+            json.dumps(
+                {
+                    **kit.stated,
+                    **{k: _plain(v) for k, v in vars(estimate.figures(samples)).items()},
+                    "versions": answer.versions,
+                    "date": answer.date,
+                    "repeats": answer.repeats,
+                    "model_file": kit.model_file,
+                    "model_bytes": kit.model_bytes,
+                    "answers": _plain(
+                        Answers(
+                            **answer.answers.model_dump(),
+                            tolerance=kit.tolerance["entry"],
+                            equal=estimate.answers_equal(
+                                answer.answers.largest_difference, kit.tolerance["entry"]
+                            ),
+                        )
+                    ),
+                    "repeat_check": _plain(
+                        RepeatCheck(
+                            ratio=answer.repeat_ratio, passed=estimate.repeat_passed(answer.repeat_ratio)
+                        )
+                    ),
+                    "memory": _plain(
+                        Memory(peak_bytes=answer.peak_bytes, baseline_bytes=answer.baseline_bytes)
+                    ),
+                    "once": _plain(
+                        Once(
+                            load_seconds=answer.load_seconds,
+                            first_query_seconds=answer.first_query_seconds,
+                            tokenise_seconds_per_example=None,
+                        )
+                    ),
+                    "machine": _plain(answer.machine),
+                }
+            ),
+            strict=True,
+        )
+    except (ValueError, KeyError) as error:  # pydantic's errors are ValueErrors
+        first = str(error).splitlines()[0]
+        raise UserError(f"{path}: not a measurement: {folders.show(first)}", code=1) from None
+    return measurement, vars(samples)
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, Strict) else value

@@ -1,0 +1,120 @@
+"""The device kit: it runs with numpy and onnxruntime alone, and what comes back is believed only when it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from test_latency import TINY, profile, subject_of
+
+from suite.documents import Measurement
+from suite.errors import UserError
+from suite.measure.kit import bundle, file, program
+from suite.verify import verify
+
+# A device has none of these: importing one there ends the program.
+BARE = """
+import sys, runpy
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "transformers", "pydantic", "psutil", "pandas", "scipy", "sklearn", "yaml",
+                                  "rich", "typer", "safetensors", "filelock", "datasets", "evaluate", "pyarrow"}:
+            raise ImportError(f"{name} is not on a bare device")
+sys.meta_path.insert(0, Absent())
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An unpacked kit of a one-layer student against a three-layer reference."""
+    folder = tmp_path_factory.mktemp("kit")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIGHTBOARD_STORE", str(folder / "store"))
+        subject = subject_of(folder, reference={**TINY, "layers": 3}, student={**TINY, "layers": 1})
+        made = bundle(subject, profile(), folder / "kit.zip")
+    with zipfile.ZipFile(made) as archive:
+        archive.extractall(folder / "device")
+    return folder / "device"
+
+
+def on_device(kit: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        [sys.executable, "-c", BARE, str(kit / "measure.pyz"), *arguments],
+        cwd=kit, env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def answer(kit: Path) -> Path:
+    done = on_device(kit)
+    assert done.returncode == 0, done.stderr
+    assert "send answer.json back" in done.stdout
+    return kit / "answer.json"
+
+
+def test_a_kit_is_what_its_readme_says(kit: Path) -> None:
+    expected = {"README.txt", "kit.json", "measure.pyz", "trace.npz", "expected.npz"}
+    assert expected | {"entry.onnx", "reference.onnx"} <= {path.name for path in kit.iterdir()}
+    lines = (kit / "README.txt").read_text().splitlines()
+    assert len(lines) == 5 and "student/default" in lines[0]
+    assert program() == (kit / "measure.pyz").read_bytes(), "the same program has the same bytes"
+
+
+def test_a_device_answer_becomes_a_measurement(answer: Path, tmp_path: Path) -> None:
+    folder = file(answer, tmp_path / "results")
+    document = Measurement.model_validate_json((folder / "measurement.json").read_bytes(), strict=True)
+    assert (document.recipe, document.runtime, document.against) == ("student", "onnx", "reference")
+    assert document.ratio.value > 1, "one layer answers sooner than three"
+    assert document.answers.equal and document.answers.queries >= 3
+    assert document.once.tokenise_seconds_per_example is None
+    assert verify(folder).ok
+    with pytest.raises(UserError, match="there already"):
+        file(answer, tmp_path / "results")
+
+
+def test_a_model_that_answers_otherwise_there_is_not_timed(kit: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(kit, tmp_path / "device", ignore=shutil.ignore_patterns("answer.json")))
+    shutil.copy(broken / "reference.onnx", broken / "entry.onnx")
+    done = on_device(broken)
+    assert done.returncode == 1 and "does not answer as where it was scored" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 and not (broken / "answer.json").exists()
+    assert on_device(kit, "--answers-only").stdout.startswith("the answers are right")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(schema="other/1"), "schema"),
+        (lambda d: d["samples"].pop("pair"), "not a measurement"),
+        (
+            lambda d: d["samples"].update(nanoseconds=[0] * len(d["samples"]["pair"])),
+            "a time is not positive",
+        ),
+        (lambda d: d["kit"]["stated"].update(recipe="../../elsewhere"), "not a measurement"),
+        (lambda d: d["kit"]["stated"].update(track="<script>"), "not a measurement"),
+        (lambda d: d["answers"].update(largest_difference=9.0), "largest_difference"),
+        (lambda d: d.update(date="tomorrow"), "not a measurement"),
+        (lambda d: d.update(extra=1), "extra"),
+        (lambda d: d.update(repeat_ratio=float("nan")), "NaN"),
+    ],
+)
+def test_what_is_wrong_with_an_answer_is_said_and_nothing_is_filed(
+    answer: Path, tmp_path: Path, change: object, message: str
+) -> None:
+    document = json.loads(answer.read_text())
+    change(document)  # type: ignore[operator]
+    path = tmp_path / "answer.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(UserError, match=message):
+        file(path, tmp_path / "results")
+    assert not list((tmp_path / "results").glob("**/measurement.json"))
+    assert not (tmp_path / "elsewhere").exists()

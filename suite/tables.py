@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from suite import footer as footers
 from suite.folder import Problem, Refused, show
 from suite.tasks import Task
 
@@ -103,7 +104,8 @@ def read_table(
     import pyarrow.parquet as pq
 
     try:
-        _check_footer(pq.ParquetFile(io.BytesIO(content), **THRIFT_LIMITS), path, types, max_rows)
+        _check_footer(footers.read(content), path, len(types), max_rows)
+        _check_schema(pq.ParquetFile(io.BytesIO(content), **THRIFT_LIMITS), path, types)
         texts = [name for name, kind in types.items() if kind == "string"]
         reader = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts, **THRIFT_LIMITS)
         table = reader.read(columns=list(columns or types), use_threads=False)
@@ -132,14 +134,31 @@ def read_table(
     return found
 
 
-def _check_footer(reader: Any, path: Path, types: Mapping[str, str], max_rows: int) -> None:
-    """What the footer promises: small, flat, of the expected types, in a harmless codec."""
-    footer = reader.metadata
-    if footer.num_rows > max_rows or footer.num_row_groups > MAX_ROW_GROUPS:
-        found = f"{footer.num_rows} rows in {footer.num_row_groups} groups"
+def _check_footer(footer: footers.Footer, path: Path, columns: int, max_rows: int) -> None:
+    """What the footer promises: few rows, in a harmless codec, small when unpacked."""
+    groups = footer.groups
+    if not 0 <= footer.rows <= max_rows or len(groups) > MAX_ROW_GROUPS:
+        found = f"{footer.rows} rows in {len(groups)} groups"
         raise _problem(path, "rows", found, f"at most {max_rows} rows in {MAX_ROW_GROUPS} groups")
-    if footer.num_columns > 64:
-        raise _problem(path, "columns", str(footer.num_columns), "at most 64 columns")
+    if any(len(group.chunks) != columns for group in groups):
+        found = ", ".join(sorted({str(len(group.chunks)) for group in groups}))
+        raise _problem(path, "columns", f"{show(found, 40)} columns", f"{columns} in every group")
+    for group in groups:
+        for chunk in group.chunks:
+            if chunk.codec not in CODECS:
+                raise _problem(path, "compression", chunk.codec, "SNAPPY, or none")
+            if group.rows < 0 or chunk.values != group.rows or chunk.unpacked_bytes < 0:
+                found = f"{chunk.values} values in {group.rows} rows"
+                raise _problem(path, "rows", found, "a value in every row")
+    if (rows := sum(group.rows for group in groups)) != footer.rows:
+        raise _problem(path, "rows", f"{footer.rows} rows, {rows} in its groups", "the same number")
+    unpacked = sum(chunk.unpacked_bytes for group in groups for chunk in group.chunks)
+    if unpacked > MAX_DECODED_BYTES:
+        raise _problem(path, "size", f"{unpacked} bytes unpacked", f"at most {MAX_DECODED_BYTES}")
+
+
+def _check_schema(reader: Any, path: Path, types: Mapping[str, str]) -> None:
+    """Whether its schema is flat, of the expected types, and nothing more."""
     schema = reader.schema_arrow
     found_types = {field.name: str(field.type) for field in schema}
     if list(found_types.items()) != list(types.items()) or len(schema) != len(types):
@@ -149,22 +168,6 @@ def _check_footer(reader: Any, path: Path, types: Mapping[str, str], max_rows: i
     extra = [*(schema.metadata or {}), *(key for field in schema for key in _metadata(field))]
     if extra:  # none of ours has any; others' readers have run what stood there
         raise _problem(path, "columns", f"further data in the footer ({show(repr(extra[0]), 40)})", "none")
-    rows = decoded = 0
-    for group in range(footer.num_row_groups):
-        row_group = footer.row_group(group)
-        rows += row_group.num_rows
-        for index in range(footer.num_columns):
-            column = row_group.column(index)
-            if column.compression not in CODECS:
-                raise _problem(path, "compression", show(str(column.compression), 20), "SNAPPY, or none")
-            if row_group.num_rows < 0 or column.num_values != row_group.num_rows:
-                found = f"{column.num_values} values in {row_group.num_rows} rows"
-                raise _problem(path, "rows", found, "a value in every row")
-            decoded += max(0, column.total_uncompressed_size)
-    if rows != footer.num_rows:
-        raise _problem(path, "rows", f"{footer.num_rows} rows, {rows} in its groups", "the same number")
-    if decoded > MAX_DECODED_BYTES:
-        raise _problem(path, "size", f"{decoded} bytes unpacked", f"at most {MAX_DECODED_BYTES}")
 
 
 def _metadata(field: Any) -> list[bytes]:

@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 from test_verify import BAD_TABLES, CHOICES, at, changed, derived, forged, told
 
 from suite import folder as folders
-from suite import index, loading, tables
+from suite import footer, index, loading, tables
 from suite.documents import Attestation, Entry, Manifest, Measurement, Run
 from suite.errors import UserError
 from suite.folder import Refused, read_bytes
@@ -607,6 +607,20 @@ def test_a_bomb_is_not_unpacked(demo_run: Document) -> None:
     with pytest.raises(Refused):
         tables.read_predictions(content, Path("predictions.parquet"), task("mood"))
     assert pool.max_memory() - before < 100_000_000
+
+
+def test_a_footer_says_what_the_library_reads_in_it() -> None:
+    tried = 0
+    for path in MINI.rglob("*.parquet"):
+        theirs, ours = pq.ParquetFile(path).metadata, footer.read(path.read_bytes())
+        assert (ours.rows, len(ours.groups)) == (theirs.num_rows, theirs.num_row_groups)
+        for number, group in enumerate(ours.groups):
+            columns = [theirs.row_group(number).column(i) for i in range(theirs.num_columns)]
+            assert [(c.codec, c.values, c.unpacked_bytes) for c in group.chunks] == [
+                (c.compression, c.num_values, c.total_uncompressed_size) for c in columns
+            ]
+            tried += 1
+    assert tried >= len(COPIED)
 
 
 def times(change: Callable[[dict[str, np.ndarray]], Any]) -> Callable[[dict[str, np.ndarray]], bytes]:

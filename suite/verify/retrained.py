@@ -89,11 +89,16 @@ def seed_of(key: bytes, entry: str, task: str, number: int) -> tuple[int, str]:
 def resolved_of(run: Run) -> Resolved:
     """The recipe that a run's settings hold, checked by this version's method; UserError where it is another."""
     settings = run.settings
-    if not weights.is_ours("methods", settings.get("method")):
-        method = folders.show(repr(settings.get("method")))
+    listed = settings.get("modifiers") or []
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
         raise UserError(
-            f"method {method} is not one of Lightboard's own; only those are trained again", code=1
+            f"settings of {run.recipe}: modifiers: expected a list of names and parameters", code=1
         )
+    named = [("methods", settings.get("method")), *(("modifiers", one.get("name")) for one in listed)]
+    for kind, name in named:
+        if not weights.is_ours(kind, name):
+            what = f"{kind.removesuffix('s')} {folders.show(repr(name))}"
+            raise UserError(f"{what} is not one of Lightboard's own; only those are trained again", code=1)
     document: dict[str, Any] = {
         "name": run.recipe,
         "method": settings["method"],

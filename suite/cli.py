@@ -403,6 +403,85 @@ def verify(
 
 
 @app.command()
+def replay(
+    run: Annotated[Path, typer.Argument(help="a run's folder: results/TRACK/runs/RECIPE/VARIANT/TASK-SEED")],
+    weights: Annotated[
+        Path, typer.Option("--weights", help="its model folder: config.json, model.safetensors")
+    ],
+    data: DataOption = "auto",
+    by: Annotated[str, typer.Option("--by", help="your name, for the attestation")] = "unnamed",
+    as_json: JsonOption = False,
+) -> None:
+    """Check that the shipped weights give a run's predictions; leaves an attestation. Exit code 1 if not."""
+    from suite.verify.replayed import replay as again
+
+    found = again(run, weights, data=data, by=by)
+    if as_json:
+        _print_json(
+            {
+                "passed": found.passed,
+                "largest_difference": found.largest_difference,
+                "tolerance": found.tolerance,
+                "problems": [vars(problem) for problem in found.problems],
+                "attestation": str(found.attestation) if found.attestation else None,
+            }
+        )
+    else:
+        for problem in found.problems:
+            typer.echo(str(problem))
+        if found.largest_difference is not None:
+            out.print(
+                f"{'replayed' if found.passed else 'not replayed'}: the scores differ by at most "
+                f"{found.largest_difference:.2g}, {found.tolerance:.2g} is allowed; attested in {found.attestation}",
+                markup=False,
+                soft_wrap=True,
+            )
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def retrain(
+    entry: Annotated[Path, typer.Argument(help="results/TRACK/entries/RECIPE/VARIANT.json")],
+    key: Annotated[Path, typer.Option("--key", help="a file with your secret; the seeds follow from it")],
+    data: DataOption = "auto",
+    tasks: Annotated[
+        str | None, typer.Option("--tasks", help="comma-separated; default: the entry's")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=20, help="new seeds of each task")] = 1,
+    among: Annotated[
+        Path | None, typer.Option("--among", help="results whose rows tell how far seeds lie apart")
+    ] = None,
+    by: Annotated[str | None, typer.Option("--by", help="your name, for the attestation")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train an entry's recipe with seeds nobody chose, and hold the score against its interval; attests either way."""
+    from suite.progress import shown
+    from suite.verify.retrained import retrain as again
+
+    with shown(err) as reporter:
+        found = again(
+            entry, key, data=data, tasks=_names(tasks), seeds=seeds, among=among, by=by, reporter=reporter
+        )
+    if as_json:
+        _print_json(
+            [{**vars(one), "attestations": [str(path) for path in one.attestations]} for one in found]
+        )
+    else:
+        for one in found:
+            low, high = one.interval
+            out.print(
+                f"{one.task}: {'retrained' if one.passed else 'NOT in the interval'}: {one.score:.2f}, "
+                f"expected {low:.2f} to {high:.2f} (entered: {one.entered:.2f}); "
+                f"{len(one.attestations)} attestations written",
+                markup=False,
+                soft_wrap=True,
+            )
+    if not all(one.passed for one in found):
+        raise typer.Exit(1)
+
+
+@app.command()
 def site(
     results: ResultsOption = Path("results"),
     folder: Annotated[Path, typer.Option("--out", help="where to write the website")] = Path("build/site"),

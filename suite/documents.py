@@ -342,6 +342,33 @@ class Measurement(Strict):
 Level = Literal["valid", "rescored", "recounted", "replayed", "retrained"]
 
 
+def _is_none_or_zero(value: object) -> bool:
+    """Fields that few documents have are not written in the others, whose bytes stay what they were."""
+    return not value
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class CheckEvidence(Strict):
+    """What a replay or a retraining found, for others to judge; of each only what it has."""
+
+    weights: Annotated[Hash | None, EVIDENCE] = Field(None, exclude_if=_is_none_or_zero)
+    """Replayed: the model file whose answers were compared."""
+    largest_difference: Annotated[Number | None, EVIDENCE] = Field(None, exclude_if=_is_none)
+    tolerance: Annotated[Number | None, EVIDENCE] = Field(None, exclude_if=_is_none)
+    """Replayed: of a score, between the predictions and the model's answers; and how much is allowed."""
+    score: Annotated[Number | None, EVIDENCE] = Field(None, exclude_if=_is_none)
+    """Retrained: the mean over the new seeds, points."""
+    interval: Annotated[Interval | None, EVIDENCE] = Field(None, exclude_if=_is_none_or_zero)
+    """Retrained: where that mean was expected."""
+    seeds: Annotated[tuple[Hash, ...], EVIDENCE] = Field((), exclude_if=_is_none_or_zero)
+    """Retrained: a digest per new seed; whoever tells the key later proves that the seeds followed from it."""
+    key: Annotated[Hash | None, EVIDENCE] = Field(None, exclude_if=_is_none_or_zero)
+    """Retrained: names the verifier's key without telling it."""
+
+
 class Attestation(Strict):
     """Someone checked a document to a level; it names the document by its manifest's digest."""
 
@@ -354,6 +381,7 @@ class Attestation(Strict):
     by: Annotated[Text, DECLARED]
     date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), DECLARED]
     lightboard: Annotated[Text, DECLARED]
+    evidence: Annotated[CheckEvidence | None, EVIDENCE] = Field(None, exclude_if=_is_none_or_zero)
 
 
 # --- what happens to published documents --------------------------------------------------------------------
@@ -497,6 +525,8 @@ class Entry(Strict):
     speed: Annotated[tuple[Speed, ...], DERIVED]
     training_cost: Annotated[TrainingCost, DERIVED]
     level: Annotated[Level, DERIVED]
+    retrained: Annotated[Count, DERIVED] = Field(0, exclude_if=_is_none_or_zero)
+    """By how many verifiers, each with a key of their own, all its runs' scores were met again."""
     departures: Annotated[tuple[Text, ...], DERIVED]
     ablation_of: Annotated[Name | None, DERIVED] = None
     differences: Annotated[dict[Name, Difference], DERIVED] = Field(default_factory=dict)

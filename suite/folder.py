@@ -125,10 +125,13 @@ def read_bytes(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
             raise _too_big(path, status.st_size, max_bytes)
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
             content = stream.read(max_bytes + 1)
+        after = os.fstat(descriptor)
     finally:
         os.close(descriptor)
     if len(content) > max_bytes:
         raise _too_big(path, len(content), max_bytes)
+    if len(content) != status.st_size or after.st_mtime_ns != status.st_mtime_ns:
+        raise _refuse(path, "", "a file that changes while it is read", "a file at rest", "try again")
     return content
 
 
@@ -357,39 +360,54 @@ def subject(folder: Path) -> str:
     return digest(read_json(folder / MANIFEST))
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A document's folder whose every file was read once, so that what is judged is what was hashed."""
+
+    contents: dict[str, bytes]  # the files that could be read, without the manifest
+    subject: str | None  # None where the manifest is not fit to name it
+    problems: list[Problem]
+
+
 def check(folder: Path, allowed: Collection[str] | None = None) -> list[Problem]:
     """Everything wrong with a folder's files and manifest. ``allowed``: the file names its kind may hold."""
+    return opened(folder, allowed).problems
+
+
+def opened(folder: Path, allowed: Collection[str] | None = None) -> Opened:
+    """The files of a folder, held against its manifest; ``allowed`` as for :func:`check`."""
+    where = show(str(folder), 300)
     if folder.is_symlink():
-        return [
-            Problem(show(str(folder), 300), "", "a symbolic link", "a folder", "put the folder itself there")
-        ]
+        link = Problem(where, "", "a symbolic link", "a folder", "put the folder itself there")
+        return Opened({}, None, [link])
     problems: list[Problem] = []
     try:
         with os.scandir(folder) as scan:
             listing = sorted((item.name for _, item in zip(range(MAX_FILES + 1), scan, strict=False)))
     except OSError:
-        return [
-            Problem(show(str(folder), 300), "", "nothing readable", "a folder", "add the document's folder")
-        ]
+        absent = Problem(where, "", "nothing readable", "a folder", "add the document's folder")
+        return Opened({}, None, [absent])
     if len(listing) > MAX_FILES:
-        return [Problem(show(str(folder), 300), "", f"more than {MAX_FILES} files", "a document's few files",
-                        "remove what does not belong there")]  # fmt: skip
+        found, fix = f"more than {MAX_FILES} files", "remove what does not belong there"
+        return Opened({}, None, [Problem(where, "", found, "a document's few files", fix)])
     present = [name for name in listing if name != MANIFEST]
-    digests: dict[str, str] = {}
+    contents: dict[str, bytes] = {}
     for name in present:
         path = folder / name
         if problem := _misplaced(path, name, allowed):
             problems.append(problem)
             continue
         try:
-            digests[name] = digest_bytes(read_bytes(path))
+            contents[name] = read_bytes(path)
         except Refused as refused:
             problems.append(refused.problem)
     try:
-        listed = _listed(folder / MANIFEST)
+        manifest = read_json(folder / MANIFEST)
+        listed = _listed(folder / MANIFEST, manifest)
     except Refused as refused:
-        return [*problems, refused.problem]
-    return [*problems, *_compare(folder, listed, digests, present)]
+        return Opened(contents, None, [*problems, refused.problem])
+    digests = {name: digest_bytes(content) for name, content in contents.items()}
+    return Opened(contents, digest(manifest), [*problems, *_compare(folder, listed, digests, present)])
 
 
 def _misplaced(path: Path, name: str, allowed: Collection[str] | None) -> Problem | None:
@@ -406,9 +424,8 @@ def _misplaced(path: Path, name: str, allowed: Collection[str] | None) -> Proble
     return None
 
 
-def _listed(path: Path) -> dict[str, str]:
+def _listed(path: Path, value: Any) -> dict[str, str]:
     """The manifest's files, after its shape was checked by hand (it is the root of everything else)."""
-    value = read_json(path)
     files = value.get("files") if isinstance(value, dict) else None
     schema = value.get("schema") if isinstance(value, dict) else None
     if schema != "lightboard/manifest/1" or set(value) != {"schema", "files"} or not isinstance(files, dict):
@@ -465,7 +482,9 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def files(folder: Path, suffix: str = ".json") -> list[Path]:
-    """The real files in ``folder`` that end in ``suffix``, by name; none where it does not exist."""
+    """The real files in ``folder`` that end in ``suffix``, by name; none where it does not exist or is a link."""
+    if folder.is_symlink():
+        return []
     try:
         with os.scandir(folder) as scan:
             return sorted(
@@ -490,6 +509,8 @@ def tracks(results: Path) -> list[Path]:
 
 def documents(track: Path, kind: str) -> Iterator[Path]:
     """Folders of the ``runs`` or ``measurements`` of a track: ``<kind>/<recipe>/<variant>/<name>``."""
+    if (track / kind).is_symlink():  # it could lead anywhere
+        return
     for recipe in subfolders(track / kind):
         for variant in subfolders(recipe):
             yield from subfolders(variant)

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from suite import folder as folders
 from suite import log as logs
 from suite import statistics, tables
-from suite.canonical import pretty_json
+from suite.canonical import digest, pretty_json
 from suite.documents import (
     Attestation,
     Cost,
@@ -162,30 +162,53 @@ def read_measurement(folder: Path, track: Path) -> MeasurementFacts:
     return MeasurementFacts(folder.relative_to(track).as_posix(), folders.subject(folder), measurement)
 
 
-def read_levels(track: Path) -> dict[str, Level]:
-    """Subject -> the highest level to which someone says it passed, none at or below which it failed."""
-    passed: dict[str, set[str]] = defaultdict(set)
-    failed: dict[str, set[str]] = defaultdict(set)
+def read_attestations(track: Path) -> dict[str, list[Attestation]]:
+    """Subject -> who checked it; files that are no attestations count for nothing (verify names them)."""
+    found: dict[str, list[Attestation]] = defaultdict(list)
     for path in folders.files(track / "attestations"):
         try:
-            found = parse(Attestation, folders.read_bytes(path, 65536), path)
+            one = parse(Attestation, folders.read_bytes(path, 65536), path)
         except Refused:
-            continue  # verify names it; it counts for nothing
-        if found.outcome == "passed":
-            passed[found.subject].add(found.level)
-        elif found.outcome == "failed":
-            failed[found.subject].add(found.level)
+            continue
+        found[one.subject].append(one)
+    return found
+
+
+def read_levels(track: Path) -> dict[str, Level]:
+    """Subject -> the highest level to which someone says it passed, none at or below which it failed.
+
+    An honest recipe misses a 95% interval once in twenty times, so one retraining that failed does not outweigh
+    those that passed: ``retrained`` is reached where more passed than failed.
+    """
     levels: dict[str, Level] = {}
-    for subject, names in passed.items():
+    for subject, said in read_attestations(track).items():
+        others = [one for one in said if one.level != "retrained"]
+        passed: set[str] = {one.level for one in others if one.outcome == "passed"}
+        failed: set[str] = {one.level for one in others if one.outcome == "failed"}
+        good, bad = retrainings(said)
+        if good > bad:
+            passed.add("retrained")
         reached: Level | None = None
         for level in LEVELS:
-            if level in failed[subject]:
+            if level in failed:
                 break
-            if level in names:
+            if level in passed:
                 reached = level
         if reached is not None:
             levels[subject] = reached
     return levels
+
+
+def retrainings(said: Iterable[Attestation]) -> tuple[int, int]:
+    """How many verifiers retrained and passed, and how many failed: a key counts once, by its latest word."""
+    latest: dict[str, Attestation] = {}
+    for one in said:
+        if one.level == "retrained":
+            who = one.evidence.key if one.evidence and one.evidence.key else one.by
+            if who not in latest or one.date >= latest[who].date:
+                latest[who] = one
+    outcomes = [one.outcome for one in latest.values()]
+    return outcomes.count("passed"), outcomes.count("failed")
 
 
 # --- from runs to entries -----------------------------------------------------------------------------------
@@ -354,7 +377,7 @@ def compute(track: Path) -> Computed:
     left = logs.left(log)
     runs = list(_read(track, "runs", read_run, result, left))
     speeds = _Speeds(_read(track, "measurements", read_measurement, result, left))
-    levels = read_levels(track)
+    levels = _Levels(read_levels(track), {s: retrainings(a)[0] for s, a in read_attestations(track).items()})
     groups, notes = _group(runs, track.name, known)
     result.notes += notes
     trainings: dict[str, list[_Group]] = defaultdict(list)
@@ -397,12 +420,20 @@ def _read(
         yield facts
 
 
+@dataclass(frozen=True)
+class _Levels:
+    """What attestations say of the track's documents, by subject."""
+
+    reached: Mapping[str, Level]
+    retrained: Mapping[str, int]  # verifiers whose retraining passed
+
+
 def _entry(
     track: str,
     group: _Group,
     table: _Table,
     speeds: _Speeds,
-    levels: Mapping[str, Level],
+    levels: _Levels,
     log: Sequence[LogEntry],
 ) -> Entry:
     by_task = group.by_task()
@@ -411,7 +442,8 @@ def _entry(
     board, reason = _board(group, table)
     rank = table.ranks.get(group.name)
     own = speeds.of(group)
-    reached = min((levels.get(facts.subject, "valid") for facts in group.runs), key=LEVELS.index)
+    reached = min((levels.reached.get(facts.subject, "valid") for facts in group.runs), key=LEVELS.index)
+    retrained = min(levels.retrained.get(facts.subject, 0) for facts in group.runs)
     departures = dict.fromkeys(d for runs in by_task.values() for facts in runs for d in facts.run.departures)
     return Entry(
         track=track,
@@ -432,11 +464,59 @@ def _entry(
         speed=tuple(own),
         training_cost=_training_cost(by_task),
         level=reached,
+        retrained=retrained if reached == "retrained" else 0,
         departures=tuple(departures),
         ablation_of=group.ablation_of,
         differences=_differences(group, table),
         settings=first.settings,
         changelog=logs.changelog(log, group.recipe, group.variant),
+    )
+
+
+# --- what a further seed is judged by -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """An entry's runs, and how far seeds of its tasks lie apart over the rows it is compared with."""
+
+    runs: Mapping[str, Sequence[RunFacts]]  # task -> its runs
+    evidence: Mapping[str, statistics.Evidence]  # task -> the same, as scores
+    spreads: Mapping[str, statistics.SeedSpread]
+    digest: str  # of what was entered: recipe, variant and the subjects of the runs; never of what followed
+
+
+def standing(track: Path, name: str, among: Path | None = None) -> Standing:
+    """The standing of the entry ``recipe/variant``; ``among``: a track whose rows join the pool of seeds.
+
+    UserError when a document cannot be read, or there are no runs of that name.
+    """
+    known, result = TRACKS.get(track.name), Computed()
+    runs = list(_read(track, "runs", read_run, result, logs.left(logs.read(track))))
+    own = {facts.location for facts in runs}
+    if among is not None and among.absolute() != track.absolute():
+        others = _read(among, "runs", read_run, result, logs.left(logs.read(among)))
+        runs += [facts for facts in others if facts.location not in own]
+    if result.unreadable:
+        raise UserError(f"{result.unreadable[0]}; run lightboard verify", code=1)
+    groups, _ = _group(runs, track.name, known)
+    group = next((one for one in groups if one.name == name), None)
+    if group is None:
+        raise UserError(f"{track}: no runs of {name}; run lightboard index and name an entry that is there")
+    table = _table([one for one in groups if one.training == group.training], known)
+    by_task = group.by_task()
+    said = {
+        "track": track.name,
+        "entry": name,
+        "recipe_hash": group.recipe_hash,
+        "training": group.training,
+        "runs": sorted(facts.subject for facts in group.runs),
+    }
+    return Standing(
+        runs=by_task,
+        evidence={task: _own_evidence(found) for task, found in by_task.items()},
+        spreads={task: table.spreads.get(task, statistics.SeedSpread(None, 0)) for task in by_task},
+        digest=digest(said),
     )
 
 

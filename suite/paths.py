@@ -60,8 +60,12 @@ def names(kind: str) -> list[str]:
     return sorted(files(kind) if kind in YAML_KINDS else _code(kind))
 
 
-def _code(kind: str) -> dict[str, Path]:
+def modules(kind: str) -> dict[str, Path]:
     """Stem -> file of every module or package of a kind."""
+    return _code(kind)
+
+
+def _code(kind: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in search(kind):
         for path in sorted(folder.iterdir()):

@@ -328,6 +328,40 @@ def _resolved(joint: _Joint) -> _Joint:
     return _Joint(joint.value, examples, joint.seeds, joint.examples_only)
 
 
+# --- a further seed -----------------------------------------------------------------------------------------
+
+
+def pooled_with(spread: SeedSpread, scores: Sequence[float]) -> SeedSpread:
+    """The spread after a further group of runs of one recipe, ``scores``, joined the pool."""
+    if len(scores) < 2:
+        return spread
+    degrees = spread.degrees + len(scores) - 1
+    squares = spread.variance * spread.degrees + float(np.var(scores)) * len(scores)
+    return SeedSpread(math.sqrt(squares / degrees), degrees, spread.overlap)
+
+
+def prediction_interval(
+    evidence: Evidence, spread: SeedSpread, new: int = 1, confidence: float = CONFIDENCE
+) -> Interval | None:
+    """Where the mean score of ``new`` further seeds of a recipe falls, in points; None without a seed deviation.
+
+    mean +- t(nu) s sqrt(1/n + 1/new) for n runs known: the dev examples are the same ones, so only the seeds
+    differ. s is the pooled deviation, or the row's own where some of its runs diverged and that is larger. A row
+    that does not depend on the seed must give its score again. The interval is cut at -100 and 100.
+    """
+    s, degrees = spread.sd, spread.degrees
+    own = float(np.std(evidence.scores, ddof=1)) if evidence.runs > 1 and any(evidence.diverged) else 0.0
+    if s is None or own > s:
+        s, degrees = (own, evidence.runs - 1) if own else (s, degrees)
+    if evidence.seedless:
+        s, degrees = 0.0, 1
+    if s is None:
+        return None
+    point = float(special.stdtrit(degrees, (1 + confidence) / 2))
+    half = max(point * s * math.sqrt(1 / evidence.runs + 1 / new), RESOLUTION)
+    return max(evidence.score - half, -100.0), min(evidence.score + half, 100.0)
+
+
 # --- ranks --------------------------------------------------------------------------------------------------
 
 

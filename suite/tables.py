@@ -1,8 +1,9 @@
 """The two tables that lie beside documents: predictions of a run, raw times of a measurement.
 
 Parquet is read as if a stranger had written it. Its footer is checked before any column is decoded: rows,
-columns, exact types, and the codec. Only plain and Snappy pages are read: Snappy expands at most some twenty
-times, while a few kilobytes of Zstandard or Gzip can become gigabytes.
+columns, exact types, sizes, and the codec. Only plain and Snappy pages are read: Snappy expands at most some
+twenty times, while a few kilobytes of Zstandard or Gzip can become gigabytes. Text stays what parquet stores it
+as, codes into a few distinct values: one long value that every row names would otherwise be written out for each.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from suite import footer as footers
 from suite.folder import Problem, Refused, show
 from suite.tasks import Task
 
 MAX_ROWS = 500_000
 MAX_ROW_GROUPS = 64
+MAX_DECODED_BYTES = 64 * 2**20  # of all columns: twice what the longest table needs
+MAX_NAME_BYTES = 200  # of a dev set's name
+THRIFT_LIMITS = {"thrift_string_size_limit": 2**20, "thrift_container_size_limit": 2**16}
 CODECS = frozenset(("UNCOMPRESSED", "SNAPPY"))
 
 SAMPLE_TYPES = {"pair": "int16", "block": "int16", "side": "int8", "query": "int16", "nanoseconds": "int64"}
@@ -99,8 +104,10 @@ def read_table(
     import pyarrow.parquet as pq
 
     try:
-        reader = pq.ParquetFile(io.BytesIO(content))
-        _check_footer(reader, path, types, max_rows)
+        _check_footer(footers.read(content), path, len(types), max_rows)
+        _check_schema(pq.ParquetFile(io.BytesIO(content), **THRIFT_LIMITS), path, types)
+        texts = [name for name, kind in types.items() if kind == "string"]
+        reader = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts, **THRIFT_LIMITS)
         table = reader.read(columns=list(columns or types), use_threads=False)
         table.validate(full=True)
     except Refused:
@@ -114,8 +121,11 @@ def read_table(
             raise _problem(path, name, f"{column.null_count} empty cells", "a value in every row")
         values = column.combine_chunks()
         if types[name] == "string":
-            # As codes into the few distinct values: a Python string per row would be slow and large.
-            found[name] = values.dictionary_encode()
+            if not isinstance(values, pa.DictionaryArray):
+                raise _problem(path, name, "text that is no dictionary", "codes into a few distinct values")
+            if values.dictionary.nbytes > MAX_NAME_BYTES * 64:
+                raise _problem(path, name, f"{values.dictionary.nbytes} bytes of names", "a few short names")
+            found[name] = values
             continue
         array = values.to_numpy(zero_copy_only=False)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -124,26 +134,44 @@ def read_table(
     return found
 
 
-def _check_footer(reader: Any, path: Path, types: Mapping[str, str], max_rows: int) -> None:
-    """What the footer promises: small, flat, of the expected types, in a harmless codec."""
-    footer = reader.metadata
-    if footer.num_rows > max_rows or footer.num_row_groups > MAX_ROW_GROUPS:
-        found = f"{footer.num_rows} rows in {footer.num_row_groups} groups"
+def _check_footer(footer: footers.Footer, path: Path, columns: int, max_rows: int) -> None:
+    """What the footer promises: few rows, in a harmless codec, small when unpacked."""
+    groups = footer.groups
+    if not 0 <= footer.rows <= max_rows or len(groups) > MAX_ROW_GROUPS:
+        found = f"{footer.rows} rows in {len(groups)} groups"
         raise _problem(path, "rows", found, f"at most {max_rows} rows in {MAX_ROW_GROUPS} groups")
-    if footer.num_columns > 64:
-        raise _problem(path, "columns", str(footer.num_columns), "at most 64 columns")
+    if any(len(group.chunks) != columns for group in groups):
+        found = ", ".join(sorted({str(len(group.chunks)) for group in groups}))
+        raise _problem(path, "columns", f"{show(found, 40)} columns", f"{columns} in every group")
+    for group in groups:
+        for chunk in group.chunks:
+            if chunk.codec not in CODECS:
+                raise _problem(path, "compression", chunk.codec, "SNAPPY, or none")
+            if group.rows < 0 or chunk.values != group.rows or chunk.unpacked_bytes < 0:
+                found = f"{chunk.values} values in {group.rows} rows"
+                raise _problem(path, "rows", found, "a value in every row")
+    if (rows := sum(group.rows for group in groups)) != footer.rows:
+        raise _problem(path, "rows", f"{footer.rows} rows, {rows} in its groups", "the same number")
+    unpacked = sum(chunk.unpacked_bytes for group in groups for chunk in group.chunks)
+    if unpacked > MAX_DECODED_BYTES:
+        raise _problem(path, "size", f"{unpacked} bytes unpacked", f"at most {MAX_DECODED_BYTES}")
+
+
+def _check_schema(reader: Any, path: Path, types: Mapping[str, str]) -> None:
+    """Whether its schema is flat, of the expected types, and nothing more."""
     schema = reader.schema_arrow
     found_types = {field.name: str(field.type) for field in schema}
     if list(found_types.items()) != list(types.items()) or len(schema) != len(types):
         described = ", ".join(f"{name} {kind}" for name, kind in found_types.items())
         wanted = ", ".join(f"{name} {kind}" for name, kind in types.items())
         raise _problem(path, "columns", show(described, 300), wanted)
-    for group in range(footer.num_row_groups):
-        row_group = footer.row_group(group)
-        for index in range(footer.num_columns):
-            codec = row_group.column(index).compression
-            if codec not in CODECS:
-                raise _problem(path, "compression", show(str(codec), 20), "SNAPPY, or none")
+    extra = [*(schema.metadata or {}), *(key for field in schema for key in _metadata(field))]
+    if extra:  # none of ours has any; others' readers have run what stood there
+        raise _problem(path, "columns", f"further data in the footer ({show(repr(extra[0]), 40)})", "none")
+
+
+def _metadata(field: Any) -> list[bytes]:
+    return [key for key in field.metadata or {} if key != b"PARQUET:field_id"]
 
 
 def read_predictions(content: bytes, path: Path, task: Task) -> dict[str, Split]:
@@ -175,8 +203,8 @@ def read_influence(content: bytes, path: Path, task: Task) -> dict[str, Split]:
 def _splits(encoded: Any, path: Path) -> Iterator[tuple[str, NDArray[np.intp]]]:
     """Each dev set's name and the positions of its rows."""
     names = encoded.dictionary.to_pylist()
-    if len(names) > 8:
-        raise _problem(path, "split", f"{len(names)} names", "the task's dev sets")
+    if len(names) > 8 or len(set(names)) != len(names):
+        raise _problem(path, "split", f"{len(names)} names", "the task's dev sets, each once")
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     for code, name in enumerate(names):
         yield str(name), np.flatnonzero(codes == code)

@@ -17,6 +17,7 @@ from suite.board.text import (
     counted,
     digits,
     fixed,
+    level_words,
     listed,
     ordinal,
     plus_minus,
@@ -277,13 +278,17 @@ def rows_of(
                     *(task_cell(entry, t, links, mixed=mixed_subset(entries, t)) for t in tasks),
                     *cost_cells(entry, shown, links),
                     *speed_cells(entry, shown, links),
-                    Cell(text=entry.level, href=links.entry(entry, "level")),
+                    level_cell(entry, links),
                     training_cell(entry, links),
                 ],
                 lead=[rank_cell(entry, links)],
             )
         )
     return rows
+
+
+def level_cell(entry: Entry, links: Links) -> Cell:
+    return Cell(text=level_words(entry.level, entry.retrained), href=links.entry(entry, "level"))
 
 
 def rank_cell(entry: Entry, links: Links) -> Cell:

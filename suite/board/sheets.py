@@ -15,6 +15,7 @@ from suite.board.front import (
     SUBSET,
     cost_cells,
     file_size,
+    level_cell,
     may_diverge,
     named_row,
     rank_cell,
@@ -32,6 +33,7 @@ from suite.board.text import (
     digits,
     field_label,
     fixed,
+    level_words,
     listed,
     number_word,
     ordinal,
@@ -46,7 +48,7 @@ from suite.board.text import (
     times_faster,
 )
 from suite.canonical import pretty_json
-from suite.documents import Entry, Estimate, Latency, Measurement, Run, Speed
+from suite.documents import Attestation, Entry, Estimate, Latency, Measurement, Run, Speed
 from suite.protocol import hashes
 
 
@@ -200,7 +202,8 @@ def figures(site: Site, entry: Entry, view: View, links: Links) -> list[Fact]:
             f"{counted(len(entry.quality), 'task')}, one seed each; {budget}",
         )
     )
-    found.append(Fact("Checked", entry.level, ident="level", note=_LEVELS[entry.level]))
+    words = level_words(entry.level, entry.retrained)
+    found.append(Fact("Checked", words, ident="level", note=_LEVELS[entry.level]))
     return found
 
 
@@ -754,9 +757,22 @@ def _state(m: Measurement, ident: str, title: str) -> Table:
     return table(f"Before and after: {title}", columns, rows, f"state-{ident}")
 
 
+def _check_figures(one: Attestation) -> str:
+    """What a retraining or a replay found, in brackets; empty for other checks."""
+    found = one.evidence
+    if found is None:
+        return ""
+    if found.score is not None and found.interval is not None:
+        low, high = found.interval
+        return f" ({found.score:.2f} in {len(found.seeds)} new seeds, expected {low:.2f} to {high:.2f})"
+    if found.largest_difference is not None and found.tolerance is not None:
+        return f" (scores differ by {found.largest_difference:.1g}, {found.tolerance:.1g} is allowed)"
+    return ""
+
+
 def _check_words(site: Site, track: str, place: str) -> list[str]:
     return [
-        f"{one.date}: {one.level}, {one.outcome}, by {shorten(one.by, 80)} "
+        f"{one.date}: {one.level}, {one.outcome}{_check_figures(one)}, by {shorten(one.by, 80)} "
         f"with Lightboard {shorten(one.lightboard, 20)}"
         for one in sorted(site.evidence.checks(track, place), key=lambda a: (a.date, a.level, a.by))
     ]
@@ -898,7 +914,7 @@ def compact_rows(site: Site, links: Links, entries: Sequence[Entry], view: View)
                     else gap(Missing(entry.board_score_reason or "core tasks missing")),
                     *cost_cells(entry, shown, links),
                     *speed_cells(entry, shown, links),
-                    Cell(text=entry.level, href=links.entry(entry, "level")),
+                    level_cell(entry, links),
                     training_cell(entry, links),
                 ],
                 lead=[rank_cell(entry, links)],

@@ -247,3 +247,8 @@ def plain_value(value: Any, key: str = "") -> str:
     if isinstance(value, list | tuple):
         return ", ".join(plain_value(one) for one in value) or "none"
     return str(value)
+
+
+def level_words(level: str, retrained: int) -> str:
+    """How far an entry was checked; of one that others trained again, by how many."""
+    return f"independently retrained \u00d7{retrained}" if level == "retrained" and retrained else level

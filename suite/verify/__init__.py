@@ -2,7 +2,9 @@
 
 Levels, each with the lower ones: ``valid`` (:mod:`.valid`), ``rescored`` (:mod:`.rescored`, needs the data),
 ``recounted`` (:mod:`.recounted`). Everything that is wrong is listed at once: file, field, found, expected,
-fix. Nothing that was submitted is imported or run, and whatever it contains, the answer is a report.
+fix. Nothing that was submitted is imported or run, and whatever it contains, the answer is a report. The two
+levels above need torch and are commands of their own, that are imported by nothing here: :mod:`.replayed` and
+:mod:`.retrained`.
 
 Documents are read one at a time and only their subjects and outcomes are kept, so memory does not grow with
 the size of their contents.
@@ -26,10 +28,11 @@ from suite.documents import Attestation, Entry, Level, Signature
 from suite.errors import UserError
 from suite.folder import Problem, Refused, show
 from suite.verify import changes, recounted, rescored, valid
+from suite.verify.copies import Answers
 from suite.verify.gold import Gold
 from suite.verify.loaded import LoadedMeasurement, LoadedRun, broke, run_checks
 
-__all__ = ["Checked", "Problem", "Report", "attest", "verify"]
+__all__ = ["Checked", "Problem", "Report", "attest", "verify", "write_attestation"]
 
 T = TypeVar("T")
 Kind = Literal["run", "measurement", "entry", "attestation", "log", "signature"]
@@ -38,6 +41,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted")
 
 MAX_PROBLEMS = 10_000
+PERFECT = 99.99  # points
 AT_ROOT = frozenset(("README.md", ".gitkeep", ".gitattributes", ".gitignore"))
 IN_TRACK = frozenset(("runs", "measurements", "entries", "attestations", logs.FOLDER, signing.FOLDER))
 
@@ -134,7 +138,8 @@ def verify(
     level that this cannot check.
     """
     if level not in LEVELS:
-        raise UserError(f"level {level!r} is not checked from documents; known: {', '.join(LEVELS)}")
+        hint = {"replayed": "; use lightboard replay", "retrained": "; use lightboard retrain"}.get(level, "")
+        raise UserError(f"level {level!r} is not checked from documents{hint}; known: {', '.join(LEVELS)}")
     if isinstance(paths, Path | str):
         paths = [paths]
     verifier = _Verifier(level, Gold(data), signing.signers(signers))
@@ -168,10 +173,14 @@ def attest(
                 date=day,
                 lightboard=__version__,
             )
-            content = pretty_json(attestation.model_dump(mode="json", by_alias=True)).encode("utf-8")
-            path = track / "attestations" / valid.attestation_name(attestation)
-            written.append(folders.write_file(path, content))
+            written.append(write_attestation(track, attestation))
     return written
+
+
+def write_attestation(track: Path, attestation: Attestation) -> Path:
+    """Write an attestation beside the documents of ``results/<track>``; gives its file."""
+    content = pretty_json(attestation.model_dump(mode="json", by_alias=True)).encode("utf-8")
+    return folders.write_file(track / "attestations" / valid.attestation_name(attestation), content)
 
 
 def _worth_saying(document: Checked) -> list[tuple[Level, Outcome]]:
@@ -199,7 +208,7 @@ class _Verifier:
     graphs: dict[Path, dict[str, recounted.Graph]] = field(default_factory=lambda: defaultdict(dict))
     complete: set[Path] = field(default_factory=set)  # tracks all of whose runs were checked for graphs
     computed: dict[Path, indexing.Computed | None] = field(default_factory=dict)
-    answers: dict[str, tuple[str, str]] = field(default_factory=dict)  # digest of scores -> (hash, file)
+    answers: Answers = field(default_factory=Answers)
     attestations: list[tuple[Path, Path, Attestation]] = field(default_factory=list)
     signatures: list[tuple[Path, Signature]] = field(default_factory=list)
     tracks: list[Path] = field(default_factory=list)  # those that were checked whole
@@ -332,7 +341,7 @@ class _Verifier:
             self._compare_answers(loaded)
         else:
             outcomes |= {name: "failed" for name in LEVELS[1:] if self.wants(name)}
-        self._done(folder, "run", outcomes)
+        self._done(folder, "run", outcomes, loaded)
 
     def _rescore(self, loaded: LoadedRun) -> Outcome:
         if loaded.task is None or loaded.predictions is None:
@@ -342,6 +351,10 @@ class _Verifier:
         if gold is not None:
             reason = rescored.unusable(loaded, gold)
         if gold is None or reason is not None:
+            wrong = run_checks(loaded.file, rescored.WITHOUT_GOLD, loaded)
+            self.add(wrong)
+            if wrong:
+                return "failed"
             self._note(f"{loaded.run.task}: rescored is skipped: {reason}")
             return "skipped: no data"
         wrong = run_checks(loaded.file, rescored.RUN, loaded, gold)
@@ -363,7 +376,7 @@ class _Verifier:
                 self.add(wrong)
                 outcomes["recounted"] = "failed" if wrong or loaded.samples is None else "passed"
                 self._say_what_was_not_checked(loaded, graphs)
-        self._done(folder, "measurement", outcomes)
+        self._done(folder, "measurement", outcomes, loaded)
 
     def entry(self, path: Path) -> None:
         if self._seen(path):
@@ -469,14 +482,13 @@ class _Verifier:
             self._note(f"{loaded.file}: physics not checked: no table or clock for this processor")
 
     def _compare_answers(self, loaded: LoadedRun) -> None:
-        """Two recipes with the very same scores: one may be a copy. An honest rerun has the same hash."""
-        if loaded.predictions is None or loaded.run.diverged:
-            return
-        content = b"".join(split.scores.tobytes() for _, split in sorted(loaded.predictions.items()))
-        key = f"{loaded.run.task} {folders.digest_bytes(content)}"
-        recipe_hash, file = self.answers.setdefault(key, (loaded.run.recipe_hash, loaded.file))
-        if recipe_hash != loaded.run.recipe_hash:
-            self._note(f"review: {loaded.file} has exactly the scores of {file}, of another recipe")
+        """With those of the other runs; and answers that are all right are something to look at."""
+        wrong, alike = self.answers.add(loaded)
+        self.add(wrong)
+        for note in alike:
+            self._note(note)
+        if loaded.run.score >= PERFECT and loaded.run.metrics:
+            self._note(f"review: {loaded.file}: every answer is right: were the labels known?")
 
     def _computed(self, track: Path) -> indexing.Computed | None:
         """The track's entries computed again, once; None where its documents do not allow it."""
@@ -544,15 +556,20 @@ class _Verifier:
             self.said.add(text)
             self.report.notes.append(text)
 
-    def _done(self, folder: Path, kind: Kind, outcomes: dict[Level, Outcome]) -> None:
-        try:
-            subject: str | None = folders.subject(folder)
-        except (Refused, ValueError):
-            subject = None
+    def _done(
+        self,
+        folder: Path,
+        kind: Kind,
+        outcomes: dict[Level, Outcome],
+        loaded: LoadedRun | LoadedMeasurement | None,
+    ) -> None:
+        subject = loaded.subject if loaded is not None else _subject(folder)
         self.report.documents.append(Checked(_name(folder), kind, outcomes, subject, _track_of(folder)))
 
     def finish(self) -> Report:
         self._check_attestations()
+        for note in self.answers.alike():
+            self._note(note)
         for path, signature in self.signatures:
             track = path.parents[1]
             if track not in self.subjects:
@@ -597,12 +614,13 @@ def _place(level: Level) -> int:
     return LEVELS.index(level) if level in LEVELS else len(LEVELS) - 1
 
 
+def _subject(folder: Path) -> str | None:
+    try:
+        return folders.subject(folder)
+    except (Refused, ValueError):
+        return None
+
+
 def _subjects(track: Path) -> set[str]:
-    found: set[str] = set()
-    for kind in folders.KINDS:
-        for folder in folders.documents(track, kind):
-            try:
-                found.add(folders.subject(folder))
-            except (Refused, ValueError):
-                continue
-    return found
+    found = (_subject(folder) for kind in folders.KINDS for folder in folders.documents(track, kind))
+    return {subject for subject in found if subject is not None}

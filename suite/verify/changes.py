@@ -6,7 +6,6 @@ no longer there each need a reason in the track's log, written since.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from suite import folder as folders
 from suite import log as logs
 from suite.documents import Entry, LogEntry, Signature
 from suite.folder import Problem, show
-from suite.verify.valid import load_document, names_nobody_in
+from suite.verify.valid import dated, load_document, names_nobody_in, text_is_plain_in
 
 ONLY_GROWS = "the log only grows: restore what was published, then write yours with lightboard log"
 FIX = "write the reason: lightboard log"
@@ -44,6 +43,7 @@ def load_log(track: Path) -> tuple[list[tuple[Path, LogEntry | None]], list[Prob
         if entry is not None:
             problems += _in_order(path, entry, previous, found)
             problems += names_nobody_in(show(str(path), 300), raw)
+            problems += text_is_plain_in(show(str(path), 300), raw)
         previous = entry
     return found, problems
 
@@ -63,19 +63,11 @@ def _in_order(
     unreadable = len(before) > 1 and before[-2][1] is None
     if not unreadable and entry.previous != expected:
         yield Problem(file, "previous", str(entry.previous), str(expected), ONLY_GROWS)
-    if not _is_day(entry.date):
-        yield Problem(file, "date", entry.date, "a day of the calendar", "correct it")
+    yield from dated(file, entry.date)
     if previous is not None and entry.date < previous.date:
         yield Problem(file, "date", entry.date, f"{previous.date} or later", "correct it")
     if not entry.documents and entry.action in ("superseded", "withdrawn"):
         yield Problem(file, "documents", "none", f"the documents that were {entry.action}", "name them")
-
-
-def _is_day(text: str) -> bool:
-    try:
-        return bool(datetime.date.fromisoformat(text))
-    except ValueError:
-        return False
 
 
 # --- signatures ---------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ class LoadedRun:
     run: Run
     task: Task | None
     predictions: dict[str, Split] | None  # None where the table cannot be read
+    subject: str | None = None  # the digest of the manifest it was held against
 
     @property
     def table(self) -> str:
@@ -40,6 +41,7 @@ class LoadedMeasurement:
     raw: dict[str, Any]
     measurement: Measurement
     samples: dict[str, Any] | None
+    subject: str | None = None
 
     @property
     def table(self) -> str:

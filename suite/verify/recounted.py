@@ -7,13 +7,14 @@ with the recomputed value, whatever the manifest says.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from suite.budget import bert_flops, budget_tflop
-from suite.documents import Entry, Measurement, Op, Run
+from suite.documents import Entry, Measurement, Model, Op, Run
 from suite.folder import Problem, show
 from suite.measure import estimate, recount
 from suite.measure import samples as raw
@@ -21,6 +22,8 @@ from suite.protocol import MEASURING, TRACKS
 from suite.verify import physics
 from suite.verify.compare import problems
 from suite.verify.loaded import LoadedEntry, LoadedMeasurement, LoadedRun, Problems
+
+WIDTHS = {"float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1}  # bytes
 
 # --- runs ---------------------------------------------------------------------------------------------------
 
@@ -48,6 +51,11 @@ def operations_use_the_weights(loaded: LoadedRun) -> Problems:
     used = set()
     for place, op in enumerate(model.ops):
         field = f"model.ops.{place}"
+        if sum(size == "n" for size in (op.rows, *op.shape)) > 2:
+            found = show(repr([op.rows, *op.shape]))
+            yield Problem(
+                loaded.file, f"{field}.shape", found, "the length at most squared", "trace it again"
+            )
         dimensions = 2 if op.kind == "linear" else 4
         if len(op.shape) != dimensions:
             found = f"{len(op.shape)} dimensions"
@@ -91,12 +99,22 @@ def _fits(op: Op, shape: tuple[int, ...]) -> bool:
     return prod(sizes) == prod(shape)
 
 
+def _countable(model: Model) -> bool:
+    """Whether its operations can be counted at its lengths; where not, other checks have named the reason."""
+    ranks = all(len(op.shape) == (2 if op.kind == "linear" else 4) for op in model.ops)
+    powers = all(sum(size == "n" for size in (op.rows, *op.shape)) <= 2 for op in model.ops)
+    numbers = [*model.dev_lengths, *model.exits, *(n for lengths in model.exits.values() for n in lengths)]
+    return ranks and powers and all(re.fullmatch("[0-9]{1,6}", text) for text in numbers)
+
+
 def arithmetic_follows(loaded: LoadedRun) -> Problems:
     """FLOPs at 128 tokens and at the dev sets' lengths, and the graph's digest, from the operations.
 
     With early exits both are means over the exits taken: each example's operations end with its exit's block.
     """
     model = loaded.run.model
+    if not _countable(model):
+        return
     depth = max((op.block for op in model.ops), default=0)
     exits = model.exits or {str(depth): model.dev_lengths}
     examples = sum(sum(lengths.values()) for lengths in exits.values())
@@ -118,7 +136,8 @@ def arithmetic_is_the_architectures(loaded: LoadedRun) -> Problems:
     """A plain BERT needs what its sizes say: operations cannot be left out or called shorter."""
     model = loaded.run.model
     sizes = ("layers", "hidden", "ffn", "outputs")
-    if model.architecture != "bert" or not all(isinstance(model.config.get(size), int) for size in sizes):
+    known = all(isinstance(model.config.get(size), int) for size in sizes)
+    if model.architecture != "bert" or not known or not _countable(model):
         return
     for n in (128, 512):
         expected = bert_flops(model.config, int(model.config["outputs"]), n)
@@ -129,6 +148,48 @@ def arithmetic_is_the_architectures(loaded: LoadedRun) -> Problems:
                 loaded.file, "model.ops", f"{found} FLOPs at {n} tokens", what, "trace the model again"
             )
             return
+
+
+def tensors_are_the_architectures(loaded: LoadedRun) -> Problems:
+    """A plain BERT's tables have its vocabulary, positions and segments; with all its tensors listed, all its size."""
+    model = loaded.run.model
+    config = model.config
+    sizes = ("vocab", "positions", "types", "hidden", "layers", "ffn", "outputs")
+    if model.architecture != "bert" or not all(isinstance(config.get(size), int) for size in sizes):
+        return
+    v, p, t, h, layers, f, outputs = (int(config[size]) for size in sizes)
+    tables = sorted(w.shape for w in model.weights if w.embedding and len(w.shape) == 2)
+    if tables != sorted([(v, h), (p, h), (t, h)]):
+        found, expected = show(repr([list(shape) for shape in tables])), f"{[[v, h], [p, h], [t, h]]}"
+        yield Problem(
+            loaded.file, "model.weights", f"tables of {found}", expected, "list the model's tensors"
+        )
+    if any(w.name.startswith("bert.encoder.layer.") for w in model.weights):
+        layer = 4 * (h * h + h) + 2 * h + (h * f + f) + (f * h + h) + 2 * h
+        expected_total = (v + p + t + 2) * h + layers * layer + (h * h + h) + (h * outputs + outputs)
+        total = recount.parameters(model.weights).total
+        if total != expected_total:
+            what = f"{expected_total} parameters, by model.config"
+            yield Problem(
+                loaded.file, "model.weights", f"{total} parameters", what, "list the model's tensors"
+            )
+
+
+def file_holds_the_tensors(loaded: LoadedRun) -> Problems:
+    """A shipped safetensors file is no smaller than its tensors."""
+    model = loaded.run.model
+    needed = sum(WIDTHS[weight.dtype] * prod(weight.shape) for weight in model.weights)
+    for kind, found in model.bytes.items():
+        if kind.startswith("safetensors/") and found < needed:
+            expected, field = f"at least {needed}, the size of its tensors", f"model.bytes.{show(kind)}"
+            yield Problem(loaded.file, field, str(found), expected, "give the file's size")
+
+
+def architecture_is_the_configs(loaded: LoadedRun) -> Problems:
+    """``model.architecture`` is the one that the configuration builds."""
+    model = loaded.run.model
+    stored = loaded.raw["model"].get("architecture")
+    yield from problems(loaded.file, stored, model.config.get("architecture"), "model.architecture")
 
 
 def training_cost_follows(loaded: LoadedRun) -> Problems:
@@ -149,7 +210,8 @@ def training_cost_follows(loaded: LoadedRun) -> Problems:
             expected = "tokens -> number of training examples"
             fix = "write the run with lightboard: the budget follows from it"
             yield Problem(loaded.file, "data.train_lengths", "nothing", expected, fix)
-        computed["budget_tflop"] = budget_tflop(track, task.outputs, run.data.train_lengths)
+        if all(re.fullmatch("[0-9]{1,6}", tokens) for tokens in run.data.train_lengths):
+            computed["budget_tflop"] = budget_tflop(track, task.outputs, run.data.train_lengths)
     stored = {name: loaded.raw["training_cost"].get(name) for name in computed}
     yield from problems(loaded.file, stored, computed, "training_cost")
 
@@ -176,6 +238,9 @@ RUN: tuple[Callable[[LoadedRun], Problems], ...] = (
     operations_use_the_weights,
     arithmetic_follows,
     arithmetic_is_the_architectures,
+    tensors_are_the_architectures,
+    file_holds_the_tensors,
+    architecture_is_the_configs,
     training_cost_follows,
     budget_is_kept,
     dev_subset_follows,

@@ -6,12 +6,15 @@ problems.
 
 from __future__ import annotations
 
+import datetime
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from suite import folder as folders
@@ -41,6 +44,11 @@ MAX_TOKENS = 100_000
 MAX_MEASUREMENT_BYTES = 2 * 2**20
 BYTES_PER_ROW = 40  # of a run's evidence, where the official dev set alone needs more than the general limit
 
+# This version was written at about that day: a clock that stands before it is wrong, and dates no document.
+WRITTEN = datetime.date(2026, 12, 1)
+
+_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))  # controls, bidirectional marks, unassigned
+_MARKUP = re.compile(r"<[A-Za-z/!?]")
 PRIVATE = re.compile(r"(?:/home/|/Users/|/root/|[A-Za-z]:\\+Users\\+)")
 
 
@@ -49,41 +57,41 @@ PRIVATE = re.compile(r"(?:/home/|/Users/|/root/|[A-Za-z]:\\+Users\\+)")
 
 def load_run(folder: Path) -> tuple[LoadedRun | None, list[Problem]]:
     """The run in ``folder`` and everything wrong with its files, shape and names."""
-    raw, run, found = _document(folder, "runs", Run)
+    held, raw, run, found = _document(folder, "runs", Run)
     if run is None:
         return None, found
     task = index.known_task(run.task)
     predictions = None
-    if task is not None:
-        path = folder / folders.TABLES["runs"]
+    table = folders.TABLES["runs"]
+    if task is not None and table in held.contents:
         try:
-            predictions = tables.read_predictions(folders.read_bytes(path), path, task)
+            predictions = tables.read_predictions(held.contents[table], folder / table, task)
         except Refused as refused:
-            if path.exists():  # an absent file was named with the manifest
-                found.append(refused.problem)
-    loaded = LoadedRun(folder, _name(folder / "run.json"), raw, run, task, predictions)
+            found.append(refused.problem)
+    loaded = LoadedRun(folder, _name(folder / "run.json"), raw, run, task, predictions, held.subject)
     return loaded, found + run_checks(loaded.file, RUN, loaded)
 
 
 def load_measurement(folder: Path) -> tuple[LoadedMeasurement | None, list[Problem]]:
     """The measurement in ``folder`` and everything wrong with its files, shape and names."""
-    raw, measurement, found = _document(folder, "measurements", Measurement)
+    held, raw, measurement, found = _document(folder, "measurements", Measurement)
     if measurement is None:
         return None, found
-    path = folder / folders.TABLES["measurements"]
+    table = folders.TABLES["measurements"]
     samples = None
-    try:
-        samples = tables.read_samples(folders.read_bytes(path), path)
-    except Refused as refused:
-        if path.exists():
+    if table in held.contents:
+        try:
+            samples = tables.read_samples(held.contents[table], folder / table)
+        except Refused as refused:
             found.append(refused.problem)
-    loaded = LoadedMeasurement(folder, _name(folder / "measurement.json"), raw, measurement, samples)
+    file = _name(folder / "measurement.json")
+    loaded = LoadedMeasurement(folder, file, raw, measurement, samples, held.subject)
     return loaded, found + run_checks(loaded.file, MEASUREMENT, loaded)
 
 
 def load_entry(path: Path) -> tuple[LoadedEntry | None, list[Problem]]:
     """The entry in a file and everything wrong with its shape and names."""
-    raw, entry, found = _shape(path, Entry)
+    raw, entry, found = _read(path, Entry, folders.MAX_JSON_BYTES)
     if entry is None:
         return None, found
     loaded = LoadedEntry(path, _name(path), raw, entry)
@@ -92,30 +100,32 @@ def load_entry(path: Path) -> tuple[LoadedEntry | None, list[Problem]]:
 
 def load_attestation(path: Path) -> tuple[Attestation | None, list[Problem]]:
     """The attestation in a file and everything wrong with its shape and name."""
-    _, attestation, found = _shape(path, Attestation, max_bytes=65_536)
+    _, attestation, found = _read(path, Attestation, 65_536)
     if attestation is None:
         return None, found
-    return attestation, found + run_checks(_name(path), (attestation_lies_where_it_says,), path, attestation)
+    return attestation, found + run_checks(_name(path), ATTESTATION, path, attestation)
 
 
 def load_document(path: Path, model: type[Any], max_bytes: int) -> tuple[dict[str, Any], Any, list[Problem]]:
     """The JSON and the document of a single file (None where it has another shape), and what is wrong with it."""
-    return _shape(path, model, max_bytes)
+    return _read(path, model, max_bytes)
 
 
 def _name(path: Path) -> str:
     return show(str(path), 300)
 
 
-def _document(folder: Path, kind: str, model: type[Any]) -> tuple[dict[str, Any], Any, list[Problem]]:
-    """Files and manifest of a document's folder, then the shape of the document."""
+def _document(
+    folder: Path, kind: str, model: type[Any]
+) -> tuple[folders.Opened, dict[str, Any], Any, list[Problem]]:
+    """Files and manifest of a document's folder, then the shape of the document. Every file is read once."""
     document, table = folders.DOCUMENTS[kind], folders.TABLES[kind]
     try:
-        found = folders.check(folder, allowed=(document, table))
+        held = folders.opened(folder, allowed=(document, table))
     except Exception as error:
-        found = [broke(_name(folder), "check", error)]
+        held = folders.Opened({}, None, [broke(_name(folder), "opened", error)])
+    found = list(held.problems)
     # A file that is there but broken is one problem, and one that the manifest lists but is absent another.
-    named = {problem.file for problem in found}
     absent = [name for name in (document, table) if not _is_there(folder / name)]
     listed = " ".join(problem.fix for problem in found)
     found += [
@@ -123,23 +133,31 @@ def _document(folder: Path, kind: str, model: type[Any]) -> tuple[dict[str, Any]
         for name in absent
         if f"add {name}" not in listed
     ]
-    if document in absent:
-        return {}, None, found
-    raw, parsed, shape = _shape(folder / document, model)
-    # What cannot be read at all was already said when its digest was taken.
-    return raw, parsed, found + [p for p in shape if p.field or p.file not in named or parsed is None]
+    if document not in held.contents:  # absent, or what is wrong with it was said
+        return held, {}, None, found
+    raw, parsed, shape = _shape(folder / document, held.contents[document], model)
+    return held, raw, parsed, found + shape
 
 
 def _is_there(path: Path) -> bool:
     return path.is_symlink() or path.exists()
 
 
-def _shape(
-    path: Path, model: type[Any], max_bytes: int = folders.MAX_JSON_BYTES
-) -> tuple[dict[str, Any], Any, list[Problem]]:
-    """Strict JSON of a file against its schema: every mistake by its field."""
+def _read(path: Path, model: type[Any], max_bytes: int) -> tuple[dict[str, Any], Any, list[Problem]]:
+    """:func:`_shape` of a file that stands alone."""
     try:
         content = folders.read_bytes(path, max_bytes)
+    except Refused as refused:
+        return {}, None, [refused.problem]
+    return _shape(path, content, model)
+
+
+def _shape(path: Path, content: bytes, model: type[Any]) -> tuple[dict[str, Any], Any, list[Problem]]:
+    """Strict JSON against its schema: every mistake by its field."""
+    try:
+        if len(content) > folders.MAX_JSON_BYTES:
+            limit = f"at most {folders.MAX_JSON_BYTES} bytes"
+            return {}, None, [Problem(_name(path), "size", f"{len(content)} bytes", limit, "shorten it")]
         raw = folders.parse_json(content, path)
         if not isinstance(raw, dict):
             problem = Problem(_name(path), "", show(repr(raw)), "a JSON object", "write it with lightboard")
@@ -217,10 +235,12 @@ def lengths_are_numbers(loaded: LoadedRun) -> Problems:
     histograms = {"model.dev_lengths": (run.model.dev_lengths, sum(s.rows for s in run.data.dev.values()))}
     if run.data.train_lengths:
         histograms["data.train_lengths"] = (run.data.train_lengths, run.data.train.rows)
+    track = TRACKS.get(run.track)
+    longest = track.max_length if track is not None else MAX_TOKENS
     for field, (histogram, rows) in histograms.items():
         for tokens in histogram:
-            if not re.fullmatch(r"[1-9][0-9]{0,5}", tokens) or int(tokens) > MAX_TOKENS:
-                expected = "a whole number of tokens"
+            if not re.fullmatch(r"[1-9][0-9]{0,5}", tokens) or int(tokens) > longest:
+                expected = f"a whole number of tokens, at most {longest}"
                 yield Problem(
                     loaded.file, field, show(repr(tokens)), expected, "write the run with lightboard"
                 )
@@ -367,11 +387,43 @@ def names_nobody(loaded: LoadedRun | LoadedMeasurement) -> Problems:
     yield from names_nobody_in(loaded.file, loaded.raw)
 
 
+def text_is_plain(loaded: LoadedRun | LoadedMeasurement) -> Problems:
+    """Nothing that a terminal or a page would obey, or that reads otherwise than it is written."""
+    yield from text_is_plain_in(loaded.file, loaded.raw)
+
+
+def text_is_plain_in(file: str, raw: dict[str, Any]) -> Problems:
+    """The same for the JSON of any document."""
+    for field, text in texts(raw, ""):
+        if not (text.isascii() and text.isprintable() and "<" not in text):
+            yield from _plain(file, field, text)
+
+
+def _plain(file: str, field: str, text: str) -> Problems:
+    if any(unicodedata.category(character) in _UNSEEN for character in text):
+        yield Problem(file, show(field), show(text, 60), "text without control characters", "remove them")
+    elif _MARKUP.search(text):
+        yield Problem(file, show(field), show(text, 60), "plain text, no markup", "remove it")
+
+
+def dated(file: str, date: str) -> Problems:
+    """A day of the calendar that has come."""
+    try:
+        day = datetime.date.fromisoformat(date) if date.isascii() else None
+    except ValueError:
+        day = None
+    latest = max(datetime.datetime.now(datetime.UTC).date(), WRITTEN) + datetime.timedelta(days=1)
+    if day is None:
+        yield Problem(file, "date", show(date), "a day, as in 2026-01-31", "correct the date")
+    elif day > latest:
+        yield Problem(file, "date", date, f"at most {latest}", "correct the date, or this machine's clock")
+
+
 def names_nobody_in(file: str, raw: dict[str, Any]) -> Problems:
     """The same for the JSON of any document."""
     for field, text in texts(raw, ""):
         if PRIVATE.search(text):
-            yield Problem(file, field, show(text, 60), "no path of this machine", "remove it")
+            yield Problem(file, show(field), show(text, 60), "no path of this machine", "remove it")
 
 
 def texts(value: Any, field: str) -> Iterator[tuple[str, str]]:
@@ -401,6 +453,7 @@ RUN = (
     predictions_fit_the_task,
     curves_are_paired,
     names_nobody,
+    text_is_plain,
 )
 
 
@@ -461,6 +514,17 @@ def _profile_hash(name: str) -> str | None:
     return str(load_profile(name).hash)
 
 
+@cache
+def _profile_plan(name: str) -> tuple[int, int, int] | None:
+    """Pairs, rounds and queries in a round of a profile that ships with lightboard."""
+    if name not in paths.names("hardware_profiles"):
+        return None
+    from suite.loading import load_profile
+
+    profile = load_profile(name)
+    return profile.pairs, profile.blocks // 2, profile.block_queries
+
+
 def samples_are_of_the_trace(loaded: LoadedMeasurement) -> Problems:
     """Every timed query is a row of the trace."""
     if loaded.samples is None:
@@ -472,13 +536,47 @@ def samples_are_of_the_trace(loaded: LoadedMeasurement) -> Problems:
         yield Problem(loaded.table, "query", found, f"0 to {last}, rows of the trace", "measure again")
 
 
+def samples_are_enough(loaded: LoadedMeasurement) -> Problems:
+    """As many pairs, rounds and queries as the profile asks for; of a profile unknown here, two pairs."""
+    if loaded.samples is None:
+        return
+    m, samples = loaded.measurement, loaded.samples
+    plan = _profile_plan(m.profile)
+    pairs, rounds, queries = plan or (2, 1, 1)
+    track = TRACKS.get(m.track)
+    if plan is not None and track is not None and track.pairs is not None:
+        pairs = track.pairs
+    blocks, counts = np.unique(
+        np.stack([samples[name].astype(np.int64) for name in ("pair", "block", "side")]),
+        axis=1,
+        return_counts=True,
+    )
+    _, per_pair = np.unique(blocks[0], return_counts=True)  # both sides of every round
+    for field, found, least, what in (
+        ("pair", len(per_pair), pairs, "process pairs"),
+        ("block", int(per_pair.min()) // 2, rounds, "rounds in a pair"),
+        ("query", int(counts.min()), queries, "queries in a round"),
+    ):
+        if found < least:
+            expected = f"at least {least}, as the profile says"
+            yield Problem(loaded.table, field, f"{found} {what}", expected, "measure again")
+
+
+def measured_in_the_past(loaded: LoadedMeasurement) -> Problems:
+    """A date of the calendar, and none to come."""
+    yield from dated(loaded.file, loaded.measurement.date)
+
+
 MEASUREMENT = (
     measurement_lies_where_it_says,
     measurement_is_bounded,
     measurement_follows_the_protocol,
     profile_is_the_published_one,
     samples_are_of_the_trace,
+    samples_are_enough,
+    measured_in_the_past,
     names_nobody,
+    text_is_plain,
 )
 
 
@@ -504,9 +602,38 @@ def attestation_lies_where_it_says(path: Path, attestation: Attestation) -> Prob
         yield Problem(_name(path), "", show(path.name), expected, "rename the file")
 
 
+def outcome_follows(path: Path, attestation: Attestation) -> Problems:
+    """A replay or a retraining passed when its own figures say so."""
+    evidence = attestation.evidence
+    if evidence is None:
+        return
+    verdicts = []
+    if evidence.largest_difference is not None and evidence.tolerance is not None:
+        verdicts.append(0 <= evidence.largest_difference <= evidence.tolerance)
+    if evidence.score is not None and evidence.interval is not None:
+        verdicts.append(evidence.interval[0] <= evidence.score <= evidence.interval[1])
+    if attestation.outcome == "passed" and not all(verdicts):
+        yield Problem(_name(path), "outcome", "passed", "failed, by its evidence", "check the document again")
+
+
+def attestation_is_harmless(path: Path, attestation: Attestation) -> Problems:
+    """Plain words, nobody's folders, and a day that has come."""
+    for field in ("by", "lightboard"):
+        text = getattr(attestation, field)
+        yield from _plain(_name(path), field, text)
+        if PRIVATE.search(text):
+            yield Problem(_name(path), field, show(text, 60), "no path of this machine", "remove it")
+    yield from dated(_name(path), attestation.date)
+
+
+ATTESTATION = (attestation_lies_where_it_says, outcome_follows, attestation_is_harmless)
+
+
 def attestation_name(attestation: Attestation) -> str:
-    """The file name of an attestation."""
-    return f"{attestation.subject.removeprefix('sha256:')[:16]}-{attestation.level}.json"
+    """The file name of an attestation; one that a key made carries it, so that every verifier has a file."""
+    key = attestation.evidence.key if attestation.evidence else None
+    suffix = f"-{key.removeprefix('sha256:')[:8]}" if key else ""
+    return f"{attestation.subject.removeprefix('sha256:')[:16]}-{attestation.level}{suffix}.json"
 
 
 # --- shared -------------------------------------------------------------------------------------------------

@@ -141,7 +141,7 @@ def _answers(
     """What differs between a run's predictions and a network's answers; the largest difference; what is allowed."""
     run, task, predictions = loaded.run, loaded.task, loaded.predictions
     assert task is not None and predictions is not None
-    encoded = encoded_dev(run.track, run.task, data=data, store=store)
+    encoded = encoded_dev(run.recipe, run.track, run.task, data=data, store=store)
     wrong: list[Problem] = []
     answers, stored = {}, {}
     for name, split in predictions.items():

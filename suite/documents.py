@@ -315,6 +315,8 @@ class Measurement(Strict):
     shapes: Annotated[Literal["dynamic", "padded"], DECLARED]
     trace: Annotated[Hash, EVIDENCE]
     trace_lengths: Annotated[tuple[Count, ...], EVIDENCE]
+    reference_trace_lengths: Annotated[tuple[Count, ...] | None, EVIDENCE] = None
+    """The same queries in the reference's tokens, where the entry's tokenizer makes others."""
     repeats: Annotated[Annotated[int, Field(ge=1, le=10000)], EVIDENCE]
     model_file: Annotated[Hash, EVIDENCE]
     model_bytes: Annotated[Count, EVIDENCE]

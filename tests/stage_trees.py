@@ -24,6 +24,7 @@ SINGLE = (
     "pipeline/exits.py",
     "pipeline/importance.py",
     "pipeline/phase.py",
+    "pipeline/released.py",
     "pipeline/pretraining.py",
     "pipeline/supervised.py",
     "pipeline/transfer.py",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,13 +49,25 @@ def sentences(count: int, seed: int) -> list[tuple[str, int]]:
 
 def make(folder: Path, train: int = 192, dev: int = 96) -> Path:
     """Write the teacher and an SST-2-shaped data folder below ``folder``."""
+    write_teacher(folder / "teacher")
+    write_data(folder, train, dev)
+    return folder
+
+
+SIZES = {"layers": 6, "hidden": 32, "heads": 4, "ffn": 64, "positions": 64}
+
+
+def write_teacher(
+    teacher: Path, *, pieces: tuple[str, ...] = (), masked_lm: bool = False, **sizes: int
+) -> None:
+    """A BERT with random weights and its tokenizer: ``pieces`` are further entries of the vocabulary."""
     import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers import BertConfig, BertForPreTraining, BertModel, BertTokenizerFast
 
     words = ["[PAD]", *(f"[unused{i}]" for i in range(99)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     words += [f"[unused{i}]" for i in range(100, 1000 - 4 + 100 - 100)]
-    words += [*GOOD, *BAD, *PLAIN, "."]
-    teacher = folder / "teacher"
+    words += [*GOOD, *BAD, *PLAIN, ".", *pieces]
+    sizes = {**SIZES, **sizes}
     teacher.mkdir(parents=True)
     (teacher / "vocab.txt").write_text("\n".join(words) + "\n")
     from tokenizers import BertWordPieceTokenizer
@@ -64,37 +77,43 @@ def make(folder: Path, train: int = 192, dev: int = 96) -> Path:
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(words),
-        hidden_size=32,
-        num_hidden_layers=6,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=64,
+        hidden_size=sizes["hidden"],
+        num_hidden_layers=sizes["layers"],
+        num_attention_heads=sizes["heads"],
+        intermediate_size=sizes["ffn"],
+        max_position_embeddings=sizes["positions"],
         initializer_range=0.1,
     )
-    BertModel(config).save_pretrained(teacher)
+    (BertForPreTraining if masked_lm else BertModel)(config).save_pretrained(teacher)
+
+
+def write_data(folder: Path, train: int, dev: int) -> None:
+    """An SST-2-shaped task below ``folder``."""
     data = folder / "glue" / "SST-2"
     data.mkdir(parents=True)
     rows = sentences(train + dev, 1)
     for name, part in (("train.tsv", rows[:train]), ("dev.tsv", rows[train:])):
         (data / name).write_text("sentence\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in part))
-    return folder
 
 
 def use(folder: Path) -> Track:
     """Make the demo track the tiny one, in this process. The folder is one that :func:`make` filled."""
     os.environ["LIGHTBOARD_TEACHER"] = str(folder / "teacher")
     os.environ["LIGHTBOARD_STORE"] = str(folder / "store")
-    vocab = len((folder / "teacher" / "vocab.txt").read_text().splitlines())
-    demo = protocol.TRACKS["demo"]
-    sizes = {"hidden": 32, "heads": 4, "ffn": 64, "vocab": vocab, "positions": 64}
-    teacher = replace(
-        demo.teacher,
-        sha256=digest_file(folder / "teacher" / "model.safetensors").removeprefix("sha256:"),
-        config={**demo.teacher.config, **sizes},
-    )
-    track = replace(demo, teacher=teacher, core=("sst2",), data="auto", max_length=32, budget_u=None)
+    track = shrunk(protocol.TRACKS["demo"], folder / "teacher", SIZES)
     protocol.TRACKS["demo"] = track
     return track
+
+
+def shrunk(track: Track, folder: Path, sizes: Mapping[str, int]) -> Track:
+    """A track with the teacher of ``folder`` (``sizes`` as for :func:`write_teacher`) and one task."""
+    vocab = len((folder / "vocab.txt").read_text().splitlines())
+    teacher = replace(
+        track.teacher,
+        sha256=digest_file(folder / "model.safetensors").removeprefix("sha256:"),
+        config={**track.teacher.config, **sizes, "vocab": vocab},
+    )
+    return replace(track, teacher=teacher, core=("sst2",), data="auto", max_length=32, budget_u=None)
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ def load_tokenizer(folder: Path | str) -> Any:
 
     if not (Path(folder) / "tokenizer.json").is_file() and not (Path(folder) / "vocab.txt").is_file():
         raise UserError(f"{folder}: found no tokenizer.json, expected a model folder with its tokenizer")
-    return AutoTokenizer.from_pretrained(str(folder), use_fast=True)
+    return AutoTokenizer.from_pretrained(str(folder), use_fast=True, trust_remote_code=False)
 
 
 def encode(dataset: Dataset, task: Task, tokenizer: Any, max_length: int) -> Encoded:

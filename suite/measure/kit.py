@@ -105,12 +105,17 @@ def bundle(subject: Subject, profile: Profile, out: Path) -> Path:
     """The kit of one comparison."""
     from suite.measure.run import prepared, queries, stated
 
+    if subject.reference_examples is not None:
+        raise UserError(
+            f"recipe {subject.recipe}: it reads other tokens than the reference, and a kit holds one trace; "
+            "use 'lightboard measure' on that device"
+        )
     asked = queries(subject.examples)
     sides = {
         "entry": prepared(subject.entry, RUNTIME, asked, 1),
         "reference": prepared(subject.reference, RUNTIME, asked, 1),
     }
-    about = stated(subject, RUNTIME, "reference", RUNTIME, profile, asked)
+    about = stated(subject, RUNTIME, "reference", RUNTIME, profile, asked, asked)
     kit = {
         "schema": "lightboard/kit/1",
         "stated": {name: value for name, value in about.items() if name not in ("versions", "date")},

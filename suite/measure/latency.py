@@ -118,9 +118,17 @@ class Outcome:
     repeat_ratio: float  # different inputs over one repeated
 
 
-def race(reference: Side, entry: Side, trace: Trace, plan: Plan, progress: Progress | None = None) -> Outcome:
+def race(
+    reference: Side,
+    entry: Side,
+    trace: Trace,
+    plan: Plan,
+    progress: Progress | None = None,
+    reference_trace: Trace | None = None,
+) -> Outcome:
     """Time both sides on the trace in ``plan.pairs`` pairs of fresh processes.
 
+    ``reference_trace``: the same queries in the reference's tokens, where it reads others than the entry.
     Every pair walks through the whole trace at least once, in an order of its own; sides take turns in going
     first. UserError when a process dies, with the last thing it said.
     """
@@ -133,8 +141,8 @@ def race(reference: Side, entry: Side, trace: Trace, plan: Plan, progress: Progr
     units: list[_Unit] | None = None
     queries = 0
     with tempfile.TemporaryDirectory(prefix="lightboard-") as folder:
-        file = Path(folder) / "trace.npz"
-        np.savez(file, ids=trace.ids, types=trace.types, offsets=trace.offsets)
+        traces = (reference_trace or trace, trace)
+        files = [_written(one, Path(folder) / f"trace-{side}.npz") for side, one in enumerate(traces)]
         for pair in range(plan.pairs):
             with contextlib.ExitStack() as stack:
                 turn = (REFERENCE, ENTRY) if pair % 2 == 0 else (ENTRY, REFERENCE)
@@ -142,7 +150,7 @@ def race(reference: Side, entry: Side, trace: Trace, plan: Plan, progress: Progr
                 loaded: dict[int, dict[str, Any]] = {}
                 for side in turn:
                     siblings[side] = stack.enter_context(_Sibling(sides[side], plan.threads))
-                    loaded[side] = siblings[side].load(plan, file)
+                    loaded[side] = siblings[side].load(plan, files[side])
                 if units is None:
                     units = [_pilot(siblings[side], trace, plan) for side in (REFERENCE, ENTRY)]
                     queries = _block_size(units, len(trace), plan)
@@ -173,6 +181,11 @@ def race(reference: Side, entry: Side, trace: Trace, plan: Plan, progress: Progr
         baseline_bytes=largest["baseline_bytes"],
         repeat_ratio=ratio,
     )
+
+
+def _written(trace: Trace, file: Path) -> Path:
+    np.savez(file, ids=trace.ids, types=trace.types, offsets=trace.offsets)
+    return file
 
 
 def _rows(

@@ -158,19 +158,25 @@ class Subject:
     reference: Trained
     examples: tuple[Examples, ...]
     tokenizer: Path
+    reference_examples: tuple[Examples, ...] | None = (
+        None  # the same ones in the reference's tokens, where others
+    )
     adaptive: bool = False
     pairs: int | None = None  # instead of the profile's
 
 
 def subjects(recipe: str, variant: str, track: ProtocolTrack, task: str | None, data: str) -> list[Subject]:
     """Everything the pipeline knows that a comparison needs; the one place that asks it."""
-    from suite.models import pretrained
+    from suite.pipeline.matrix import tokenizer_of
 
     reference = MEASURING["reference"]
     resolved = resolve(load_recipe(recipe), track.name)
-    examples, entries, references = {}, {}, {}
+    tokenizer = tokenizer_of(resolved, track)
+    same = tokenizer.fingerprint == tokenizer_of(resolve(reference["recipe"], track.name), track).fingerprint
+    examples, others, entries, references = {}, {}, {}, {}
     for name in (task,) if task else track.core:
-        examples[name] = _examples(track, name, data)
+        examples[name] = _examples(recipe, track, name, data)
+        others[name] = examples[name] if same else _examples(reference["recipe"], track, name, data)
         own = _trained(recipe, variant, track, name, data)
         theirs = _trained(reference["recipe"], reference["variant"], track, name, data)
         if own is not None and theirs is not None:
@@ -196,7 +202,8 @@ def subjects(recipe: str, variant: str, track: ProtocolTrack, task: str | None, 
             entry=entries[name],
             reference=references[name],
             examples=(examples[name],) if each else tuple(examples.values()),
-            tokenizer=pretrained.folder(track.teacher),
+            tokenizer=tokenizer.folder(),
+            reference_examples=None if same else (others[name],) if each else tuple(others.values()),
             adaptive=adaptive,
             pairs=track.pairs,
         )
@@ -204,11 +211,12 @@ def subjects(recipe: str, variant: str, track: ProtocolTrack, task: str | None, 
     ]
 
 
-def _examples(track: ProtocolTrack, task: str, data: str) -> Examples:
+def _examples(recipe: str, track: ProtocolTrack, task: str, data: str) -> Examples:
+    """A task's dev sets in the tokens that a recipe's models read."""
     from suite.pipeline.matrix import draw_of
     from suite.pipeline.run import encoded_dev
 
-    parts = encoded_dev(track.name, task, data=data)
+    parts = encoded_dev(recipe, track.name, task, data=data)
     dev = draw_of(track, task, data).dev
     columns = [dev[split][:] for split in parts]
     texts = [tuple(row) for c in columns for row in zip(*(c[k] for k in ("a", "b") if k in c), strict=True)]
@@ -384,15 +392,18 @@ def compare(
             f"profile {profile.name}: this version times on cpu only, not {profile.device}", code=1
         )
     asked = queries(subject.examples, count)
+    theirs = asked if subject.reference_examples is None else queries(subject.reference_examples, count)
     if inputs == "lengths":
         folders = (subject.entry.folder, subject.reference.folder)
-        asked = graded(asked, min(models.read_config(f).get("positions", MAX_LENGTH) for f in folders))
+        longest = min(models.read_config(f).get("positions", MAX_LENGTH) for f in folders)
+        same, asked = theirs is asked, graded(asked, longest)
+        theirs = asked if same else graded(theirs, longest)
     plan = latency.plan(profile, subject.pairs)
     entry: Ready | None = None
     tell = progress or (lambda text: None)
     made = []
     for kind, other in _comparisons(name, against).items():
-        about = stated(subject, name, kind, other, profile, asked)
+        about = stated(subject, name, kind, other, profile, asked, theirs)
         folder = results / subject.track / measurement_location(Measurement.model_construct(**about))
         made.append(folder)
         if not again and _there(folder, about):
@@ -400,7 +411,7 @@ def compare(
         what = f"{subject.recipe}/{subject.variant} in {name} against the reference in {other}"
         tell(f"{what}: exporting and comparing answers")
         entry = entry or prepared(subject.entry, name, asked, plan.threads)
-        reference = prepared(subject.reference, other, asked, plan.threads)
+        reference = prepared(subject.reference, other, theirs, plan.threads)
         tokenising = tokenise_seconds(subject.examples, asked, subject.tokenizer)
         before, ticks = machine.state(), machine.Ticks.now()
         outcome = latency.race(
@@ -409,6 +420,7 @@ def compare(
             asked.trace,
             plan,
             _rounds(what, tell),
+            theirs.trace,
         )
         state = machine.describe(plan.affinity, profile.requires, before, machine.state(ticks))
         observed = _observed(outcome, entry, tokenising, asked)
@@ -442,7 +454,13 @@ def _comparisons(name: str, against: Sequence[Against]) -> dict[Against, str]:
 
 
 def stated(
-    subject: Subject, name: str, kind: Against, other: str, profile: Profile, asked: Queries
+    subject: Subject,
+    name: str,
+    kind: Against,
+    other: str,
+    profile: Profile,
+    asked: Queries,
+    theirs: Queries,
 ) -> dict[str, Any]:
     """The fields that are known before anything is timed: what is measured, and how."""
     module = runtime(name)
@@ -466,6 +484,7 @@ def stated(
         "shapes": module.SHAPES,
         "trace": asked.trace.hash,
         "trace_lengths": asked.trace.lengths,
+        "reference_trace_lengths": None if theirs is asked else theirs.trace.lengths,
         "versions": {
             **module.describe(),
             "python": python_version(),

@@ -7,7 +7,8 @@ says so. The teacher is in evaluation mode. Tokens are masked as in the publishe
 tokens, drawn with weight count^-0.7 so that rare words are favoured, 80/10/10 mask/keep/random.
 
 The student starts from the teacher's word and position embeddings and the layers named by ``teacher_layers``; it
-has no segment embeddings and no pooler, and an encoder once distilled serves every task and seed.
+has no segment embeddings and no pooler, and an encoder once distilled serves every task and seed. Where ``general``
+names a released encoder, that is fine-tuned instead; ``teacher_layers`` then only says how many layers it has.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from suite.models.distilbert import DistilBert
 from suite.pipeline.cell import Cell
 from suite.pipeline.general import General, Taught, export_encoder, general_stage, pretrained_teacher
 from suite.pipeline.phase import Phase
+from suite.pipeline.released import OrReleased, Released, released_stage
 from suite.pipeline.stage import Context, Stage
 from suite.pipeline.supervised import epochs, one_update, task_feeds, training
 from suite.protocol import Track, track
@@ -65,7 +67,7 @@ class Distilled(General):
 
 class Parameters(Strict):
     teacher_layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], DECLARED, Field(min_length=1)]
-    general: Annotated[Distilled, DECLARED]
+    general: Annotated[OrReleased[Distilled], DECLARED]
     training: Annotated[Training, DECLARED]
 
 
@@ -86,20 +88,20 @@ def students(parameters: Parameters, track: Track, outputs: int) -> dict[str, mo
 
 
 def plan(parameters: Parameters, cell: Cell) -> Mapping[str, Stage]:
-    general = parameters.general
-    encoder = general_stage(
-        GENERAL,
-        cell,
-        general,
-        _config(parameters, cell.track, 1),
-        {
-            "teacher_layers": list(parameters.teacher_layers),
-            "temperature": general.temperature,
-            "weights": general.weights.model_dump(),
-        },
-    )
     config = _config(parameters, cell.track, cell.task.outputs)
-    return {"default": finetuning(cell, config, parameters.training, encoder=encoder)}
+    return {"default": finetuning(cell, config, parameters.training, encoder=_encoder(parameters, cell))}
+
+
+def _encoder(parameters: Parameters, cell: Cell) -> Stage:
+    general, config = parameters.general, _config(parameters, cell.track, 1)
+    if isinstance(general, Released):
+        return released_stage(cell, general, config)
+    params = {
+        "teacher_layers": list(parameters.teacher_layers),
+        "temperature": general.temperature,
+        "weights": general.weights.model_dump(),
+    }
+    return general_stage(GENERAL, cell, general, config, params)
 
 
 def start_student(student: DistilBert, teacher: Bert, teacher_layers: list[int]) -> None:

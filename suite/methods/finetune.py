@@ -78,9 +78,10 @@ def build(context: Context) -> nn.Module:
 
 
 def load_encoder(model: nn.Module, weights: Mapping[str, Any]) -> None:
-    """Load ``weights`` and leave nothing but classification heads at their initial values."""
+    """Load ``weights`` and leave nothing but heads (``classifier``, or what the model calls so) as they were."""
     missing, unexpected = model.load_state_dict(weights, strict=False)
-    fresh = [name for name in missing if not name.startswith(("classifier.", "pre_classifier."))]
+    heads = getattr(model, "heads", ("classifier.", "pre_classifier."))
+    fresh = [name for name in missing if not name.startswith(heads)]
     if fresh or unexpected:
         raise ValueError(f"encoder weights do not fit: missing {fresh[:3]}, unexpected {unexpected[:3]}")
 

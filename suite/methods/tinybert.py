@@ -39,6 +39,7 @@ from suite.pipeline.cell import Cell, forward_tflop, write_logits
 from suite.pipeline.corpus import corpus
 from suite.pipeline.general import General, Taught, export_encoder, general_stage, pretrained_teacher
 from suite.pipeline.phase import Phase
+from suite.pipeline.released import OrReleased, Released, released_stage
 from suite.pipeline.stage import Context, Stage
 from suite.pipeline.supervised import epochs, one_update, selection, task_feeds, training
 from suite.protocol import Track
@@ -68,7 +69,7 @@ class Parameters(Strict):
     student: Annotated[Student, DECLARED]
     start: Annotated[Literal["random", "teacher"], DECLARED]
     losses: Annotated[LayerWeights, DECLARED] = LayerWeights()
-    general: Annotated[General | None, DECLARED]
+    general: Annotated[OrReleased[General] | None, DECLARED]
     augmentation: Annotated[Augmentation | None, DECLARED]
     intermediate: Annotated[Training, DECLARED]  # its keep has no effect: the last weights are kept
     prediction: Annotated[Training, DECLARED]
@@ -130,6 +131,9 @@ def _general(parameters: Parameters, cell: Cell) -> Stage | None:
     settings, losses = parameters.general, parameters.losses
     if settings is None:
         return None
+    if isinstance(settings, Released):
+        config = _config(parameters, cell.track, 1, parameters.intermediate)
+        return released_stage(cell, settings, config)
     config = _config(parameters, cell.track, 1, settings.training)
     params = {"start": parameters.start, "losses": losses.model_dump()}
     stage = general_stage(GENERAL, cell, settings, config, params)
@@ -200,7 +204,8 @@ def build(context: Context) -> Taught:
     if "general" in inputs:
         folder = inputs["general"]
         finetune.load_encoder(student, load_file(folder / "model.safetensors"))
-        projection.load_state_dict(load_file(folder / PROJECTION))
+        if (folder / PROJECTION).is_file():  # a released encoder comes without
+            projection.load_state_dict(load_file(folder / PROJECTION))
     elif context.params["start"] == "teacher":
         start_from(pretrained_teacher(context), student, projection)
     return Taught(teacher, student, projection=projection)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,17 +97,30 @@ class Cell:
         )
 
 
-def encoding(draw: Draw, track: Track) -> Stage:
+@dataclass(frozen=True)
+class Tokenizer:
+    """What turns text into ids: a digest that stands for it in keys, and where it lies, asked for when needed."""
+
+    fingerprint: str
+    folder: Callable[[], Path]
+
+    @classmethod
+    def of(cls, track: Track) -> Tokenizer:
+        """The one of the track's teacher; its weights' hash stands for it."""
+        return cls(pretrained.fingerprint(track.teacher), partial(pretrained.folder, track.teacher))
+
+
+def encoding(draw: Draw, track: Track, tokenizer: Tokenizer) -> Stage:
     """The stage that tokenises a draw for a track."""
     return Stage(
         name="encode",
         version=1,
-        function=partial(encode_draw, draw, track),
+        function=partial(encode_draw, draw, tokenizer),
         params={
             "task": draw.task.name,
             "max_length": track.max_length,
             "outputs": draw.task.outputs,
-            "tokenizer": pretrained.fingerprint(track.teacher),
+            "tokenizer": tokenizer.fingerprint,
         },
         data=digest(draw.fingerprints),
         tokens=0,
@@ -114,12 +128,12 @@ def encoding(draw: Draw, track: Track) -> Stage:
     )
 
 
-def encode_draw(draw: Draw, track: Track, context: Context) -> None:
-    """Tokenise the splits of a draw with the teacher's tokenizer, each into a folder of its own."""
-    tokenizer = load_tokenizer(pretrained.folder(track.teacher))
+def encode_draw(draw: Draw, tokenizer: Tokenizer, context: Context) -> None:
+    """Tokenise the splits of a draw, each into a folder of its own."""
+    backend, longest = load_tokenizer(tokenizer.folder()), context.params["max_length"]
     parts = {"train": draw.train, "selection": draw.selection, **draw.dev}
     for done, (split, rows) in enumerate(parts.items()):
-        encode(rows, draw.task, tokenizer, track.max_length).save(context.folder / split)
+        encode(rows, draw.task, backend, longest).save(context.folder / split)
         context.progress(done + 1, len(parts))
 
 

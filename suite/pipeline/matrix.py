@@ -20,7 +20,7 @@ from suite.data.sources import load
 from suite.errors import UserError
 from suite.loading import load_recipe, resolve
 from suite.paths import load_module
-from suite.pipeline.cell import Cell, encoding, predict
+from suite.pipeline.cell import Cell, Tokenizer, encoding, predict
 from suite.pipeline.execute import Reporter, execute
 from suite.pipeline.stage import Stage, closure
 from suite.pipeline.store import Store
@@ -54,13 +54,31 @@ def _drawn(track: Track, name: str, source: str) -> Draw:
     return draw(load(found, source), track, found)
 
 
-def cell_of(track: Track, data: Draw, seed: int, store: Store, reporter: Reporter | None = None) -> Cell:
-    """A cell without its teacher. Tokenises the task if the store has not seen it: plans need the lengths."""
-    encoded = encoding(data, track)
+def cell_of(
+    track: Track,
+    data: Draw,
+    seed: int,
+    store: Store,
+    reporter: Reporter | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> Cell:
+    """A cell without its teacher, in the tokens of the track's tokenizer or of another.
+
+    Tokenises the task if the store has not seen it: plans need the lengths.
+    """
+    encoded = encoding(data, track, tokenizer or Tokenizer.of(track))
     execute([encoded], store, reporter)
     folder = store.folder(encoded.key)
     lengths = {part: Encoded.load(folder / part).lengths for part in ("train", "selection", *data.dev)}
     return Cell(track=track, task=data.task, seed=seed, draw=data, encoded=encoded, lengths=lengths)
+
+
+def tokenizer_of(resolved: Resolved, track: Track) -> Tokenizer:
+    """What a recipe's models read: the track's tokens, unless the method's module names a tokenizer."""
+    method = load_module("methods", resolved.recipe.method)
+    ask = getattr(method, "tokenizer", None)
+    own = ask(method.Parameters.model_validate(resolved.parameters), track) if ask is not None else None
+    return own or Tokenizer.of(track)
 
 
 def variants(resolved: Resolved, track: Track, outputs: int) -> Mapping[str, dict[str, Any]]:
@@ -101,7 +119,9 @@ def _with_default(resolved: Resolved, found: Mapping[str, T]) -> Mapping[str, T]
     return found
 
 
-def jobs_of(recipes: Sequence[Resolved], cell: Cell) -> Iterator[Job]:
+def jobs_of(
+    recipes: Sequence[Resolved], cell: Cell, store: Store, reporter: Reporter | None = None
+) -> Iterator[Job]:
     """The runs of a cell, the reference's own first: everybody learns from it."""
     reference = resolve(load_recipe(cell.track.reference_recipe), cell.track.name)
     teacher = next(iter(model_stages(reference, cell).values()))
@@ -109,8 +129,13 @@ def jobs_of(recipes: Sequence[Resolved], cell: Cell) -> Iterator[Job]:
     for resolved in sorted(recipes, key=lambda r: r.recipe.name != reference.recipe.name):
         own = resolved.recipe.name == reference.recipe.name
         outside = frozenset() if own else frozenset(stage.key for stage in closure([teacher]))
-        for variant, model in model_stages(resolved, cell if own else taught).items():
-            yield Job(cell, resolved, variant, model, _predictions(cell, model), outside)
+        read, given = cell, cell if own else taught
+        tokenizer = tokenizer_of(resolved, cell.track)
+        if tokenizer.fingerprint != cell.encoded.params["tokenizer"]:
+            # The teacher reads other tokens, so it cannot be learnt from here.
+            read = given = cell_of(cell.track, cell.draw, cell.seed, store, reporter, tokenizer)
+        for variant, model in model_stages(resolved, given).items():
+            yield Job(read, resolved, variant, model, _predictions(read, model), outside)
 
 
 def _predictions(cell: Cell, model: Stage) -> Stage:
@@ -140,4 +165,5 @@ def plan(
     draws = [draw_of(track, name, source) for name in tasks]
     cells = [cell_of(track, data, seeds[0], store, reporter) for data in draws]
     cells.sort(key=lambda cell: int(np.sum(cell.lengths["train"])))
-    return [job for seed in seeds for cell in cells for job in jobs_of(recipes, replace(cell, seed=seed))]
+    seeded = [replace(cell, seed=seed) for seed in seeds for cell in cells]
+    return [job for cell in seeded for job in jobs_of(recipes, cell, store, reporter)]

@@ -22,7 +22,7 @@ from suite.folder import write
 from suite.loading import load_recipe, resolve
 from suite.paths import unknown
 from suite.pipeline.execute import Event, Reporter, execute, info, pending
-from suite.pipeline.matrix import Job, cell_of, draw_of, plan
+from suite.pipeline.matrix import Job, cell_of, draw_of, plan, tokenizer_of
 from suite.pipeline.record import run_files, run_folder
 from suite.pipeline.stage import Stage
 from suite.pipeline.store import Busy, Store
@@ -247,9 +247,10 @@ def model_folder(
 
 
 def encoded_dev(
-    track: str, task: str, *, data: str = "auto", store: Store | None = None
+    recipe: str, track: str, task: str, *, data: str = "auto", store: Store | None = None
 ) -> dict[str, Encoded]:
-    """The tokenised dev sets of a task, by split."""
+    """The dev sets of a task by split, in the tokens that a recipe's models read."""
     store, found = store or Store(), track_of(track)
-    cell = cell_of(found, draw_of(found, task, data), found.seeds[0], store)
+    tokenizer = tokenizer_of(resolve(recipe, track), found)
+    cell = cell_of(found, draw_of(found, task, data), found.seeds[0], store, tokenizer=tokenizer)
     return {s: Encoded.load(store.folder(cell.encoded.key) / s) for s in cell.task.dev_splits}

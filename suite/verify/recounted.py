@@ -347,9 +347,12 @@ def time_is_possible(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> 
             continue
         here = loaded.samples["side"] == side
         a, b, c = known.polynomial
+        lengths = m.trace_lengths
+        if side == raw.REFERENCE and m.reference_trace_lengths is not None:
+            lengths = m.reference_trace_lengths
         done = 0
         for query in loaded.samples["query"][here].tolist():
-            n = m.trace_lengths[query]
+            n = lengths[query]
             done += a + b * n + c * n * n
         seconds = float(loaded.samples["nanoseconds"][here].sum()) / 1e9
         limit = peak * float(MEASURING["physics"]["refused_above_peak"])

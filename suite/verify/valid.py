@@ -471,7 +471,11 @@ def measurement_is_bounded(loaded: LoadedMeasurement) -> Problems:
     if len(loaded.measurement.trace_lengths) > 32_767:  # samples name queries in 16 bits
         found = str(len(loaded.measurement.trace_lengths))
         yield Problem(loaded.file, "trace_lengths", found, "at most 32767 queries", "shorten the trace")
-    for tokens in loaded.measurement.trace_lengths:
+    others = loaded.measurement.reference_trace_lengths
+    if others is not None and len(others) != len(loaded.measurement.trace_lengths):
+        expected = f"{len(loaded.measurement.trace_lengths)}, one per query"
+        yield Problem(loaded.file, "reference_trace_lengths", str(len(others)), expected, "measure again")
+    for tokens in (*loaded.measurement.trace_lengths, *(others or ())):
         if not 1 <= tokens <= MAX_TOKENS:
             yield Problem(
                 loaded.file, "trace_lengths", str(tokens), f"1 to {MAX_TOKENS} tokens", "correct it"

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Self
 
 from pydantic import StringConstraints, model_validator
 from safetensors.torch import save_file
@@ -50,21 +49,20 @@ class Parameters(Strict):
     sha256: Annotated[hub.Sha256 | None, DECLARED] = None
     training: Annotated[Training, DECLARED]
 
-    @model_validator(mode="before")
-    @classmethod
-    def _pinned(cls, data: Any) -> Any:
+    @model_validator(mode="after")
+    def _pinned(self) -> Self:
         """A folder is pinned by its weights, as a model of the hub is by its commit."""
-        if not isinstance(data, dict) or not re.fullmatch(NAME, str(data.get("model", ""))):
-            return data  # the fields' own rules say what is wrong
-        if "/" in data["model"]:
-            if data.get("revision") is None:
+        if "/" in self.model:
+            if self.revision is None:
                 raise ValueError(
                     "revision: found nothing, expected the commit on the hub, 40 hexadecimal digits"
                 )
-            return data
-        if data.get("revision") is not None:
+            return self
+        if self.revision is not None:
             raise ValueError("revision: found a commit, expected none: the model is a folder, not OWNER/NAME")
-        return {**data, "sha256": data.get("sha256") or weights_sha256(named_folder(data["model"]))}
+        if self.sha256 is not None:
+            return self
+        return self.model_copy(update={"sha256": weights_sha256(named_folder(self.model))})
 
 
 def named_folder(name: str) -> Path:

@@ -7,6 +7,8 @@ PYTHON ?= python3
 PIP_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+# A worker per core, one thread each: tests start many processes, and threads that wait for each other help nobody.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 .PHONY: demo test slow check site clean
 
@@ -14,10 +16,10 @@ demo: $(VENV)/ready
 	@$(BIN)/lightboard demo
 
 test: $(VENV)/ready
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/pytest
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(PYTEST)
 
 slow: $(VENV)/ready
-	@$(BIN)/pytest -m slow
+	@$(PYTEST) -m slow
 
 check: $(VENV)/ready
 	@$(BIN)/lightboard verify results $(if $(LIGHTBOARD_GLUE),--data folder:$(LIGHTBOARD_GLUE))

@@ -60,9 +60,7 @@ class Parameters(Strict):
             return self
         if self.revision is not None:
             raise ValueError("revision: found a commit, expected none: the model is a folder, not OWNER/NAME")
-        if self.sha256 is not None:
-            return self
-        return self.model_copy(update={"sha256": weights_sha256(named_folder(self.model))})
+        return self.model_copy(update={"sha256": self.sha256 or weights_sha256(named_folder(self.model))})
 
 
 def named_folder(name: str) -> Path:

@@ -27,6 +27,7 @@ from suite.statistics import Evidence, SeedSpread, pooled_seed_sd, pooled_with, 
 from suite.tasks import task
 from suite.verify import replayed, retrained, verify, weights, write_attestation
 from suite.verify.copies import sketch_of
+from suite.verify.settings import resolved_of
 
 KEY = "correct horse battery staple, and forty two more"
 
@@ -463,7 +464,7 @@ def run_with(settings: dict[str, Any]) -> Run:
 )
 def test_settings_are_checked_before_anything_is_trained(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        retrained.resolved_of(run_with(settings))
+        resolved_of(run_with(settings))
 
 
 def test_settings_of_our_own_recipes_give_the_recipe_again() -> None:
@@ -477,7 +478,7 @@ def test_settings_of_our_own_recipes_give_the_recipe_again() -> None:
                 run = run_with({**resolved.settings}).model_copy(
                     update={"settings": resolved.settings, "recipe_hash": resolved.hash}
                 )
-                assert retrained.resolved_of(run).settings == resolved.settings
+                assert resolved_of(run).settings == resolved.settings
                 tried += 1
     assert tried >= 5
 

@@ -27,6 +27,7 @@ from suite.pipeline.record import run_files, run_folder
 from suite.pipeline.stage import Stage
 from suite.pipeline.store import Busy, Store
 from suite.protocol import track as track_of
+from suite.recipe import Resolved
 
 
 @dataclass(frozen=True)
@@ -247,10 +248,11 @@ def model_folder(
 
 
 def encoded_dev(
-    recipe: str, track: str, task: str, *, data: str = "auto", store: Store | None = None
+    recipe: str | Resolved, track: str, task: str, *, data: str = "auto", store: Store | None = None
 ) -> dict[str, Encoded]:
     """The dev sets of a task by split, in the tokens that a recipe's models read."""
     store, found = store or Store(), track_of(track)
-    tokenizer = tokenizer_of(resolve(recipe, track), found)
+    resolved = recipe if isinstance(recipe, Resolved) else resolve(recipe, track)
+    tokenizer = tokenizer_of(resolved, found)
     cell = cell_of(found, draw_of(found, task, data), found.seeds[0], store, tokenizer=tokenizer)
     return {s: Encoded.load(store.folder(cell.encoded.key) / s) for s in cell.task.dev_splits}

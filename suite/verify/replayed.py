@@ -19,19 +19,22 @@ from safetensors.torch import load as load_tensors
 from torch import nn
 
 from suite import __version__, models
-from suite.documents import Attestation, CheckEvidence
+from suite.documents import Attestation, CheckEvidence, Run
 from suite.errors import UserError
 from suite.folder import Problem, show
 from suite.measure import cost
 from suite.measure.run import tolerance
+from suite.paths import load_module
 from suite.pipeline.run import encoded_dev
 from suite.pipeline.store import Store
 from suite.protocol import track as track_of
+from suite.recipe import Resolved
 from suite.scoring import score
 from suite.training.feeds import answers_of
 from suite.verify import Report, valid, verify, weights, write_attestation
 from suite.verify.compare import problems as compared
 from suite.verify.loaded import LoadedRun
+from suite.verify.settings import resolved_of
 
 SAME_METRIC = 1e-5  # of a correlation; what is counted (accuracy, F1, Matthews) must be equal
 
@@ -135,13 +138,20 @@ def _built_alike(shipped: weights.Shipped) -> Iterator[Problem]:
             yield Problem(file, show(name), told, repr(list(built.shape)), weights.FIX)
 
 
+def _reader(run: Run) -> str | Resolved:
+    """Whose tokens the model reads: the track's, unless the run's method is one of ours that brings its own."""
+    if weights.is_ours("methods", run.method) and hasattr(load_module("methods", run.method), "tokenizer"):
+        return resolved_of(run)
+    return track_of(run.track).reference_recipe
+
+
 def _answers(
     loaded: LoadedRun, network: nn.Module, data: str, store: Store | None
 ) -> tuple[list[Problem], float, float]:
     """What differs between a run's predictions and a network's answers; the largest difference; what is allowed."""
     run, task, predictions = loaded.run, loaded.task, loaded.predictions
     assert task is not None and predictions is not None
-    encoded = encoded_dev(run.recipe, run.track, run.task, data=data, store=store)
+    encoded = encoded_dev(_reader(run), run.track, run.task, data=data, store=store)
     wrong: list[Problem] = []
     answers, stored = {}, {}
     for name, split in predictions.items():

@@ -19,26 +19,23 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from suite import __version__, index, statistics
 from suite import folder as folders
 from suite.canonical import canonical_json
 from suite.documents import Attestation, CheckEvidence, Run
 from suite.errors import UserError
-from suite.loading import resolve
 from suite.pipeline.execute import Reporter, execute
 from suite.pipeline.matrix import Job, plan, variants
 from suite.pipeline.record import run_files
 from suite.pipeline.stage import closure
 from suite.pipeline.store import Store
 from suite.protocol import TRACKS, track
-from suite.recipe import Recipe, Resolved
 from suite.verify import verify, weights, write_attestation
 from suite.verify.replayed import require_rescored
+from suite.verify.settings import resolved_of
 
 SEED_LABEL = "lightboard/retrain/1"
 KEY_LABEL = b"lightboard/verifier/1"
@@ -81,52 +78,6 @@ def seed_of(key: bytes, entry: str, task: str, number: int) -> tuple[int, str]:
         if seed not in fixed:
             return seed, "sha256:" + hashlib.sha256(code).hexdigest()
         attempt += 1
-
-
-# --- the recipe in a run ------------------------------------------------------------------------------------
-
-
-def resolved_of(run: Run) -> Resolved:
-    """The recipe that a run's settings hold, checked by this version's method; UserError where it is another."""
-    settings = run.settings
-    listed = settings.get("modifiers") or []
-    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-        raise UserError(
-            f"settings of {run.recipe}: modifiers: expected a list of names and parameters", code=1
-        )
-    named = [("methods", settings.get("method")), *(("modifiers", one.get("name")) for one in listed)]
-    for kind, name in named:
-        if not weights.is_ours(kind, name):
-            what = f"{kind.removesuffix('s')} {folders.show(repr(name))}"
-            raise UserError(f"{what} is not one of Lightboard's own; only those are trained again", code=1)
-    document: dict[str, Any] = {
-        "name": run.recipe,
-        "method": settings["method"],
-        "division": run.division,
-        "about": {"title": run.recipe, "idea": "", "colour": "#000000", "shape": "circle"},
-        "modifiers": [{"name": one["name"], **_mapping(one.get("parameters"))} for one in listed],
-        "tracks": {run.track: {"parameters": settings.get("parameters"), "default": settings.get("default")}},
-    }
-    if "ablation_of" in settings:
-        document |= {"extends": settings["ablation_of"], "ablation": "as entered"}
-    try:
-        recipe = Recipe.model_validate_json(json.dumps(document), strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = folders.show(".".join(str(part) for part in first["loc"]))
-        raise UserError(f"settings of {run.recipe}: {place}: {folders.show(first['msg'])}", code=1) from None
-    resolved = resolve(recipe, run.track)
-    if resolved.hash != run.recipe_hash:
-        raise UserError(
-            f"settings of {run.recipe}: this version of the method {recipe.method} reads them as another recipe "
-            f"({resolved.hash[:19]}, the run has {run.recipe_hash[:19]}); retrain with the version it was run with",
-            code=1,
-        )
-    return resolved
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _affordable(job: Job, run: Run) -> None:

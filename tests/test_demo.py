@@ -24,7 +24,7 @@ def test_the_demo_ends_with_a_table_and_a_page(
     text = said.getvalue()
     for recipe in recipes():
         if "demo" in recipe.tracks:
-            assert recipe.name in text
+            assert (f" {recipe.name} " in text) == recipe.tracks["demo"].tour
     assert "not timed" not in text
     page = tmp_path / "site" / "index.html"
     assert str(page) in text.replace("\n", "")

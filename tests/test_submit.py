@@ -12,8 +12,9 @@ from typing import Any
 
 import example_results as example
 import pytest
+from test_cli import call
 
-from suite import cli, scrub, signing
+from suite import scrub, signing
 from suite import submit as submitting
 from suite.documents import Signature
 from suite.errors import UserError
@@ -38,19 +39,6 @@ def results(pristine: Path, tmp_path: Path) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    old, sys.argv = sys.argv, ["lightboard", *words]
-    try:
-        cli.main()
-        code = 0
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    finally:
-        sys.argv = old
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 def forged(folder: Path, name: str, **changes: Any) -> None:

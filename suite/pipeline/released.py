@@ -163,4 +163,6 @@ def check_vocabulary(folder: Path, teacher: Path, what: str) -> None:
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
         return
     if load_tokenizer(folder).get_vocab() != load_tokenizer(teacher).get_vocab():
-        raise UserError(f"{what}: its vocabulary is not the track's; run it with the recipe 'checkpoint'")
+        raise UserError(
+            f"{what}: its vocabulary is not the track's; take it in its own tokens, as CONTRIBUTING.md says"
+        )

@@ -54,7 +54,8 @@ def meter(device: str = "cpu", system: Path = SYSTEM) -> Meter:
     Processor packages, with GPUs where the device is one; the board's sensors only where there are no packages,
     since they would count the same joules twice.
     """
-    found, reasons = [], []
+    found: list[Counter] = []
+    reasons: list[str] = []
     for kind in (rapl(system), nvml() if device == "cuda" else Meter(())):
         found += kind.counters
         reasons += [kind.reason] if kind.reason else []
@@ -108,7 +109,7 @@ def nvml() -> Meter:
     try:
         import pynvml
     except ImportError:
-        return Meter((), "NVML: pynvml is not installed (pip install nvidia-ml-py)")
+        return Meter((), "NVML: pynvml is not installed; pip install 'lightboard[nvml]'")
     try:
         pynvml.nvmlInit()
         handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]

@@ -248,7 +248,7 @@ def _temperature() -> float | None:
 
 def _throttled() -> int | None:
     """How often processors slowed down for heat; of a Raspberry Pi, whose firmware keeps no count, its flags."""
-    counts = _each("cpu[0-9]*/thermal_throttle/core_throttle_count")
+    counts = _each("cpu[0-9]*/thermal_throttle/core_throttle_count", _CPUS)
     if counts:
         return int(sum(counts))
     flags = _text(Path("/sys/devices/platform/soc/soc:firmware/get_throttled"))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import suite
 from suite import models
 from suite.canonical import digest_file, pretty_json
-from suite.documents import Answers, EnergyBlock, Measurement, Memory, Once, RepeatCheck
+from suite.documents import Answers, AtBatch, EnergyBlock, Measurement, Memory, Once, RepeatCheck
 from suite.errors import UserError
 from suite.folder import write
 from suite.index import measurement_location
@@ -536,7 +536,7 @@ def compare(
             latency.Side("the reference", other, reference.file),
             latency.Side(f"{subject.recipe}/{subject.variant}", name, entry.file, subject.adaptive),
         )
-        ladders = ()
+        ladders: tuple[tuple[AtBatch, ...], ...] = ()
         batches = None
         if arrival == "offline":
             ladders = tuple(

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 import suite
 from suite import models
 from suite.canonical import digest_file, pretty_json
-from suite.documents import Answers, AtBatch, EnergyBlock, Measurement, Memory, Once, RepeatCheck
+from suite.documents import Answers, AtBatch, EnergyBlock, Measurement, Memory, Once, Peak, RepeatCheck
 from suite.errors import UserError
 from suite.folder import write
 from suite.index import measurement_location
 from suite.loading import load_profile, load_recipe, resolve
-from suite.measure import attempts, cost, estimate, extras, latency, machine, offline
+from suite.measure import attempts, cost, estimate, extras, latency, machine, offline, peak
 from suite.measure.samples import ENTRY, REFERENCE
 from suite.measure.worker import split
 from suite.paths import load_module
@@ -536,6 +536,7 @@ def compare(
             latency.Side("the reference", other, reference.file),
             latency.Side(f"{subject.recipe}/{subject.variant}", name, entry.file, subject.adaptive),
         )
+        started = time.monotonic()
         ladders: tuple[tuple[AtBatch, ...], ...] = ()
         batches = None
         if arrival == "offline":
@@ -556,6 +557,8 @@ def compare(
             )
         elif kind == "reference" and inputs == "trace":
             observed |= _beside(subject, sides, asked, theirs, plan, outcome.repeats[ENTRY], streams, tell)
+        observed["seconds"] = time.monotonic() - started
+        observed["peaks"] = [Peak(**vars(rate)) for rate in peak.of((name, other), plan, tell)]
         measurement = Measurement.model_validate({**about, **observed, "machine": state})
         files = {
             "measurement.json": pretty_json(measurement.model_dump(mode="json", by_alias=True)).encode(),

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from suite import __version__, cli_publish
@@ -139,18 +140,24 @@ def list_(kind: Kind, results: ResultsOption = Path("results"), as_json: JsonOpt
 
 
 @app.command()
-def doctor(as_json: JsonOption = False) -> None:
-    """What this machine can run, and what would help."""
+def doctor(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="do not measure how fast the runtimes multiply matrices")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What this machine can run and how fast at best, and what would make its figures better."""
     from suite.doctor import findings
 
-    found = findings()
+    with err.status("looking") as status:
+        found = findings(not quick, lambda text: status.update(text))
     if as_json:
         _print_json([vars(finding) for finding in found])
         return
     for finding in found:
         mark = "[green]ok[/]" if finding.ok else "[yellow]--[/]"
-        hint = f"  [dim]{finding.hint}[/]" if finding.hint else ""
-        out.print(f"{mark}  {finding.what}: {finding.found}{hint}")
+        hint = f"  [dim]{escape(finding.hint)}[/]" if finding.hint else ""
+        out.print(f"{mark}  {finding.what}: {escape(finding.found)}{hint}", soft_wrap=True)
 
 
 @app.command()
@@ -467,7 +474,8 @@ def kit(
 def import_(
     answer: Annotated[Path, typer.Argument(help="what measure.pyz wrote on the device")],
     kit: Annotated[
-        Path | None, typer.Option("--kit", help="the zip that went to the device: no other kit's answer passes")
+        Path | None,
+        typer.Option("--kit", help="the zip that went to the device: no other kit's answer passes"),
     ] = None,
     results: ResultsOption = Path("results"),
 ) -> None:

@@ -182,7 +182,9 @@ def test_times_below_what_the_processor_can_are_refused(
     graph = document["kit"]["stated"]["graph"]
     ops = (Op(kind="linear", weight="w", rows="n", shape=(768, 768), times=72),)  # of a BERT's size
     polynomial = recounted.recount.polynomial(ops)
-    known = {graph: recounted.Graph(polynomial, "student", "default", document["kit"]["stated"]["recipe_hash"])}
+    known = {
+        graph: recounted.Graph(polynomial, "student", "default", document["kit"]["stated"]["recipe_hash"])
+    }
     monkeypatch.setattr("suite.verify._Verifier._graphs_of", lambda self, track: known)
     document["machine"].update(flags=["avx2", "fma"], max_mhz=None)
     path = tmp_path / "answer.json"

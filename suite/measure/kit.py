@@ -254,7 +254,8 @@ def read_answer(path: Path) -> Answer:
 def file(path: Path, results: Path, kit: Path | None = None) -> Path:
     """Turn a device's answer into a measurement below ``results``, and verify it there; gives its folder.
 
-    ``kit``: the zip that went to the device; an answer that is not to that one is refused. UserError, and nothing filed, where the answer is not one, or anything in the measurement is wrong.
+    ``kit``: the zip that went to the device; an answer that is not to that one is refused. UserError, and nothing
+    filed, where the answer is not one, or anything in the measurement is wrong.
     """
     answer = read_answer(path)
     if kit is not None:

@@ -71,7 +71,9 @@ class Cell:
     scenario: Scenario
     against: tuple[Against, ...]
     seconds: float = math.nan
-    measured: bool = False  # whether ``seconds`` follows from measurements like it, or from the arithmetic alone
+    measured: bool = (
+        False  # whether ``seconds`` follows from measurements like it, or from the arithmetic alone
+    )
     tried: str | None = None  # why it could not be measured when it was tried
 
     @property
@@ -380,8 +382,8 @@ class _Clock:
             passes = [
                 max(profile.block_seconds, MEASURING["trace"]["queries"] * one) for one in (mine, theirs)
             ]
-            return start + (pairs * rounds + PILOT_PASSES) * sum(passes)
-        trace = MEASURING["trace"]["queries"]
+            return start + float((pairs * rounds + PILOT_PASSES) * sum(passes))
+        trace = int(MEASURING["trace"]["queries"])
         if scenario.inputs == "lengths":
             from suite.measure.run import PER_LENGTH
 
@@ -393,7 +395,7 @@ class _Clock:
             for one in (mine, theirs)
         ]
         queries = max(fewest, math.ceil(profile.block_seconds / min(units)))
-        return start + pairs * rounds * queries * sum(units)
+        return start + float(pairs * rounds * queries * sum(units))
 
     def _query(self, model: _Model, profile: Profile, runtime: str, scenario: Scenario) -> float:
         keys = ((profile.name, runtime), ("", runtime), ("", ""))
@@ -474,7 +476,9 @@ def work(
             )
             made = tuple(outcome.folders)
             if not made:
-                reason = "; ".join(dict.fromkeys(one.reason for one in outcome.empty)) or "nothing was measured"
+                reason = (
+                    "; ".join(dict.fromkeys(one.reason for one in outcome.empty)) or "nothing was measured"
+                )
         except Exception as error:  # whatever happened to one, the others are measured all the same
             reason = plain(str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
         yield Done(cell, made, reason, time.monotonic() - started)

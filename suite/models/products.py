@@ -29,7 +29,8 @@ class Products(nn.Module):
         x = self.table(input_ids + token_type_ids) * attention_mask[:, :, None]
         for _ in range(self.layers):
             x = nn.functional.linear(x, self.weight)
-        return x.mean(1)[:, : self.outputs]
+        answer: Tensor = x.mean(1)[:, : self.outputs]
+        return answer
 
 
 def build(config: dict[str, Any], attention: str) -> Products:

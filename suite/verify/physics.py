@@ -39,7 +39,9 @@ _INT8 = (
     ("neon", 64),
 )
 _UNKNOWN_WIDTH = frozenset(("sve", "sve2", "sme"))
-HIGHEST_MHZ = 6500.0  # the highest boost clock on sale was 6200 (Intel Core i9-14900KS, product specifications)
+HIGHEST_MHZ = (
+    6500.0  # the highest boost clock on sale was 6200 (Intel Core i9-14900KS, product specifications)
+)
 _TABLES = {"fp32": _FP32, "int8": _INT8}
 
 

@@ -510,11 +510,15 @@ def retrain(
 def site(
     results: ResultsOption = Path("results"),
     folder: Annotated[Path, typer.Option("--out", help="where to write the website")] = Path("build/site"),
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="folder:PATH, hub or auto: show texts too; not for publishing"),
+    ] = None,
 ) -> None:
     """Build the static website."""
     from suite.board import build
 
-    out.print(str(build(results, folder)), markup=False, soft_wrap=True)
+    out.print(str(build(results, folder, data)), markup=False, soft_wrap=True)
 
 
 @app.command()

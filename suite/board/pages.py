@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from suite.board import changes, front
+from suite.board.compare.page import compare_pages
 from suite.board.entries.page import entry_sheet
 from suite.board.hardware.page import hardware_list, profile_page
 from suite.board.methods.page import method_page, methods_list
@@ -22,6 +23,7 @@ from suite.board.site import (
     known_track,
     track_page,
 )
+from suite.board.submit_page import submit_page
 from suite.board.task_pages import task_names, task_page, tasks_list
 from suite.board.text import (
     counted,
@@ -43,6 +45,7 @@ def pages(site: Site) -> Iterator[Page]:
         for view in site.views(track):
             yield front_page(site, track, view)
         yield from downloads(site, track)
+        yield from compare_pages(site, track)
     for entry in site.entries:
         yield entry_sheet(site, entry)
     recipes = sorted({entry.recipe for entry in site.entries if entry.ablation_of is None})
@@ -58,6 +61,7 @@ def pages(site: Site) -> Iterator[Page]:
     for profile in profiles:
         yield profile_page(site, profile)
     yield protocol_page(site)
+    yield submit_page(site)
     yield changes_page(site)
 
 

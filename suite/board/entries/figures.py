@@ -119,11 +119,11 @@ def figures(site: Site, entry: Entry, view: View, links: Links) -> list[Fact]:
         )
     )
     words = level_words(entry.level, entry.retrained)
-    found.append(Fact("Checked", words, ident="level", note=_LEVELS[entry.level]))
+    found.append(Fact("Checked", words, ident="level", note=LEVEL_MEANINGS[entry.level]))
     return found
 
 
-_LEVELS = {
+LEVEL_MEANINGS = {
     "valid": "The documents are whole and follow from one another where no data is needed.",
     "rescored": "Metrics were recomputed from the predictions and the gold labels.",
     "recounted": "Also parameters, FLOPs and times were recomputed from the evidence.",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from suite import reproduce
 from suite.board import changes, svg
-from suite.board.entries import exits, figures, quality, searched, speed, timing, training, trust
+from suite.board.compare.page import compare_path
+from suite.board.entries import confusion, exits, figures, quality, searched, speed, timing, training, trust
 from suite.board.facts import Fact
+from suite.board.local import NEEDS_DATA
 from suite.board.page import Page, page
 from suite.board.site import (
     Links,
@@ -14,6 +16,7 @@ from suite.board.site import (
     known_track,
 )
 from suite.board.text import (
+    sentence,
     shorten,
 )
 from suite.documents import Entry
@@ -53,6 +56,21 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         settings=trust.settings_text(entry.settings),
         commands=reproduce.commands(entry),
         changes=changes.of_entry(site, entry, links),
+        confusions=confusion.confusions(site, entry),
+        no_confusion=sentence(
+            f"Which label is taken for which needs the gold labels, which no site publishes; {NEEDS_DATA}"
+        )
+        if site.local is None
+        else "The data at hand has no gold labels for its runs, or its tasks have no labels.",
+        compare_href=links.to(compare_path(entry.track))
+        + f"#entries={entry.recipe}/{entry.variant}"
+        + (
+            f",{other.recipe}/{other.variant}"
+            if (other := site.reference(entry.track)) and other is not entry
+            else ""
+        ),
+        checked=trust.record(site, entry),
+        signatures=trust.signatures(site, entry),
         evidence=trust.evidence(site, entry, links),
         protocol=trust.protocol_lines(entry, links),
         protocol_href=links.to("protocol.html"),

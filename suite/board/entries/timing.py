@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from suite.board.beside import beside
+from suite.board.entries.distribution import Distribution, distribution
 from suite.board.entries.trust import check_words
 from suite.board.facts import Fact, facts_of
 from suite.board.site import (
@@ -39,6 +40,7 @@ class Timing:
     title: str
     said: str
     facts: tuple[Fact, ...]
+    distribution: Distribution | None
     lengths: Table | None
     state: Table | None
     machine: tuple[Fact, ...]
@@ -72,7 +74,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
     ident = anchor(line.measurement)
     document = site.measured(entry.track, line.measurement)
     if isinstance(document, Missing):
-        return Timing(ident, title, "", (), None, None, (), (), (), (), reason=document.reason)
+        return Timing(ident, title, "", (), None, None, None, (), (), (), (), reason=document.reason)
     m = document
     against = (
         f"reference in {m.reference_runtime}" if m.against == "reference" else "reference in the same runtime"
@@ -134,6 +136,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
         title,
         sentence(f"{speed} {site.on_profile(line.profile)}"),
         tuple(facts),
+        distribution(site, entry.track, line.measurement, m, ident, title, site.mark(entry.recipe)),
         _by_length(m, ident, title),
         _state(m, ident, title),
         (*machine, *held),

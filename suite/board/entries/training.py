@@ -68,7 +68,7 @@ def curves(site: Site, entry: Entry, tasks: Sequence[str], ident: str = "curve")
     return found
 
 
-def stages(site: Site, entry: Entry) -> Table | None:
+def stages(site: Site, entry: Entry, ident: str = "stages", of: str = "") -> Table | None:
     """What training took, stage by stage; a stage that several runs shared is counted once."""
     keys: dict[str, tuple[str, bool, float, int, float]] = {}
     for _, document in run_documents(site, entry):
@@ -104,4 +104,4 @@ def stages(site: Site, entry: Entry) -> Table | None:
             sums.items(), key=lambda item: (item[0][1], -item[1][1], item[0][0])
         )
     ]
-    return table("What training took, all runs together", columns, rows, "stages")
+    return table(f"What training took, all runs together{of}", columns, rows, ident)

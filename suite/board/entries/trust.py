@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
+from suite import signing
 from suite.board.entries.quality import run_documents
 from suite.board.facts import Fact, facts_of
 from suite.board.site import (
@@ -14,12 +15,15 @@ from suite.board.site import (
     Site,
     evidence_folder,
 )
+from suite.board.tables import Cell, Column, Row, Table, table
 from suite.board.text import (
+    counted,
     listed,
+    sentence,
     shorten,
 )
 from suite.canonical import pretty_json
-from suite.documents import Attestation, Entry, Run
+from suite.documents import Attestation, Entry, Level, Run, Signature
 from suite.protocol import hashes
 
 
@@ -42,6 +46,70 @@ def check_words(site: Site, track: str, place: str) -> list[str]:
         f"with Lightboard {shorten(one.lightboard, 20)}"
         for one in sorted(site.evidence.checks(track, place), key=lambda a: (a.date, a.level, a.by))
     ]
+
+
+def record(site: Site, entry: Entry) -> Table | None:
+    """Who checked how many of the entry's documents to which level, the highest level first; None: nobody."""
+    found: dict[tuple[str, str, str, str], set[str]] = {}
+    dates: dict[tuple[str, str, str, str], list[str]] = {}
+    places = documents(entry)
+    for place in places:
+        for one in site.evidence.checks(entry.track, place):
+            key = (one.level, one.outcome, one.by, one.lightboard)
+            found.setdefault(key, set()).add(place)
+            dates.setdefault(key, []).append(one.date)
+    order = list(get_args(Level))
+    rows = []
+    for key in sorted(found, key=lambda key: (-order.index(key[0]), key[1:])):
+        level, outcome, by, version = key
+        first, last = min(dates[key]), max(dates[key])
+        rows.append(
+            Row(
+                Cell(text=level),
+                (
+                    Cell(text=outcome),
+                    Cell(text=f"{len(found[key]):,} of {len(places):,}"),
+                    Cell(text=shorten(by, 80), declared=True),
+                    Cell(text=first if first == last else f"{first} to {last}", declared=True),
+                    Cell(text=shorten(version, 20), declared=True),
+                ),
+            )
+        )
+    columns = [
+        Column("Level", kind="text"),
+        Column("Outcome", kind="text"),
+        Column("Documents", kind="text"),
+        Column("By", kind="text"),
+        Column("When", kind="text"),
+        Column("With Lightboard", kind="text"),
+    ]
+    return table("Who checked it", columns, rows, "checked") if rows else None
+
+
+def signatures(site: Site, entry: Entry) -> list[str]:
+    """Whose keys vouched for how many of the documents, and whether the signature holds."""
+    places = documents(entry)
+    covered: dict[str, tuple[Signature, int]] = {}
+    for place in places:
+        for one in site.evidence.signed(entry.track, place):
+            name = signing.file_name(one)
+            covered[name] = (one, covered[name][1] + 1 if name in covered else 1)
+    return [
+        f"{sentence(signing.who(one.key, {}))[:-1]}: {count:,} of {counted(len(places), 'document')}, {_holds(one)}"
+        for _, (one, count) in sorted(covered.items())
+    ]
+
+
+def _holds(one: Signature) -> str:
+    if not signing.available():
+        return "not checked where this site was built"
+    return "the signature holds" if signing.holds(one) else "the signature does not hold"
+
+
+def documents(entry: Entry) -> list[str]:
+    """The runs and measurements that an entry names, each once."""
+    runs = [line.run for quality in entry.quality.values() for line in quality.runs]
+    return list(dict.fromkeys([*runs, *(line.measurement for line in entry.speed)]))
 
 
 def evidence(site: Site, entry: Entry, links: Links) -> list[tuple[str, list[tuple[str, str]], list[str]]]:

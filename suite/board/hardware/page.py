@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from suite import reproduce
 from suite.board import front
 from suite.board.facts import Fact
+from suite.board.hardware import curves, matrix
 from suite.board.page import Page, page
 from suite.board.site import (
     Links,
@@ -58,7 +60,7 @@ def profile_page(site: Site, name: str) -> Page:
     path = f"hardware/{name}.html"
     links = Links(path)
     known = site.profiles.get(name)
-    facts = []
+    facts, needs = [], []
     if known:
         facts = [
             Fact("device", known.device),
@@ -78,7 +80,7 @@ def profile_page(site: Site, name: str) -> Page:
             facts.append(Fact("memory of a process", bytes_words(known.memory_limit_bytes)))
         if known.reference_runtime:
             facts.append(Fact("the reference's runtime", known.reference_runtime))
-        facts += [
+        needs = [
             Fact(f"needs {field_label(key)}", plain_value(given, key))
             for key, given in known.requires.model_dump(mode="json").items()
             if given not in (None, [])
@@ -88,7 +90,18 @@ def profile_page(site: Site, name: str) -> Page:
     for track in site.tracks():
         found = _measured_rows(site, links, name, track)
         if found is not None:
-            parts.append((TRACKS[track].title if track in TRACKS else track, links.track(track), found))
+            parts.append(
+                {
+                    "track": track,
+                    "title": TRACKS[track].title if track in TRACKS else track,
+                    "href": links.track(track),
+                    "matrix": matrix.matrix(site, links, name, track),
+                    "lengths": curves.by_length(site, links, name, track),
+                    "batches": curves.by_batch(site, links, name, track),
+                    "table": found,
+                    "commands": _commands(site, name, track),
+                }
+            )
     return page(
         path,
         "profile.html",
@@ -98,12 +111,36 @@ def profile_page(site: Site, name: str) -> Page:
         name=name,
         profile=known,
         facts=facts,
+        needs=needs,
+        command=_command(site, name),
+        kit=bool(known and known.kit),
         parts_of=parts,
         machines=_machines(site, name),
         waiting="The measurement documents are not in this results tree."
         if parts
         else sentence(_answered(site, name)),
     )
+
+
+def _commands(site: Site, profile: str, track: str) -> dict[str, str]:
+    """What to type for the curves that nobody has measured yet."""
+    entry = next((e for e in site.of(track) if e.default and not site.is_baseline(e)), None)
+    if entry is None:
+        return {}
+    plain = reproduce.measure_command(entry, profile)
+    return {"lengths": f"{plain} --inputs lengths", "batches": f"{plain} --arrival offline"}
+
+
+def _command(site: Site, profile: str) -> str:
+    """What to type on a machine that could answer."""
+    track = next(iter(site.tracks()), None)
+    entry = (site.reference(track) or next(iter(site.of(track)), None)) if track else None
+    if entry is None:
+        return ""
+    known = site.profiles.get(profile)
+    if known is not None and known.kit:
+        return f"lightboard kit {entry.recipe} --track {entry.track} --profile {profile} --out kit.zip"
+    return reproduce.measure_command(entry, profile)
 
 
 def _measured_rows(site: Site, links: Links, profile: str, track: str) -> Table | None:

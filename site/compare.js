@@ -110,8 +110,8 @@
   const small = (text) => make("small", {}, text);
   const why = (text) => make("span", { class: "why" }, text);
 
-  function table(ident, caption, heads, rows, note) {
-    const head = (text) => make("th", { scope: "col", class: heads.indexOf(text) ? "number" : "text" }, ...[].concat(text));
+  function table(ident, caption, heads, rows, note, kind = "number") {
+    const head = (text, place) => make("th", { scope: "col", class: place ? kind : "text" }, text);
     const body = rows.map(([name, ...cells]) => make("tr", {}, make("th", { scope: "row" }, name),
       ...cells.map((cell) => make("td", { class: cell.kind || "number" }, ...[].concat(cell.content || cell)))));
     const drawn = make("table", { id: ident, "aria-labelledby": ident + "-caption" },
@@ -184,11 +184,11 @@
         : `${all.toLocaleString("en")} rows, those farthest apart first`;
       const lines = rows.slice(0, SHOWN).map(([, row, answers]) => [where(task, row),
         ...answers.map((answer) => ({ kind: "text", content: words(task, answer) })),
-        ...(text ? [{ kind: "text", content: words(task, text.gold[row]) }, { kind: "text", content: text.texts[row].join(" / ") }] : [])]);
+        ...(text ? [{ kind: "text", content: words(task, text.gold[row]) }, { kind: "text sentence", content: text.texts[row].join(" / ") }] : [])]);
       const heads = ["Row", ...chosen.map((id) => known.get(id).label), ...(text ? ["Gold", "Text"] : [])];
       const details = make("details", {}, make("summary", {}, `${task.title}: ${said}`));
       if (lines.length) details.append(...table(`rows-${task.name}`, `Where they disagree: ${task.title}`, heads, lines,
-        `${rows.length > SHOWN ? `The first ${SHOWN}. ` : ""}Answers of seed ${seeds.join(" and ")}. ${text ? "" : "Their text is shown only in a build of one\u2019s own: lightboard site --data folder:PATH"}`));
+        `${rows.length > SHOWN ? `The first ${SHOWN}. ` : ""}Answers of seed ${seeds.join(" and ")}. ${text ? "" : "Their text is shown only in a build of one\u2019s own: lightboard site --data folder:PATH"}`, "text"));
       parts.push(details);
     }
     return parts.length ? [make("h2", {}, "Where they disagree"), ...parts] : [];

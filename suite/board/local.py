@@ -21,7 +21,7 @@ class Local:
     _found: dict[tuple[str, str], dict[str, dict[str, Any]] | Missing] = field(default_factory=dict)
 
     def rows(self, task: Task, track: str) -> dict[str, dict[str, Any]] | Missing:
-        """Dev set -> column (the texts', ``label``) -> values; the reason where the data has them not."""
+        """Dev set -> column (``a``, of pairs ``b``, ``label``) -> values; or why the data has them not."""
         key = (task.name, track)
         if key not in self._found:
             try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from suite.board import changes, front
-from suite.board.compare.page import compare_pages
+from suite.board.compare.page import compare_pages, compare_path
 from suite.board.entries.page import entry_sheet
 from suite.board.hardware.page import hardware_list, profile_page
 from suite.board.methods.page import method_page, methods_list
@@ -113,6 +113,7 @@ def front_page(site: Site, track: str, view: View | None, path: str | None = Non
         extended=front.extended(site, links, track),
         notes=front.task_notes(site, track),
         flags=_flags(site, entries, shown),
+        compare=links.to(compare_path(track)),
         downloads=[
             ("CSV", links.to(f"tracks/{track}/entries.csv")),
             ("JSON", links.to(f"tracks/{track}/entries.json")),

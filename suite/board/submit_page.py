@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from suite import reproduce
+from suite.board import front
 from suite.board.entries.figures import LEVEL_MEANINGS
 from suite.board.page import Page, page
 from suite.board.site import Links, Site, known_track
@@ -44,8 +45,8 @@ def submit_page(site: Site) -> Page:
 def _example(site: Site) -> str:
     """An entry of the board, so that the commands can be typed as they stand."""
     for track in site.tracks():
-        for entry in site.of(track):
-            if entry.default and not site.is_reference(entry) and not site.is_baseline(entry):
+        for entry in front.group(site.of(track)).ranked:
+            if not site.is_reference(entry) and not site.is_baseline(entry):
                 return f"{track}/{entry.recipe}/{entry.variant}"
     return EXAMPLE
 

@@ -52,7 +52,7 @@ def load(source: str, task: Task, track: str | None = None) -> dict[str, GoldSpl
 
 
 def ordered(source: str, task: Task, track: str | None = None) -> dict[str, dict[str, Any]]:
-    """Dev split -> the columns of its rows (texts and ``label``), in the order that predictions count them in."""
+    """Dev split -> columns (``a``, of pairs ``b``, ``label``), rows in the order that predictions count them in."""
     return {split: columns for split, (columns, _, _) in _ordered(source, task, track).items()}
 
 

@@ -45,12 +45,12 @@ def scripts(site: Site, links: Links, found: Comparable) -> Iterator[Page]:
     """The index, a file per entry, and in a local build a file of texts per task; ``links``: the compare page's."""
     yield _script(index_path(found.track), "lightboardCompared = ", _index(site, links, found))
     for entry in found.entries:
-        yield _script(entry_path(entry), "lightboardCompare.entry(", _entry(found, entry), ")")
+        yield _script(entry_path(entry), "lightboardCompared.entry(", _entry(found, entry), ")")
     if site.local is not None:
         for task in found.tasks:
             rows = _texts(site, site.local, found.track, task)
             if rows is not None:
-                yield _script(text_path(found.track, task), "lightboardCompare.texts(", rows, ")")
+                yield _script(text_path(found.track, task), "lightboardCompared.texts(", rows, ")")
 
 
 def _script(path: str, before: str, value: Any, after: str = "") -> Page:
@@ -151,8 +151,7 @@ def _texts(site: Site, local: Local, track: str, task: str) -> dict[str, Any] | 
     texts, gold = [], []
     for split in (name for name in about.dev_splits if name in rows):
         columns = rows[split]
-        texts += [
-            [str(clean(columns[name][at])) for name in about.columns] for at in range(len(columns["label"]))
-        ]
+        pairs = zip(*(columns[name] for name in ("a", "b") if name in columns), strict=True)
+        texts += [[str(clean(text)) for text in pair] for pair in pairs]
         gold += [float(label) for label in columns["label"]]
     return {"task": task, "texts": texts, "gold": gold}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from suite.board import front
 from suite.board.compare import data
-from suite.board.compare.paired import Comparable, comparable
+from suite.board.compare.paired import Comparable, comparable, name_of
 from suite.board.page import Page, page
 from suite.board.site import Links, Site, known_track
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
@@ -79,9 +79,10 @@ def _table(
         Column("Entries", kind="text"),
         Column("Score", f"points, mean of {len(core)}"),
         *(Column(site.task(task).title, "points", href=links.task(task)) for task in core),
-        Column("Disagree", "percent of rows"),
+        Column("Disagree", "percent of rows, mean of tasks"),
     ]
     rows = []
+    same = len({name_of(other) for _, other in pairs}) == 1  # then the caption names it
     for one, other in pairs[:PAIRS]:
         href = f"#entries={one.recipe}/{one.variant},{other.recipe}/{other.variant}"
         cells = [
@@ -91,18 +92,18 @@ def _table(
             share for task in core if not isinstance(share := found.disagreement(one, other, task), Missing)
         ]
         cells.append(
-            value(fixed(100 * sum(shares) / len(shares), 1), "mean of tasks")
+            value(fixed(100 * sum(shares) / len(shares), 1))
             if shares
             else gap(Missing("not scored on the same rows"))
         )
-        name = f"{shorten(site.label(one), 50)} less {shorten(site.label(other), 50)}"
+        name = shorten(site.label(one), 50) + ("" if same else f" less {shorten(site.label(other), 50)}")
         rows.append(
             Row(Cell(text=name, href=href), tuple(cells), swatch=front.svg.swatch(site.mark(one.recipe)))
         )
     notes = [
         "Paired on the same examples; small figures are 95% intervals and raw p, uncorrected for the number of "
         "comparisons. Grey: cannot be told from no difference. Disagree: rows answered differently, each entry by "
-        "its first seed; of a regression any difference counts.",
+        "its first seed; regressions are left out.",
     ]
     if len(pairs) > PAIRS:
         notes.append(f"The first {PAIRS} of {len(pairs):,} pairs.")

@@ -136,8 +136,8 @@ def _scored(
         if not isinstance(document, Run) or isinstance(table, Missing):
             return None
         names = [name for name in about.dev_splits if name in table]
-        if not names:
-            return None
+        if not names or any((table[name].row != np.arange(len(table[name].row))).any() for name in names):
+            return None  # a row's number is its place among the rows of all
         its_prints = {name: split.fingerprint for name, split in document.data.dev.items()}
         its_lengths = tuple((name, len(table[name].row)) for name in names)
         if said is None:

@@ -12,12 +12,15 @@ MOST = 40  # rows; the table of all measurements below has the rest
 
 
 def matrix(site: Site, links: Links, profile: str, track: str) -> Table | None:
-    """Ratios to the reference, the fastest runtime of a row marked; None with fewer than two runtimes or rows."""
+    """Ratios to the reference, the fastest runtime of a row marked; also the runtimes that the profile asks for."""
     entries = [e for e in site.of(track) if e.default and any(s.profile == profile for s in e.speed)]
+    known = site.profiles.get(profile)
     runtimes = sorted(
-        {s.runtime for e in entries for s in e.speed if s.profile == profile} | _tried(entries, profile)
+        {s.runtime for e in entries for s in e.speed if s.profile == profile}
+        | _tried(entries, profile)
+        | set(known.runtimes if known else ())
     )
-    if len(runtimes) < 2 or not entries:
+    if not entries:
         return None
     shown = {
         (e.recipe, runtime): site.speed(e, View(profile, runtime)) for e in entries for runtime in runtimes
@@ -38,7 +41,8 @@ def matrix(site: Site, links: Links, profile: str, track: str) -> Table | None:
                 cells.append(gap(one))
                 continue
             span = ratio_span(one.ratio.interval) if one.ratio.interval else "no interval"
-            note = "fastest here" if one.ratio.value == best(entry) else ""
+            measured = sum(isinstance(shown[entry.recipe, other], Shown) for other in runtimes)
+            note = "fastest here" if measured > 1 and one.ratio.value == best(entry) else ""
             href = links.entry(entry, anchor(one.measurement))
             cells.append(value(digits(one.ratio.value, 3, 2), span, href, faint=one.noisy, note=note))
         rows.append(front.named_row(site, links, entry, cells))

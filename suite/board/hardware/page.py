@@ -29,6 +29,8 @@ from suite.board.text import (
 from suite.documents import Measurement
 from suite.protocol import TRACKS
 
+NO_BREAK = "\u2011"  # a hyphen that no line breaks at
+
 
 def hardware_list(site: Site, profiles: Sequence[str]) -> Page:
     links = Links("hardware.html")
@@ -175,7 +177,7 @@ def _measured_rows(site: Site, links: Links, profile: str, track: str) -> Table 
         date = (
             Cell(reason=document.reason)
             if isinstance(document, Missing)
-            else Cell(text=document.date, declared=True)
+            else Cell(text=document.date.replace("-", NO_BREAK), declared=True)
         )
         task = (
             f", {site.task(document.task).title}"
@@ -197,7 +199,7 @@ def _measured_rows(site: Site, links: Links, profile: str, track: str) -> Table 
                     Cell(
                         text=line.runtime if line.precision == "fp32" else f"{line.runtime}, {line.precision}"
                     ),
-                    Cell(text=f"{line.arrival}, {line.inputs}{task}"),
+                    Cell(text=f"{line.arrival.replace('-', NO_BREAK)}, {line.inputs}{task}"),
                     value(digits(line.ratio.value, 3, 2), small, href, faint=noisy),
                     gap(Missing(line.latency_ms.p50_reason or "too few queries"))
                     if p50 is None

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from suite.board.entries.quality import retention_cell
+from suite.board.front import SUBSET
 from suite.board.site import Links, Site
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
 from suite.board.text import Missing, fixed, sentence
@@ -93,7 +94,9 @@ def _table(site: Site, links: Links, one: Reported, ours: Sequence[Entry], numbe
             else:
                 href = links.entry(entry, f"task-{task}")
                 cells.append(retention_cell(quality.retention, quality.retention_reason, href))
-        rows.append(Row(Cell(text=site.task(task).title), tuple(cells), tags=(TAG,)))
+        subset = any(site.dev_subset(entry.track, task) for entry in ours)
+        tags = (TAG, f"ours: {SUBSET}") if subset else (TAG,)
+        rows.append(Row(Cell(text=site.task(task).title), tuple(cells), tags=tags))
     notes = [
         f"Read in: {one.source}, {one.table}, {one.split if one.split == 'not stated' else f'{one.split} set'}."
         " Another teacher, another scale, and settings that may have been chosen on the set that is reported.",

@@ -175,7 +175,7 @@
     const columns = new Map(data.columns.map((column) => [column.key, column]));
     const axes = new Map(data.axes.map((axis) => [axis.key, axis]));
     const levels = [...(one("#at-level")?.options ?? [])].map((option) => option.value).filter(Boolean);
-    const step = Math.max(body.size, 50);
+    const step = Math.max(body.size, 1);
     let shown = step; // rows in the page
     let state = read(location.hash);
     let chart = null;
@@ -237,7 +237,7 @@
         const [set, title] = data.kinds[at];
         const head = at === 1;
         const cell = head ? make("th", { scope: "row", role: "rowheader" })
-          : make("td", { class: `${set} ${kind ?? ""}`.trim(), role: "cell", "data-label": title, colspan: span > 1 ? span : null });
+          : make("td", { class: `${set} ${kind ?? ""}`.trim(), role: "cell", "data-label": at > 1 ? title : null, colspan: span > 1 ? span : null });
         const link = href ? base + href : null;
         if (head) {
           const who = make("span", { class: "who" }, make("a", { href: link }, text ?? ""));
@@ -280,7 +280,27 @@
       return make("tr", { class: "group", role: "row" }, cell);
     }
 
+    /** Columns keep the widths they have with all rows, whatever is filtered. */
+    let held = false;
+    function hold() {
+      if (held || getComputedStyle(board).display !== "table") return;
+      const heads = [...board.tHead.rows[0].cells];
+      const widths = heads.map((head) => head.getBoundingClientRect().width);
+      const whole = board.getBoundingClientRect().width;
+      heads.forEach((head, i) => { head.style.width = `${widths[i]}px`; });
+      board.style.width = `${whole}px`;
+      board.style.tableLayout = "fixed";
+      held = true;
+    }
+    function release() {
+      for (const element of [board, ...board.tHead.rows[0].cells]) { element.style.width = ""; element.style.tableLayout = ""; }
+      held = false;
+    }
+    let across = innerWidth;
+    addEventListener("resize", () => { if (held && innerWidth !== across) release(); across = innerWidth; });
+
     function table(rows) {
+      hold();
       const key = state.sort.replace(/^-/, "");
       const flat = columns.has(key);
       const direction = state.sort.startsWith("-") ? "from the highest down" : "from the lowest up";
@@ -348,6 +368,10 @@
     // --- the budget ---
 
     const UNITS = { latency: "ms", size: "MB", memory: "MB", score: "" };
+    const short = (value) => fixed(value, 6).replace(/\.?0+$/, ""); // a limit as it was set
+    const LIMIT_WORDS = {
+      latency: (v) => `${short(v)} ms`, size: (v) => `${short(v)} MB file`, memory: (v) => `${short(v)} MB memory`, score: (v) => `score ${short(v)}`,
+    };
 
     /** What a slider reaches from and to: the rows' own range, a little wider. */
     function range(limit) {
@@ -378,7 +402,7 @@
         const known_range = range(limit);
         slider.disabled = known_range === null;
         const value = state[limit];
-        const words = known_range === null ? "not measured" : value === null ? `any ${limit}` : `${digits(value, 4, 2)} ${UNITS[limit] || "points"}`;
+        const words = known_range === null ? "not measured" : value === null ? `any ${limit}` : LIMIT_WORDS[limit](value);
         if (known_range !== null && document.activeElement !== slider) slider.value = placeOf(limit, value);
         slider.setAttribute("aria-valuetext", words);
         slider.parentElement.querySelector("output").textContent = words;
@@ -408,7 +432,7 @@
         if (best.latency_ms !== null) about.push(`about ${digits(best.latency_ms, 3, 2)} ms`);
         if (c.size_bytes !== null) about.push(`${digits(c.size_bytes / 1e6)} MB`);
         first.append("Best: ", link(c), `, ${about.join(", ")}.`);
-        if (best.chance !== null) first.append(` It keeps ${digits(state.latency, 3, 2)} ms with a chance of ${percent(best.chance)}${state.reference === null ? "" : " on your machine"}${c.noisy ? ", by a noisy measurement" : ""}.`);
+        if (best.chance !== null) first.append(` It keeps ${short(state.latency)} ms with a chance of ${percent(best.chance)}${state.reference === null ? "" : " on your machine"}${c.noisy ? ", by a noisy measurement" : ""}.`);
         else if (state.latency !== null) first.append(" Too few process pairs were timed to say how sure its latency is.");
         said.push(first);
         const tied = found.choices.slice(1).filter((choice) => choice.tied);
@@ -424,7 +448,7 @@
       } else said.push(first);
       for (const one_step of found.steps) said.push(step_words(one_step));
       if (!set) said.push(make("p", { class: "why" }, "Set a limit to see what the next step up would cost."));
-      if (found.unmeasured) said.push(make("p", { class: "why" }, `${plural(found.unmeasured, "row")} lack${found.unmeasured === 1 ? "s" : ""} a figure that is limited.`));
+      if (found.unmeasured) said.push(make("p", { class: "why" }, `${plural(found.unmeasured, "row")} ${found.unmeasured === 1 ? "has" : "have"} no figure for a limit that is set.`));
       if (best) {
         const c = best.candidate;
         said.push(make("pre", { tabindex: "0", "aria-label": "The command that fetches the model" }, make("code", {}, `lightboard get ${c.entry}${c.runtime ? ` --runtime ${c.runtime}` : ""} --out ${c.entry.split("/")[1]}`)));

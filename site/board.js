@@ -57,8 +57,10 @@
 
   const latency = (one, reference) => (one.ratio === null || reference === null ? null : reference / one.ratio);
 
-  const figure = (one, limit, reference) =>
-    ({ latency: latency(one, reference), size: one.size_bytes, memory: one.memory_bytes, score: one.score })[limit];
+  function figure(one, limit, reference) {
+    if (limit === "latency") return latency(one, reference);
+    return limit === "size" ? one.size_bytes : limit === "memory" ? one.memory_bytes : one.score;
+  }
 
   function holds(one, limit, value, reference) {
     const found = figure(one, limit, reference);
@@ -128,6 +130,7 @@
 
   // --- the state, which is the address ---------------------------------------------------------------------
 
+  const DRAWN = 200; // points of the chart, and those of its front
   const EMPTY = {
     find: "", method: "", level: "", sort: "", x: "", marked: [], brush: null,
     latency: null, size: null, memory: null, score: null, reference: null, fits: false,
@@ -181,6 +184,8 @@
     let chart = null;
     let lit = "";
     let last = null;
+    let filtered = null;
+    let rows = records;
 
     // --- which rows, in which order ---
 
@@ -233,22 +238,23 @@
       if (body.has(record.id)) return body.get(record.id);
       const row = make("tr", { "data-entry": record.id, role: "row" });
       let at = 0;
-      for (const [text, small, note, href, reason, span = 1, kind, drawing] of record.cells) {
+      const home = `tracks/${data.track}/entries/${record.id}.html`;
+      for (const [text, small, note, href, reason, span = 1, kind, drawn] of record.cells) {
         const [set, title] = data.kinds[at];
         const head = at === 1;
         const cell = head ? make("th", { scope: "row", role: "rowheader" })
           : make("td", { class: `${set} ${kind ?? ""}`.trim(), role: "cell", "data-label": at > 1 ? title : null, colspan: span > 1 ? span : null });
-        const link = href ? base + href : null;
+        const link = href ? base + href.replace(/^~/, home) : null;
         if (head) {
           const who = make("span", { class: "who" }, make("a", { href: link }, text ?? ""));
           if (small) who.append(" ", make("span", { class: "variant" }, small));
           for (const tag of record.tags) who.append(" ", make("small", { class: "tag" }, tag));
-          if (record.swatch) cell.append(picture(record.swatch), " ");
+          cell.append(swatch(record), " ");
           cell.append(who);
         } else if (reason !== undefined && reason !== null) {
           cell.append(link ? make("a", { class: "why", href: link }, reason) : make("span", { class: "why" }, reason));
         } else {
-          if (drawing) cell.append(picture(drawing));
+          if (drawn) cell.append(strip(record));
           if (text) cell.append(link ? make("a", { href: link }, text) : text);
           if (small) cell.append(" ", make("small", {}, small));
           if (note) cell.append(" ", make("small", { class: "note" }, note));
@@ -261,9 +267,40 @@
       return row;
     }
 
-    function picture(source) {
-      const drawn = new DOMParser().parseFromString(source.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"'), "image/svg+xml");
-      return document.importNode(drawn.documentElement, true);
+    const SVG = "http://www.w3.org/2000/svg";
+    const drawings = new Map();
+
+    /** A method's mark, one of the few that the site itself drew. */
+    function swatch(record) {
+      const key = `${record.hue} ${record.default ? "True" : "False"}`;
+      if (!drawings.has(key)) {
+        const source = data.swatches[key].replace("<svg", `<svg xmlns="${SVG}"`);
+        drawings.set(key, document.importNode(new DOMParser().parseFromString(source, "image/svg+xml").documentElement, true));
+      }
+      return drawings.get(key).cloneNode(true);
+    }
+
+    /** A row's interval on the scale of its column, as suite/board/charts.py draws it. */
+    function strip(record) {
+      const [low, high] = data.strip;
+      const at = (value) => 7 + ((Math.min(Math.max(value, low), high) - low) / (high - low)) * 106;
+      const part = (name, attributes) => {
+        const element = document.createElementNS(SVG, name);
+        for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+        return element;
+      };
+      const drawn = part("svg", { class: "strip", viewBox: "0 0 120 16", "aria-hidden": "true", focusable: "false" });
+      const { score, interval } = record.pick;
+      if (score < low || score > high) {
+        const [x, turn] = score < low ? [2, 6] : [118, -6];
+        drawn.append(part("path", { class: "beyond", d: `M${x + turn} 4 L${x} 8 L${x + turn} 12` }));
+        return drawn;
+      }
+      if (interval) drawn.append(part("line", { class: `whisker ${record.hue}`, x1: at(interval[0]), x2: at(interval[1]), y1: 8, y2: 8 }));
+      const mark = part("g", { transform: `translate(${at(score) - 8} 0)` });
+      mark.append(swatch(record).firstElementChild);
+      drawn.append(mark);
+      return drawn;
     }
 
     /** The mark before a name becomes a button that rings its point. */
@@ -374,7 +411,14 @@
     };
 
     /** What a slider reaches from and to: the rows' own range, a little wider. */
+    const ranges = new Map();
     function range(limit) {
+      const name = `${limit} ${limit === "latency" ? reference() : ""}`;
+      if (!ranges.has(name)) ranges.set(name, measured(limit));
+      return ranges.get(name);
+    }
+
+    function measured(limit) {
       const scale = limit === "size" || limit === "memory" ? 1e6 : 1;
       const values = candidates.map((c) => figure(c, limit, reference())).filter((v) => v !== null && (v > 0 || limit === "score")).map((v) => v / scale);
       if (!values.length) return null;
@@ -417,9 +461,12 @@
     const percent = (p) => (p > 0.995 ? "over 99%" : p < 0.005 ? "under 1%" : `${Math.round(100 * p)}%`);
     const link = (c) => make("a", { href: `${base}tracks/${c.entry.split("/")[0]}/entries/${c.entry.split("/").slice(1).join("/")}.html` }, c.label);
 
+    let answered = "";
     function picked() {
       const place = one("#picked");
-      if (!place) return;
+      const asked_now = JSON.stringify([budget(), reference()]);
+      if (!place || asked_now === answered) return;
+      answered = asked_now;
       const found = pick(candidates, budget(), reference());
       const best = found.choices[0];
       const said = [];
@@ -477,10 +524,12 @@
     }
 
     function draw() {
-      const rows = passing();
-      const inside = brushed(rows);
-      const key = JSON.stringify([state.find, state.method, state.level, state.sort, state.brush, state.fits && budget(), state.fits && state.reference, shown]);
+      const filters = JSON.stringify([state.find, state.method, state.level, state.fits && budget(), state.fits && state.reference]);
+      if (filters !== filtered) rows = passing();
+      filtered = filters;
+      const key = JSON.stringify([filters, state.sort, state.brush, shown]);
       if (key !== last) {
+        const inside = brushed(rows);
         table(sorted(inside));
         last = key;
         const count = inside.length === records.length ? plural(records.length, "row") : `${inside.length} of ${plural(records.length, "row")}`;
@@ -492,7 +541,7 @@
       controls();
       limits();
       picked();
-      chart?.draw(rows);
+      chart?.draw(rows, filters);
       const hash = written(state);
       for (const other of document.querySelectorAll(".pickers a")) {
         other.href = other.getAttribute("href").replace(/#.*/, "") + (hash ? "#" + hash : "");
@@ -566,7 +615,7 @@
       draw();
     });
 
-    if (written(state)) draw(); else { last = "[]"; heads(); pins(); controls(); limits(); picked(); }
+    if (written(state)) draw(); else { heads(); pins(); controls(); limits(); picked(); }
     return {
       data, known, axis,
       get state() { return state; },
@@ -651,9 +700,25 @@
       });
     };
 
+    /** The best by score, as many as can be told apart, what lies on the front, and what is ringed. */
+    function drawable() {
+      const { key, better } = page.axis();
+      const all = rows.filter((row) => row.at[key] && !row.baseline);
+      if (all.length <= DRAWN) return all;
+      const kept = new Set([...all].sort((a, b) => b.sort.score[0] - a.sort.score[0]).slice(0, DRAWN));
+      for (const row of all) if (page.state.marked.includes(row.id)) kept.add(row);
+      let best = -Infinity;
+      const sign = better === "more" ? -1 : 1;
+      for (const row of [...all].sort((a, b) => sign * (a.at[key][0] - b.at[key][0]) || b.sort.score[0] - a.sort.score[0])) {
+        if (row.sort.score[0] > best) kept.add(row);
+        best = Math.max(best, row.sort.score[0]);
+      }
+      return all.filter((row) => kept.has(row));
+    }
+
     function points() {
       const { key } = page.axis();
-      return rows.filter((row) => row.at[key] && !row.baseline).map((row) => {
+      return drawable().map((row) => {
         const [x, from = null, to = null] = row.at[key];
         const [low, high] = row.pick?.interval ?? [null, null];
         const hue = inks.hues.get(row.hue);
@@ -744,10 +809,10 @@
 
     const chart = {
       light(id) { view?.signal("lit", id).runAsync(); },
-      draw(found) {
+      draw(found, filters) {
         rows = found;
         if (!view) return;
-        const key = JSON.stringify([page.axis().key, rows.map((row) => row.id), page.state.marked]);
+        const key = JSON.stringify([page.axis().key, filters, page.state.marked]);
         if (key === told) return;
         told = key;
         const drawn = points();

@@ -199,6 +199,7 @@ def data(site: Site, links: Links, track: str, view: View, board: Table) -> str:
     scored = [e for e in entries.values() if e.board_score and not site.is_baseline(e)]
     lines = front.baselines(site, links, list(entries.values()), view)
     rows: list[dict[str, Any]] = []
+    swatches: dict[str, Any] = {}
     told = {
         "track": track,
         "profile": view.profile,
@@ -211,6 +212,8 @@ def data(site: Site, links: Links, track: str, view: View, board: Table) -> str:
         if scored
         else None,
         "lines": [{"y": line.y, "label": shorten(line.label, 44)} for line in lines],
+        "swatches": swatches,
+        "strip": front.score_domain(site, list(entries.values())),
         "rows": rows,
     }
     opens = ""
@@ -222,9 +225,10 @@ def data(site: Site, links: Links, track: str, view: View, board: Table) -> str:
             **_record(site, entry, site.speed(entry, view), choices.get(row.entry), axes),
         }
         if number >= PRINTED:
-            record["cells"] = [_cell(c) for c in (*row.lead, _head(row), *row.cells)]
+            home = links.entry(entry)
+            record["cells"] = [_cell(c, home) for c in (*row.lead, _head(row), *row.cells)]
             record["tags"] = list(row.tags)
-            record["swatch"] = row.swatch
+            swatches[f"{record['hue']} {record['default']}"] = row.swatch
         rows.append(record)
     text = json.dumps(_tidy(told), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return f"globalThis.lightboardData = {text};\n"
@@ -298,11 +302,15 @@ def _head(row: Row) -> Cell:
     return replace(row.head, small=row.variant)
 
 
-def _cell(cell: Cell) -> list[Any]:
-    """text, small, note, href, reason, span, class, drawing; the end is cut where it says nothing."""
+def _cell(cell: Cell, home: str) -> list[Any]:
+    """text, small, note, href, reason, span, class, drawn; the end is cut where it says nothing.
+
+    ``href`` is cut to what follows ``home``, the entry's own page; ``drawn``: the row's interval stands here.
+    """
     kind = " ".join(n for n, on in (("gap", cell.reason is not None), ("faint", cell.faint)) if on)
-    parts = [cell.text, cell.small, cell.note, cell.href, cell.reason, cell.span, kind, cell.drawing]
-    plain: list[Any] = [None, "", "", None, None, 1, "", None]
+    href = "~" + cell.href.removeprefix(home) if cell.href and cell.href.startswith(home) else cell.href
+    parts = [cell.text, cell.small, cell.note, href, cell.reason, cell.span, kind, cell.drawing is not None]
+    plain: list[Any] = [None, "", "", None, None, 1, "", False]
     while parts and parts[-1] == plain[len(parts) - 1]:
         parts.pop()
     return parts

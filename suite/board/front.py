@@ -32,6 +32,7 @@ from suite.documents import Entry
 from suite.protocol import REPORTING
 
 SUBSET = "dev subset"
+DRAWN = 200  # points of a chart, and those of its front
 
 
 @dataclass(frozen=True)
@@ -469,6 +470,7 @@ def _figure(
             points.append(point(site, links, entry, millions, None, f"{digits(millions)} million parameters"))
     if not points:
         return None
+    whole, points = len(points), thinned(points, "more" if kind == "speed" else "less")
     lines = baselines(site, links, entries, view)
     if kind == "speed":
         where = site.on_profile(view.profile) if view.profile else ""
@@ -483,6 +485,8 @@ def _figure(
         f"{better} Bars are 95% intervals; the stepped line joins what no other row beats on both counts; "
         "curves join the operating points of one method."
     )
+    if len(points) < whole:
+        caption += f" Of {whole:,} rows the best {DRAWN} and the front are drawn."
     best = charts.front(points, axis.better)
     description = (
         f"{counted(len(points), 'row')} drawn. On the front: {listed(shorten(p.label, 40) for p in best)}. "
@@ -502,6 +506,13 @@ def _figure(
         for name, size in (("wide", charts.WIDE), ("narrow", charts.NARROW))
     ]
     return Figure(drawn[0], drawn[1], caption, title)
+
+
+def thinned(points: Sequence[Point], better: Literal["more", "less"]) -> list[Point]:
+    """The best by score, as many as can be told apart in a drawing, and whatever lies on the front."""
+    best = {id(p) for p in sorted(points, key=lambda p: -p.y)[:DRAWN]}
+    best |= {id(p) for p in charts.front(points, better)}
+    return [p for p in points if id(p) in best]
 
 
 def legend(site: Site, links: Links, entries: Sequence[Entry]) -> list[Legend]:

@@ -146,11 +146,10 @@ def _giga(entry: Entry) -> float | None:
 
 
 def _joules(site: Site, track: str, shown: Shown) -> float | None:
-    """Of a measurement with an energy counter; older documents have no such field."""
+    """Where a counter was read; never an estimate."""
     document = site.measured(track, shown.measurement)
-    energy = getattr(document, "energy", None) if isinstance(document, Measurement) else None
-    joules: float | None = getattr(energy, "joules_per_query", None)
-    return joules
+    energy = document.energy if isinstance(document, Measurement) else None
+    return energy.joules_per_query if energy else None
 
 
 def _axis(one: Quantity) -> dict[str, Any]:

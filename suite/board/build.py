@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from suite import paths
-from suite.board import colours
+from suite.board import colours, vega
 from suite.board.changes import log_file
 from suite.board.pages import pages
 from suite.board.site import Site, evidence_folder, load_site
@@ -88,6 +88,9 @@ def files(site: Site) -> Iterator[tuple[str, bytes]]:
     style = (source / "style.css").read_text(encoding="utf-8")
     yield "style.css", f"{style}\n/* one hue per method */\n{site.hue_rules()}".encode()
     yield "compare.js", (source / "compare.js").read_bytes()
+    yield "board.js", (source / "board.js").read_bytes()
+    if (chart := vega.script()) is not None:
+        yield vega.FILE, chart
     yield "icon.svg", (source / "icon.svg").read_bytes()
     yield from evidence_files(site)
     yield from log_files(site)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from suite import __version__, cli_publish
+from suite import __version__, cli_pick, cli_publish
 from suite.errors import UserError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 store_app = typer.Typer(help="The artifact store.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
 cli_publish.register(app)
+cli_pick.register(app)
 
 INTERRUPTED = 130  # what typer turns Ctrl-C into
 
@@ -540,16 +541,20 @@ def verify(
 def replay(
     run: Annotated[Path, typer.Argument(help="a run's folder: results/TRACK/runs/RECIPE/VARIANT/TASK-SEED")],
     weights: Annotated[
-        Path, typer.Option("--weights", help="its model folder: config.json, model.safetensors")
-    ],
+        Path | None,
+        typer.Option(
+            "--weights", help="its model folder: config.json, model.safetensors; default: the store's"
+        ),
+    ] = None,
     data: DataOption = "auto",
     by: Annotated[str, typer.Option("--by", help="your name, for the attestation")] = "unnamed",
     as_json: JsonOption = False,
 ) -> None:
     """Check that the shipped weights give a run's predictions; leaves an attestation. Exit code 1 if not."""
+    from suite.verify.replayed import made_here
     from suite.verify.replayed import replay as again
 
-    found = again(run, weights, data=data, by=by)
+    found = again(run, weights or made_here(run), data=data, by=by)
     if as_json:
         _print_json(
             {
@@ -619,11 +624,15 @@ def retrain(
 def site(
     results: ResultsOption = Path("results"),
     folder: Annotated[Path, typer.Option("--out", help="where to write the website")] = Path("build/site"),
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="folder:PATH, hub or auto: show texts too; not for publishing"),
+    ] = None,
 ) -> None:
     """Build the static website."""
     from suite.board import build
 
-    out.print(str(build(results, folder)), markup=False, soft_wrap=True)
+    out.print(str(build(results, folder, data)), markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -6,6 +6,7 @@ with the recomputed value, whatever the manifest says.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections import Counter
@@ -304,7 +305,10 @@ def times_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Prob
 def figures_beside_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
     """Batches and rates, joules, the device's own times, streams, the spot check: from the evidence they come with."""
     m = loaded.measurement
-    samples = estimate.from_columns(loaded.samples) if loaded.samples is not None else None
+    samples = None
+    if loaded.samples is not None:
+        with contextlib.suppress(ValueError):  # what is wrong with them was named
+            samples = estimate.from_columns(loaded.samples)
     computed: dict[str, Any] = {}
     try:
         if m.offline is not None and samples is not None:

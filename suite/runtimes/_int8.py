@@ -1,0 +1,143 @@
+"""What the two 8-bit ONNX runtimes share: the graph that is quantised, its tables, and how products are quantised.
+
+Weights are signed, symmetric, one scale per output channel; tables one scale per row, put back to float32 after the
+look-up. Activations are unsigned with a zero point and one range per tensor. What the modifiers simulate, in short.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from suite.errors import UserError
+from suite.runtimes import onnx
+
+PRODUCTS = ("MatMul", "Gemm")
+LARGEST = 127  # of a weight, either sign
+
+
+@contextlib.contextmanager
+def graph(model_folder: Path) -> Iterator[Path]:
+    """An ONNX file of the model with float32 products and 8-bit tables, fit to be quantised; gone afterwards.
+
+    UserError for a model without linear layers: nothing in it would be quicker.
+    """
+    import onnx as format
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory(prefix="lightboard-") as work, _quiet():
+        file = onnx.export(_full_precision(model_folder, Path(work) / "model"), Path(work))
+        loaded = format.load(file)
+        loaded.graph.ClearField(
+            "value_info"
+        )  # the exporter's shapes contradict those that are inferred again
+        for node in loaded.graph.node:
+            node.ClearField(
+                "metadata_props"
+            )  # lines of source code, with paths, twice as long as a small model
+        format.save(loaded, file)
+        # Constants are folded first: until then some weights are not yet seen to be weights.
+        quant_pre_process(str(file), str(file), skip_symbolic_shape=True)
+        loaded = format.load(file)
+        if not any(node.op_type in PRODUCTS and _weighs(node, loaded) for node in loaded.graph.node):
+            raise UserError("a model without linear layers has nothing to gain from 8 bits", code=1)
+        _shrink_tables(loaded)
+        format.save(loaded, file)
+        yield file
+
+
+def _full_precision(model_folder: Path, out: Path) -> Path:
+    """The folder itself; of a model in 8 bits, one with the weights that its codes stand for.
+
+    Its simulated rounding would be rounded a second time. Rounding the weights again gives the very same codes.
+    """
+    from suite import models
+    from suite.models import int8
+
+    if models.read_config(model_folder)["architecture"] != "int8":
+        return model_folder
+    models.save(*int8.full_precision(model_folder), out)
+    return out
+
+
+def _weighs(node: Any, model: Any) -> bool:
+    """Whether a product is with a weight; one of two activations is not."""
+    return any(tensor.name in node.input for tensor in model.graph.initializer)
+
+
+def between(file: Path) -> list[str]:
+    """Names of the products of two activations, which lose more in 8 bits than they gain."""
+    import onnx as format
+
+    model = format.load(file)
+    return [n.name for n in model.graph.node if n.op_type in PRODUCTS and not _weighs(n, model)]
+
+
+def inputs(file: Path) -> set[str]:
+    import onnx as format
+
+    return {value.name for value in format.load(file).graph.input}
+
+
+def _shrink_tables(model: Any) -> None:
+    """Every look-up in a float32 matrix becomes one in its codes, times one in its rows' scales.
+
+    The quantiser would give a table one scale as a whole, and small rows nothing but zeros.
+    """
+    import onnx as format
+
+    floats = {
+        tensor.name: tensor
+        for tensor in model.graph.initializer
+        if tensor.data_type == format.TensorProto.FLOAT and len(tensor.dims) == 2
+    }
+    nodes: list[Any] = []
+    done: set[str] = set()
+    for node in model.graph.node:
+        name = node.input[0] if node.op_type == "Gather" else ""
+        if name not in floats or any(part.name == "axis" and part.i for part in node.attribute):
+            nodes.append(node)
+            continue
+        codes, scales, looked_up = f"{name}.codes", f"{name}.scales", f"{node.output[0]}.codes"
+        if name not in done:
+            done.add(name)
+            table = format.numpy_helper.to_array(floats[name])
+            largest = np.abs(table).max(1, keepdims=True)
+            scale = np.where(largest > 0, largest / LARGEST, 1).astype(np.float32)
+            whole = (table / scale).round().clip(-LARGEST, LARGEST).astype(np.int8)
+            model.graph.initializer.append(format.numpy_helper.from_array(whole, codes))
+            model.graph.initializer.append(format.numpy_helper.from_array(scale, scales))
+        make = format.helper.make_node
+        nodes += [
+            make("Gather", [codes, node.input[1]], [looked_up]),
+            make("Gather", [scales, node.input[1]], [f"{node.output[0]}.scales"]),
+            make("Cast", [looked_up], [f"{looked_up}.float"], to=format.TensorProto.FLOAT),
+            make("Mul", [f"{looked_up}.float", f"{node.output[0]}.scales"], [node.output[0]]),
+        ]
+    read = {name for node in nodes for name in node.input}
+    for name in done - read:  # a table that is also multiplied by stays
+        model.graph.initializer.remove(floats[name])
+    model.graph.ClearField("node")
+    model.graph.node.extend(nodes)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the quantiser's advice, which is followed here, and its warnings on what it leaves in float32."""
+    import onnxruntime
+
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    onnxruntime.set_default_logger_severity(3)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        onnxruntime.set_default_logger_severity(2)

@@ -44,6 +44,7 @@ from suite.board.text import (
     seconds_words,
     sentence,
     shorten,
+    signed,
     span,
     times_faster,
 )
@@ -557,10 +558,10 @@ def speeds(site: Site, entry: Entry, links: Links) -> Table | None:
                 ),
             )
         )
-    return table("Every measurement", columns, rows, "speed", notes=_speed_notes(entry.speed))
+    return table("Every measurement", columns, rows, "speed", notes=_speed_notes(site, entry.speed))
 
 
-def _speed_notes(lines: Sequence[Speed]) -> list[str]:
+def _speed_notes(site: Site, lines: Sequence[Speed]) -> list[str]:
     notes = []
     if any(line.inherited for line in lines):
         notes.append("Inherited: timed on another run whose model has the same operations, shapes and types.")
@@ -568,9 +569,21 @@ def _speed_notes(lines: Sequence[Speed]) -> list[str]:
         notes.append(
             "Noisy (grey): single queries scattered more than the protocol calls stable; the interval stands."
         )
-    if any(line.precision != "fp32" for line in lines) and any(line.precision == "fp32" for line in lines):
+    for line in lines:
+        if line.scores:
+            said = [
+                f"{site.task(task).title} {fixed(own.score, 1)} ({signed(own.change.value, 1)}; "
+                f"{span(own.change.interval, 1) if own.change.interval else 'no interval'})"
+                for task, own in line.scores.items()
+            ]
+            notes.append(
+                f"{line.runtime}, {line.precision}, {site.profile_title(line.profile)}, scores by its own answers to "
+                f"whole dev sets, and how far that is from the same weights in full precision: {listed(said)}."
+            )
+    if any(line.precision != "fp32" and not line.scores for line in lines):
         notes.append(
-            "Scores are of full precision; a time at lower precision says nothing of the answers’ quality."
+            "Where a lower precision was not scored, the page's scores are of full precision: its time says nothing "
+            "of its answers."
         )
     if any(line.ratio.interval is None for line in lines):
         notes.append("Where there are too few process pairs for an interval, none is printed.")

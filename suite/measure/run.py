@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 import suite
 from suite import models
 from suite.canonical import digest_file, pretty_json
+from suite.data.encode import Encoded
 from suite.documents import Answers, Measurement, Memory, Once, RepeatCheck
 from suite.errors import UserError
-from suite.folder import write
+from suite.folder import own_predictions, write
 from suite.index import measurement_location
 from suite.loading import load_profile, load_recipe, resolve
-from suite.measure import cost, estimate, latency, machine
+from suite.measure import accuracy, cost, estimate, latency, machine
 from suite.measure.samples import ENTRY
 from suite.measure.worker import split
 from suite.paths import load_module
@@ -34,7 +35,7 @@ from suite.protocol import MEASURING, measuring_hash
 from suite.protocol import Track as ProtocolTrack
 from suite.protocol import track as track_of
 from suite.recipe import TrackSettings
-from suite.runtimes import exported, runtime
+from suite.runtimes import Example, exported, runtime
 from suite.tables import write_samples
 
 Against = Literal["reference", "alone"]
@@ -69,6 +70,12 @@ class Trained:
     task: str
     folder: Path
     logits: Logits
+    labelled: accuracy.Labelled | None = None  # for runtimes of lower precision
+
+    @property
+    def training(self) -> Sequence[Example]:
+        """Training examples, for runtimes that calibrate."""
+        return self.labelled.training if self.labelled else ()
 
 
 def measure(
@@ -163,6 +170,7 @@ class Subject:
     )
     adaptive: bool = False
     pairs: int | None = None  # instead of the profile's
+    others: tuple[Trained, ...] = ()  # of the same variant on other tasks, where one stands for all
 
 
 def subjects(recipe: str, variant: str, track: ProtocolTrack, task: str | None, data: str) -> list[Subject]:
@@ -206,6 +214,7 @@ def subjects(recipe: str, variant: str, track: ProtocolTrack, task: str | None, 
             reference_examples=None if same else (others[name],) if each else tuple(others.values()),
             adaptive=adaptive,
             pairs=track.pairs,
+            others=() if each else tuple(one for task_, one in entries.items() if task_ != name),
         )
         for name in (entries if each else list(entries)[:1])
     ]
@@ -244,8 +253,16 @@ def _trained(recipe: str, variant: str, track: ProtocolTrack, task: str, data: s
                 return None
             execute([job.predictions], store)
             folder = store.folder(job.predictions.key)
-            logits = [np.load(folder / f"{split}.npy") for split in job.cell.task.dev_splits]
-            return Trained(task, store.folder(job.model.key), np.concatenate(logits))
+            splits = job.cell.task.dev_splits
+            logits = [np.load(folder / f"{split}.npy") for split in splits]
+            encoded = store.folder(job.cell.encoded.key)
+            labelled = accuracy.Labelled(
+                seed=job.cell.seed,
+                training=accuracy.calibration(Encoded.load(encoded / "selection"), job.cell.seed),
+                dev={split: Encoded.load(encoded / split) for split in splits},
+                fingerprints={split: job.cell.draw.fingerprints[split] for split in splits},
+            )
+            return Trained(task, store.folder(job.model.key), np.concatenate(logits), labelled)
     raise UserError(f"recipe {recipe}: no variant {variant!r} on track {track.name}")
 
 
@@ -356,7 +373,7 @@ def prepared(trained: Trained, name: str, asked: Queries, threads: int) -> Ready
     Another precision has answers of its own, scored apart: its timed answers are held against its own.
     """
     module = runtime(name)
-    file = exported(name, trained.folder)
+    file = exported(name, trained.folder, trained.training)
     mine = _answers(module.prepare(file, threads), asked)
     if module.PRECISION != "fp32":
         return Ready(file, mine, tolerance(mine))
@@ -369,6 +386,41 @@ def prepared(trained: Trained, name: str, asked: Queries, threads: int) -> Ready
             code=1,
         )
     return Ready(file, logits, allowed)
+
+
+def scores(subject: Subject, name: str, threads: int, tell: Tell) -> list[accuracy.Scored]:
+    """A lower precision's scores on each task of a subject, with that task's own weights; none of float32."""
+    module = runtime(name)
+    if module.PRECISION == "fp32":
+        return []
+    found = []
+    for trained in (subject.entry, *subject.others):
+        if trained.labelled is None:
+            raise UserError(f"runtime {name}: no labels of {trained.task} to score its answers by", code=1)
+        tell(f"{subject.recipe}/{subject.variant} in {name}: answering all of {trained.task}'s dev sets")
+        file = exported(name, trained.folder, trained.training)
+        answer = module.prepare(file, threads)
+        found.append(accuracy.scored(answer, digest_file(file), trained.task, trained.labelled))
+    return found
+
+
+def as_scored(entry: Ready, name: str, asked: Queries, found: Sequence[accuracy.Scored]) -> Ready:
+    """What must come back while it is timed: on the examples that were scored, the answers that were scored."""
+    of_model = {
+        one.accuracy.task: one.logits for one in found if one.accuracy.model_file == digest_file(entry.file)
+    }
+    logits = entry.logits.copy()
+    for query, (task, row) in enumerate(asked.origin):
+        if task in of_model:
+            logits[query] = of_model[task][row]
+    largest = float(np.abs(logits - entry.logits).max())
+    if not largest <= entry.tolerance:
+        raise UserError(
+            f"runtime {name}: asked the same again, its answers differ by {largest:.2g}, more than "
+            f"{entry.tolerance:.2g}: its scores would say nothing of the answers that are timed",
+            code=1,
+        )
+    return Ready(entry.file, logits, entry.tolerance)
 
 
 # --- the measurement ----------------------------------------------------------------------------------------
@@ -412,6 +464,10 @@ def compare(
         tell(f"{what}: exporting and comparing answers")
         entry = entry or prepared(subject.entry, name, asked, plan.threads)
         reference = prepared(subject.reference, other, theirs, plan.threads)
+        own: list[accuracy.Scored] = []
+        if kind == "reference" and inputs == "trace":
+            own = scores(subject, name, plan.threads, tell)
+            entry = as_scored(entry, name, asked, own)
         tokenising = tokenise_seconds(subject.examples, asked, subject.tokenizer)
         before, ticks = machine.state(), machine.Ticks.now()
         outcome = latency.race(
@@ -424,10 +480,12 @@ def compare(
         )
         state = machine.describe(plan.affinity, profile.requires, before, machine.state(ticks))
         observed = _observed(outcome, entry, tokenising, asked)
+        observed["accuracy"] = [one.accuracy for one in own]
         measurement = Measurement.model_validate({**about, **observed, "machine": state})
         files = {
             "measurement.json": pretty_json(measurement.model_dump(mode="json", by_alias=True)).encode(),
             "samples.parquet": write_samples(vars(outcome.samples)),
+            **{own_predictions(one.accuracy.task): one.table for one in own},
         }
         write(folder, files, replace=True)
     return made

@@ -12,7 +12,6 @@ Configuration: ``{"architecture": "int8", "base": {...}, "activations": "dynamic
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -176,22 +175,3 @@ def quantise(
             weights[f"{name}.range"] = torch.tensor(ranges[name])
     result.model.load_state_dict(weights)
     return result, config
-
-
-def full_precision(folder: Path) -> tuple[nn.Module, models.Config]:
-    """The base architecture with the weights that the codes of a model folder stand for, and its configuration.
-
-    Quantising them again gives the same codes: a row's largest is 127 steps as before.
-    """
-    model = models.load(folder)
-    assert isinstance(model, Int8)
-    config: models.Config = models.read_config(folder)["base"]
-    weights = model.model.state_dict()
-    for name, part in model.model.named_modules():
-        if isinstance(part, _Rows):
-            for own in ("codes", "scale", "range"):
-                weights.pop(f"{name}.{own}", None)
-            weights[f"{name}.weight"] = part.weight.detach()
-    plain = models.build(config)
-    plain.load_state_dict(weights)
-    return plain, config

@@ -53,16 +53,27 @@ def graph(model_folder: Path) -> Iterator[Path]:
 
 
 def _full_precision(model_folder: Path, out: Path) -> Path:
-    """The folder itself; of a model in 8 bits, one with the weights that its codes stand for.
+    """The folder itself; of a model in 8 bits, one of its base architecture with the weights its codes stand for.
 
-    Its simulated rounding would be rounded a second time. Rounding the weights again gives the very same codes.
+    Its simulated rounding would be rounded a second time. Rounding the weights again gives the very same codes, since
+    the largest of a row is as many steps as before.
     """
     from suite import models
-    from suite.models import int8
+    from suite.models.int8 import Int8, Int8Embedding, Int8Linear
 
-    if models.read_config(model_folder)["architecture"] != "int8":
+    model = models.load(model_folder)
+    if not isinstance(model, Int8):
         return model_folder
-    models.save(*int8.full_precision(model_folder), out)
+    weights = model.model.state_dict()
+    for name, part in model.model.named_modules():
+        if isinstance(part, Int8Linear | Int8Embedding):
+            for own in ("codes", "scale", "range"):
+                weights.pop(f"{name}.{own}", None)
+            weights[f"{name}.weight"] = part.weight.detach()
+    config: models.Config = models.read_config(model_folder)["base"]
+    plain = models.build(config)
+    plain.load_state_dict(weights)
+    models.save(plain, config, out)
     return out
 
 

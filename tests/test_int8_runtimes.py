@@ -40,8 +40,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "bert": {"architecture": "bert", **BERT},
     "distilbert": {"architecture": "distilbert", **BERT},
     "slim": {"architecture": "slim", **BERT, "head_width": 16, "layer_heads": [2, 1], "layer_ffn": [64, 30]},
-    "mobilebert": {"architecture": "mobilebert", **BERT, "heads": 4, "embedding": 16, "bottleneck": 16,
-                   "ffn": 32, "stacks": 2, "norm": "layer_norm"},
+    "mobilebert": {"architecture": "mobilebert", **BERT, "inner": 16, "ffn": 32, "feedforwards": 2, "embedding": 8,
+                   "attends": "shared", "norm": "nonorm", "activation": "relu", "pooler": False},
 }  # fmt: skip
 NAMES = ("onnx_int8_dynamic", "onnx_int8_static")
 SLOW = {"distilbert", "slim", "mobilebert"}

@@ -18,8 +18,8 @@ BERT = {"vocab": 1200, "hidden": 16, "layers": 2, "heads": 2, "ffn": 24, "positi
         "layer_norm_eps": 1e-12, "outputs": 3}  # fmt: skip
 CONFIGS = {
     "bert": {"architecture": "bert", **BERT},
-    "mobilebert": {"architecture": "mobilebert", **BERT, "heads": 4, "embedding": 8, "bottleneck": 8,
-                   "ffn": 16, "stacks": 2, "norm": "no_norm"},
+    "mobilebert": {"architecture": "mobilebert", **BERT, "inner": 16, "ffn": 32, "feedforwards": 2, "embedding": 8,
+                   "attends": "shared", "norm": "nonorm", "activation": "relu", "pooler": False},
     "slim": {"architecture": "slim", **BERT, "head_width": 8, "layer_heads": [2, 1], "layer_ffn": [24, 10]},
     "constant": {"architecture": "constant", "outputs": 2},
     "ngram": {"architecture": "ngram", "buckets": 128, "outputs": 2},

@@ -50,6 +50,7 @@ MODULES = (
     "__init__", "errors", "canonical", "paths", "protocol",
     "runtimes/__init__", "runtimes/onnx",
     "measure/__init__", "measure/latency", "measure/worker", "measure/samples", "measure/memory",
+    "measure/energy",
     "measure/machine", "measure/device",
 )  # fmt: skip
 

@@ -11,10 +11,14 @@ Each module has::
     EXPORTS = False                        # optional: export writes nothing, the trained weights are the file
     EXPORT_VERSION = 1                     # optional: raised by hand when export writes something else
     CALIBRATES = False                     # optional: export takes a third argument, training examples
+    DEVICE = "cuda"                        # optional: what it computes on; "cpu" when left out
+    LEAVING = "compaction"                 # optional: a batch shrinks where examples exit early, or keeps their places
 
 and a ``Run`` takes ids, mask and segment types, numpy int64 [batch, length] each, and gives logits, float32
-[batch, outputs]. A runtime of another precision than fp32 has answers, and so scores, of its own. This file imports
-nothing heavy: the processes that are timed load one runtime each.
+[batch, outputs]: it returns when they are in the host's memory. On a device with a clock of its own it also has
+``device_nanoseconds() -> list[int]``, of each call since it was last asked, and ``device_bytes() -> (allocated,
+reserved)``, the most that it took. A runtime of another precision than fp32 has answers, and so scores, of its own.
+This file imports nothing heavy: the processes that are timed load one runtime each.
 """
 
 from __future__ import annotations
@@ -42,6 +46,11 @@ def runtime(name: str) -> ModuleType:
     if reason is not None:
         raise UserError(f"runtime {name}: {reason}", code=1)
     return module
+
+
+def device_of(module: ModuleType) -> str:
+    """What a runtime computes on: cpu, or cuda."""
+    return str(getattr(module, "DEVICE", "cpu"))
 
 
 def exported(name: str, model_folder: Path, examples: Sequence[Example] = ()) -> Path:

@@ -43,6 +43,11 @@ def saved(folder, config):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.3)
+        for part in model.modules():
+            if isinstance(part, torch.nn.Embedding) and part.padding_idx is not None:
+                part.weight[part.padding_idx] = (
+                    0  # as training leaves it: padding must tell its neighbour nothing
+                )
     models.save(model, config, folder)
     return model
 

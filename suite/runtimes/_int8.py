@@ -97,45 +97,55 @@ def inputs(file: Path) -> set[str]:
 
 
 def _shrink_tables(model: Any) -> None:
-    """Every look-up in a float32 matrix becomes one in its codes, times one in its rows' scales.
+    """Every choice of rows of a float32 matrix becomes one of its codes, times one of its rows' scales.
 
     The quantiser would give a table one scale as a whole, and small rows nothing but zeros.
     """
-    import onnx as format
+    from onnx import TensorProto, helper, numpy_helper
 
-    floats = {
-        tensor.name: tensor
-        for tensor in model.graph.initializer
-        if tensor.data_type == format.TensorProto.FLOAT and len(tensor.dims) == 2
-    }
+    known = {tensor.name: tensor for tensor in model.graph.initializer}
+    done: dict[str, Any] = {}
     nodes: list[Any] = []
-    done: set[str] = set()
     for node in model.graph.node:
-        name = node.input[0] if node.op_type == "Gather" else ""
-        if name not in floats or any(part.name == "axis" and part.i for part in node.attribute):
+        name = node.input[0] if node.input else ""
+        table = known.get(name)
+        if table is None or table.data_type != TensorProto.FLOAT or len(table.dims) != 2:
             nodes.append(node)
             continue
-        codes, scales, looked_up = f"{name}.codes", f"{name}.scales", f"{node.output[0]}.codes"
-        if name not in done:
-            done.add(name)
-            table = format.numpy_helper.to_array(floats[name])
-            largest = np.abs(table).max(1, keepdims=True)
-            scale = np.where(largest > 0, largest / LARGEST, 1).astype(np.float32)
-            whole = (table / scale).round().clip(-LARGEST, LARGEST).astype(np.int8)
-            model.graph.initializer.append(format.numpy_helper.from_array(whole, codes))
-            model.graph.initializer.append(format.numpy_helper.from_array(scale, scales))
-        make = format.helper.make_node
+        if not _chooses_rows(node, known):
+            nodes.append(node)
+            continue
+        done[name] = table
+        rest, out = list(node.input)[1:], node.output[0]
         nodes += [
-            make("Gather", [codes, node.input[1]], [looked_up]),
-            make("Gather", [scales, node.input[1]], [f"{node.output[0]}.scales"]),
-            make("Cast", [looked_up], [f"{looked_up}.float"], to=format.TensorProto.FLOAT),
-            make("Mul", [f"{looked_up}.float", f"{node.output[0]}.scales"], [node.output[0]]),
+            helper.make_node(node.op_type, [f"{name}.codes", *rest], [f"{out}.codes"]),
+            helper.make_node(node.op_type, [f"{name}.scales", *rest], [f"{out}.scales"]),
+            helper.make_node("Cast", [f"{out}.codes"], [f"{out}.whole"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", [f"{out}.whole", f"{out}.scales"], [out]),
         ]
+    for name, table in done.items():
+        weights = numpy_helper.to_array(table)
+        largest = np.abs(weights).max(1, keepdims=True)
+        scale = np.where(largest > 0, largest / LARGEST, 1).astype(np.float32)
+        codes = (weights / scale).round().clip(-LARGEST, LARGEST).astype(np.int8)
+        model.graph.initializer.append(numpy_helper.from_array(codes, f"{name}.codes"))
+        model.graph.initializer.append(numpy_helper.from_array(scale, f"{name}.scales"))
     read = {name for node in nodes for name in node.input}
-    for name in done - read:  # a table that is also multiplied by stays
-        model.graph.initializer.remove(floats[name])
+    for name in done.keys() - read:  # a table that is also multiplied by stays
+        model.graph.initializer.remove(done[name])
     model.graph.ClearField("node")
     model.graph.node.extend(nodes)
+
+
+def _chooses_rows(node: Any, known: dict[str, Any]) -> bool:
+    """Whether a node's output is rows of its first input as they are: by number, or one after another."""
+    from onnx import numpy_helper
+
+    if node.op_type == "Gather":
+        return not any(part.name == "axis" and part.i for part in node.attribute)
+    if node.op_type == "Slice" and len(node.input) > 3 and node.input[3] in known:
+        return bool((numpy_helper.to_array(known[node.input[3]]) == 0).all())
+    return False
 
 
 @contextlib.contextmanager

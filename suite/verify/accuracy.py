@@ -13,6 +13,8 @@ from suite.documents import Data, Measurement, Run
 from suite.folder import Problem, Refused, show
 from suite.verify.loaded import LoadedRun
 
+SCORES = ("metrics", "score", "score_sd", "calibration", "diverged")
+
 
 def scored(
     folder: Path, file: str, raw: Mapping[str, Any], m: Measurement, contents: Mapping[str, bytes]
@@ -34,21 +36,19 @@ def scored(
                 predictions = tables.read_predictions(contents[name], folder / name, task)
             except Refused as refused:
                 wrong.append(refused.problem)
-        run = Run.model_construct(
-            track=m.track,
-            division="open",  # what it was trained on is the run's to show
-            recipe=m.recipe,
-            variant=m.variant,
-            recipe_hash=m.recipe_hash,
-            task=one.task,
-            seed=one.seed,
-            data=Data.model_construct(dev=one.dev),
-            metrics=one.metrics,
-            score=one.score,
-            score_sd=one.score_sd,
-            calibration=one.calibration,
-            diverged=one.diverged,
-        )
+        dev: dict[str, Any] = {"dev": one.dev}
+        known: dict[str, Any] = {
+            "track": m.track,
+            "division": "open",  # what it was trained on is the run's to show
+            "recipe": m.recipe,
+            "variant": m.variant,
+            "recipe_hash": m.recipe_hash,
+            "task": one.task,
+            "seed": one.seed,
+            "data": Data.model_construct(**dev),
+            **{name: getattr(one, name) for name in SCORES},
+        }
+        run = Run.model_construct(**known)
         found.append(LoadedRun(folder, file, raw["accuracy"][place], run, task, predictions, table_name=name))
     return tuple(found), wrong
 

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from suite import __version__, cli_publish
+from suite import __version__, cli_pick, cli_publish
 from suite.errors import UserError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 store_app = typer.Typer(help="The artifact store.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
 cli_publish.register(app)
+cli_pick.register(app)
 
 INTERRUPTED = 130  # what typer turns Ctrl-C into
 
@@ -514,11 +515,15 @@ def retrain(
 def site(
     results: ResultsOption = Path("results"),
     folder: Annotated[Path, typer.Option("--out", help="where to write the website")] = Path("build/site"),
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="folder:PATH, hub or auto: show texts too; not for publishing"),
+    ] = None,
 ) -> None:
     """Build the static website."""
     from suite.board import build
 
-    out.print(str(build(results, folder)), markup=False, soft_wrap=True)
+    out.print(str(build(results, folder, data)), markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -15,8 +15,8 @@ import torch
 from onnx import numpy_helper
 
 from suite import models, tables
+from suite.board.entries.speed import speeds
 from suite.board.front import speed_cells
-from suite.board.sheets import speeds
 from suite.board.site import Links, load_site
 from suite.board.text import fixed
 from suite.canonical import digest, digest_file

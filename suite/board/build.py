@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from suite import paths
-from suite.board import colours
+from suite.board import colours, vega
 from suite.board.changes import log_file
 from suite.board.pages import pages
 from suite.board.site import Site, evidence_folder, load_site
@@ -26,18 +26,22 @@ from suite.errors import UserError
 from suite.index import entries as stored_entries
 
 MARKER = ".lightboard-site"  # a folder that holds it may be replaced
-POLICY = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'"
+)
 
 
-def build(results: Path, out: Path) -> Path:
+def build(results: Path, out: Path, data: str | None = None) -> Path:
     """Write the site of a results tree into ``out``; gives its first page.
 
     ``out`` appears whole: it is made beside its place and renamed. An existing folder is replaced only when
-    it is empty or an earlier site. Raises :class:`UserError`.
+    it is empty or an earlier site. ``data`` as ``lightboard verify`` takes it: the site then shows texts and gold
+    labels, and says that it is not for publishing. Raises :class:`UserError`.
     """
     results, out = Path(results), Path(out)
     _check_place(results, out)
-    site = load_site(stored_entries(results), results)
+    site = load_site(stored_entries(results), results, data)
     out.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".site-", dir=out.parent))
     try:
@@ -74,6 +78,7 @@ def files(site: Site) -> Iterator[tuple[str, bytes]]:
     """Path below the site's root and content of every file."""
     source = paths.root() / "site"
     environment = templates(source / "templates")
+    environment.globals["local"] = site.local is not None
     for page in pages(site):
         if page.template:
             text = environment.get_template(page.template).render(page.context)
@@ -82,6 +87,10 @@ def files(site: Site) -> Iterator[tuple[str, bytes]]:
         yield page.path, text.encode("utf-8")
     style = (source / "style.css").read_text(encoding="utf-8")
     yield "style.css", f"{style}\n/* one hue per method */\n{site.hue_rules()}".encode()
+    yield "compare.js", (source / "compare.js").read_bytes()
+    yield "board.js", (source / "board.js").read_bytes()
+    if (chart := vega.script()) is not None:
+        yield vega.FILE, chart
     yield "icon.svg", (source / "icon.svg").read_bytes()
     yield from evidence_files(site)
     yield from log_files(site)
@@ -127,6 +136,7 @@ def templates(folder: Path) -> Environment:
     environment.tests["simple_list"] = _is_simple_list
     environment.globals["policy"] = POLICY
     environment.globals["paper"] = colours.PAPER
+    environment.globals["local"] = False
     return environment
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from suite import loading, paths, protocol
 from suite.board import colours
 from suite.board.evidence import Evidence, is_place
+from suite.board.local import Local
 from suite.board.svg import Mark
 from suite.board.text import Missing, lower_first
 from suite.documents import EmptyCell, Entry, Measurement, Ratio, Speed
@@ -106,6 +107,7 @@ class Site:
     recipes: Mapping[str, Recipe]
     profiles: Mapping[str, Profile]
     tasks: dict[str, Task] = field(default_factory=dict)
+    local: Local | None = None  # the data at hand, of a build that is not for publishing
     _hues: dict[str, Mark] = field(default_factory=dict)
 
     # --- names -------------------------------------------------------------------------------------------
@@ -156,7 +158,11 @@ class Site:
                 f".{hue} {{ --hue: {colours.on(paper, colour[hue])}; }}" for hue in sorted(colour)
             )
 
-        return f"{rules('light')}\n@media (prefers-color-scheme: dark) {{\n{rules('dark')}\n}}\n"
+        dark = rules("dark")
+        return (
+            f"{rules('light')}\n@media (prefers-color-scheme: dark) {{\n"
+            f"{_below(dark, ':root:not([data-theme=light])')}\n}}\n{_below(dark, '[data-theme=dark]')}\n"
+        )
 
     # --- tracks ------------------------------------------------------------------------------------------
 
@@ -293,6 +299,11 @@ def own_score(entry: Entry, lines: Iterable[Speed]) -> tuple[float, float] | Non
     )
 
 
+def _below(rules: str, selector: str) -> str:
+    """Rules, one a line, that hold only below what a selector names."""
+    return "\n".join(f"{selector} {rule}" for rule in rules.splitlines())
+
+
 def _ranked(line: Speed | EmptyCell) -> bool:
     return line.arrival == "single-stream" and line.inputs == "trace"
 
@@ -320,7 +331,7 @@ def known_track(name: str) -> Track | None:
     return TRACKS.get(name)
 
 
-def load_site(entries: Sequence[Entry], results: Path) -> Site:
+def load_site(entries: Sequence[Entry], results: Path, data: str | None = None) -> Site:
     """The entries with the recipes and profiles that describe them, where those can be found."""
     recipes: dict[str, Recipe] = {}
     for name in sorted({entry.recipe for entry in entries}):
@@ -336,7 +347,7 @@ def load_site(entries: Sequence[Entry], results: Path) -> Site:
         except UserError:
             continue
     ordered = sorted(entries, key=lambda e: (e.track, e.recipe, e.variant))
-    return Site(ordered, Evidence(results), recipes, profiles)
+    return Site(ordered, Evidence(results), recipes, profiles, local=Local(data) if data else None)
 
 
 PROTOCOL: dict[Part, Mapping[str, Any]] = {

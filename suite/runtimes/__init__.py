@@ -10,18 +10,20 @@ Each module has::
     prepare(model_file, threads) -> Run    # loads it
     EXPORTS = False                        # optional: export writes nothing, the trained weights are the file
     EXPORT_VERSION = 1                     # optional: raised by hand when export writes something else
+    CALIBRATES = False                     # optional: export takes a third argument, training examples
     DEVICE = "cuda"                        # optional: what it computes on; "cpu" when left out
     LEAVING = "compaction"                 # optional: a batch shrinks where examples exit early, or keeps their places
 
 and a ``Run`` takes ids, mask and segment types, numpy int64 [batch, length] each, and gives logits, float32
 [batch, outputs]: it returns when they are in the host's memory. On a device with a clock of its own it also has
 ``device_nanoseconds() -> list[int]``, of each call since it was last asked, and ``device_bytes() -> (allocated,
-reserved)``, the most that it took. This file imports nothing heavy: the processes that are timed load one runtime each.
+reserved)``, the most that it took. A runtime of another precision than fp32 has answers, and so scores, of its own.
+This file imports nothing heavy: the processes that are timed load one runtime each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,6 +35,7 @@ from suite.errors import UserError
 from suite.paths import load_module
 
 Tokens = NDArray[np.int64]
+Example = tuple[Tokens, Tokens, Tokens]  # ids, mask and types, [1, length] each
 Run = Callable[[Tokens, Tokens, Tokens], NDArray[np.float32]]
 
 
@@ -50,11 +53,12 @@ def device_of(module: ModuleType) -> str:
     return str(getattr(module, "DEVICE", "cpu"))
 
 
-def exported(name: str, model_folder: Path) -> Path:
+def exported(name: str, model_folder: Path, examples: Sequence[Example] = ()) -> Path:
     """The runtime's model file for a model folder, made once and kept in the store.
 
     Its key is the weights, the configuration and the runtime with its versions: another model, or another
-    exporter, makes another file. UserError for a model whose examples leave early, where the runtime needs a graph:
+    exporter, makes another file. ``examples``: training examples for a runtime that calibrates; they are in the
+    key too. UserError where it gets none, and for a model whose examples leave early, where the runtime needs a graph:
     one graph cannot stop where its input says.
     """
     from suite import models
@@ -78,6 +82,12 @@ def exported(name: str, model_folder: Path) -> Path:
             "torch, or set speed to 0 in its config.json to export it at full depth",
             code=1,
         )
+    given: tuple[Any, ...] = ()
+    if getattr(module, "CALIBRATES", False):
+        if not examples:
+            raise UserError(f"runtime {name}: it is calibrated on training examples, and got none", code=1)
+        given = (examples,)
+        identity["examples"] = [[part.tolist() for part in example] for example in examples]
     key, store = digest(identity), Store()
     with store.lock(key):
         found = store.get(key)
@@ -85,7 +95,7 @@ def exported(name: str, model_folder: Path) -> Path:
             record = {"stage": "export", "version": identity["version"], "tflop": 0.0, "tokens": 0,
                       "shared": True, "seed": 0, "threads": 1}  # fmt: skip
             with store.make(key, record) as (folder, _):
-                file = Path(module.export(model_folder, folder)).relative_to(folder)
+                file = Path(module.export(model_folder, folder, *given)).relative_to(folder)
                 (folder / "model-file").write_text(str(file), encoding="utf-8")
             found = store.get(key)
     assert found is not None

@@ -154,7 +154,9 @@ def test_uncertainty_by_its_formula() -> None:
     for row, found in zip(logits.tolist(), _exits.uncertainty(logits, None).tolist(), strict=True):
         total = sum(math.exp(v) for v in row)
         shares = [math.exp(v) / total for v in row]
-        assert found == pytest.approx(-sum(p * math.log(max(p, 1e-300)) for p in shares) / math.log(3), abs=1e-6)
+        assert found == pytest.approx(
+            -sum(p * math.log(max(p, 1e-300)) for p in shares) / math.log(3), abs=1e-6
+        )
     scores = np.array([[1.0], [4.0]], np.float32)
     assert _exits.uncertainty(scores, None).tolist() == [math.inf, math.inf]
     assert _exits.uncertainty(scores, np.array([[1.25], [2.0]], np.float32)).tolist() == [0.25, 2.0]
@@ -189,7 +191,9 @@ def test_who_has_left_is_not_computed() -> None:
 
 
 @torch.no_grad()
-def test_speed_too_small_to_leave_by_asks_every_exit_and_answers_as_the_whole(model: Path, tmp_path: Path) -> None:
+def test_speed_too_small_to_leave_by_asks_every_exit_and_answers_as_the_whole(
+    model: Path, tmp_path: Path
+) -> None:
     folder = with_speed(model, tmp_path / "slow", 1e-30)
     run = runtime("onnx").prepare(exported("onnx", folder), 1)
     logits, exits = run.answer(*batch())
@@ -207,8 +211,14 @@ def test_speeds_share_their_pieces(model: Path, tmp_path: Path, monkeypatch: pyt
     other = exported("onnx", with_speed(model, tmp_path / "other", 0.123))
     assert other != file and json.loads(other.read_text())["speed"] == 0.123
     mine, theirs = shipped(file), shipped(other)
-    assert [path.name for path in mine] == ["exits.json", "embed.onnx", *(f"block-{k}.onnx" for k in range(1, 7))]
-    assert [a.read_bytes() == b.read_bytes() for a, b in zip(mine, theirs, strict=True)] == [False] + [True] * 7
+    assert [path.name for path in mine] == [
+        "exits.json",
+        "embed.onnx",
+        *(f"block-{k}.onnx" for k in range(1, 7)),
+    ]
+    assert [a.read_bytes() == b.read_bytes() for a, b in zip(mine, theirs, strict=True)] == [False] + [
+        True
+    ] * 7
     # Every weight is in one piece: nothing ships twice.
     weights = (model / "model.safetensors").stat().st_size
     assert sum(path.stat().st_size for path in mine) < weights + 7 * 40_000
@@ -225,9 +235,7 @@ def test_a_plan_names_files_beside_it_only(tmp_path: Path, pieces: list[str]) ->
         _exits.prepare(tmp_path / "exits.json", lambda file: pytest.fail(f"read {file}"))
 
 
-def test_a_runtime_of_one_graph_says_so(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_runtime_of_one_graph_says_so(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "runtimes").mkdir()
     (tmp_path / "runtimes" / "stone.py").write_text(
         "def available(): return None\ndef describe(): return {}\ndef export(model_folder, out): 1 / 0\n"

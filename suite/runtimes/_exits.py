@@ -54,7 +54,9 @@ class EarlyExit:
                 break
             before = logits
             if leaves.any():
-                hidden, padding, inside, before = (part[~leaves] for part in (hidden, padding, inside, logits))
+                hidden, padding, inside, before = (
+                    part[~leaves] for part in (hidden, padding, inside, logits)
+                )
         assert answers is not None
         return answers, exits
 

@@ -102,8 +102,12 @@ class _Embed(nn.Module):
 def exported(module: ModuleType, identity: dict[str, Any], model_folder: Path) -> Path:
     """``exits.json`` with the pieces beside it. All speeds of the same weights share the pieces' bytes."""
     config = models.read_config(model_folder)
-    shared = kept({**identity, "pieces": 1, "config": {**config, "speed": None}}, _writer(module, model_folder))
-    return kept({**identity, "pieces": 1}, lambda folder: _plan(shared.parent, folder, float(config["speed"])))
+    shared = kept(
+        {**identity, "pieces": 1, "config": {**config, "speed": None}}, _writer(module, model_folder)
+    )
+    return kept(
+        {**identity, "pieces": 1}, lambda folder: _plan(shared.parent, folder, float(config["speed"]))
+    )
 
 
 def _writer(module: ModuleType, model_folder: Path) -> Any:

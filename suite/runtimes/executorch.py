@@ -26,11 +26,9 @@ EXPORT_VERSION = 1
 LEAVING = "compaction"  # every example is answered by itself, and leaves by itself
 
 LINES = """\
-import torch
-from executorch.runtime import Runtime
-
+import torch, executorch.runtime
 def load(file):
-    method = Runtime.get().load_program(file).load_method("forward")
+    method = executorch.runtime.Runtime.get().load_program(file).load_method("forward")
     return lambda given: [o.numpy().copy() for o in method.execute([*map(torch.from_numpy, given.values())])]
 """
 

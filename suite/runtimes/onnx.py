@@ -26,11 +26,9 @@ INPUTS = _exits.INPUTS
 
 LINES = """\
 import onnxruntime
-
 def load(file):
     session = onnxruntime.InferenceSession(file)
-    names = [one.name for one in session.get_inputs()]
-    return lambda given: session.run(None, {name: given[name] for name in names})
+    return lambda given: session.run(None, {one.name: given[one.name] for one in session.get_inputs()})
 """
 
 

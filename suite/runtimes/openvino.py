@@ -21,11 +21,9 @@ LEAVING = "compaction"
 
 LINES = """\
 import openvino
-
 def load(file):
     model = openvino.compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    names = {name for port in model.inputs for name in port.names}
-    return lambda given: list(model({name: given[name] for name in given if name in names}).values())
+    return lambda given: [*model({port.any_name: given[port.any_name] for port in model.inputs}).values()]
 """
 
 

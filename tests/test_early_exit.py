@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import shutil
+import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from test_kit import on_device
+from test_latency import TINY, profile, subject_of
 
 from suite import models, paths
+from suite.board import sheets
+from suite.documents import Measurement, Ratio
 from suite.errors import UserError
+from suite.measure import run as measuring
+from suite.measure.kit import bundle
 from suite.models.fastbert import FastBert
 from suite.pipeline.exits import threshold
 from suite.runtimes import _exits, exported, runtime, shipped
@@ -243,3 +253,59 @@ def test_a_runtime_of_one_graph_says_so(model: Path, tmp_path: Path, monkeypatch
     monkeypatch.setenv("LIGHTBOARD_PATH", str(tmp_path))
     with pytest.raises(UserError, match="which one graph cannot; use the runtime torch or onnx"):
         exported("stone", model)
+
+
+# --- what it is measured and shown as -------------------------------------------------------------------------
+
+
+def test_it_is_measured_and_packed_like_any_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIGHTBOARD_STORE", str(tmp_path / "store"))
+    small = {**SIZES, "layers": 2, "outputs": 2, "vocab": 120, "speed": 0.9}
+    made = subject_of(tmp_path, reference={**TINY, "layers": 1}, student=small)
+    made = replace(made, task="first", examples=made.examples[:1], adaptive=True)
+    (folder,) = measuring.compare(made, "onnx", profile(pairs=1), tmp_path / "results", count=8)
+    document = Measurement.model_validate_json((folder / "measurement.json").read_text(), strict=True)
+    assert document.answers.equal and document.repeats == 1
+    plan = exported("onnx", made.entry.folder)
+    names = ("embed.onnx", "block-1.onnx", "block-2.onnx")
+    assert document.model_bytes == sum(plan.with_name(name).stat().st_size for name in ("exits.json", *names))
+    assert document.model_file == "sha256:" + hashlib.sha256(plan.read_bytes()).hexdigest()
+    listed = json.loads(plan.read_text())["pieces"]
+    assert {one["file"]: one["sha256"] for one in listed} == {
+        name: f"sha256:{hashlib.sha256(plan.with_name(name).read_bytes()).hexdigest()}" for name in names
+    }
+
+    with zipfile.ZipFile(bundle(made, profile(), tmp_path / "kit.zip")) as archive:
+        archive.extractall(tmp_path / "device")
+    assert sorted(path.name for path in (tmp_path / "device/entry").iterdir()) == sorted(
+        ("exits.json", *names)
+    )
+    done = on_device(tmp_path / "device", "--answers-only")
+    assert done.returncode == 0 and "the answers are right" in done.stdout, done.stderr
+
+
+def test_a_page_says_how_much_of_the_saving_is_real(tmp_path: Path) -> None:
+    """Half the reference's FLOPs and 1.6 times its speed: 80% of the 2 that the arithmetic promises."""
+    ratio = Ratio(value=1.6, interval=(1.5, 1.7), pairs=6)
+    line = SimpleNamespace(
+        profile="cpu", runtime="onnx", arrival="offline", inputs="trace", ratio=ratio, alone_ratio=None,
+        verdict="stable", measurement="measurements/a/b/c",
+    )  # fmt: skip
+    document = Measurement.model_construct(task="cola", runtime="onnx", reference_runtime="onnx")
+
+    def of(flops: float, *lines: Any) -> Any:
+        cost = SimpleNamespace(flops_per_example={"128": 9.0, "dev/cola": flops})
+        return SimpleNamespace(track="mini", cost=cost, speed=lines)
+
+    site: Any = SimpleNamespace(
+        reference=lambda track: of(200.0), measured=lambda track, place: document,
+        profile_title=lambda name: name.upper(), task=lambda name: SimpleNamespace(title=name.title()),
+    )  # fmt: skip
+    links: Any = SimpleNamespace(profile=lambda name: f"{name}.html")
+    other = SimpleNamespace(**{**vars(line), "runtime": "openvino"})
+    found = sheets.saved(site, of(100.0, line, other), links)
+    assert found is not None
+    first, second = ([cell.text or cell.reason for cell in row.cells] for row in found.rows)
+    assert first == ["onnx", "offline, Cola", "1.60", "2.00", "80"]
+    assert second[2] == "reference not timed in this runtime"
+    assert sheets.saved(site, of(100.0), links) is None

@@ -298,6 +298,7 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         data=sheets.data(site, entry, links),
         cells=sheets.found_cells(site, entry),
         exits=sheets.exits(site, entry),
+        saved=sheets.saved(site, entry, links),
         stages=sheets.stages(site, entry),
         speeds=sheets.speeds(site, entry, links),
         timings=sheets.timings(site, entry, links),

@@ -500,6 +500,53 @@ def exits(site: Site, entry: Entry) -> Table | None:
     return table("Where the dev examples leave", columns, rows, "exits", notes=notes)
 
 
+def saved(site: Site, entry: Entry, links: Links) -> Table | None:
+    """How much of what early exit saves in FLOPs it saves in time; None where none was timed task by task."""
+    reference = site.reference(entry.track)
+    rows = []
+    for line in entry.speed:
+        document = site.measured(entry.track, line.measurement)
+        if not isinstance(document, Measurement) or document.task is None or line.inputs != "trace":
+            continue
+        key = f"dev/{document.task}"
+        own = entry.cost.flops_per_example.get(key)
+        full = reference.cost.flops_per_example.get(key) if reference is not None else None
+        if not own or not full:
+            continue
+        same = line.ratio if document.reference_runtime == line.runtime else line.alone_ratio
+        cells = [Cell(reason="reference not timed in this runtime")] * 2
+        if same is not None:
+            faint = line.verdict == "noisy"
+            cells = [
+                value(digits(same.value, 3, 2), _ratio_note(same.interval, same.pairs), faint=faint),
+                value(fixed(100 * same.value * own / full, 0), faint=faint),
+            ]
+        rows.append(
+            Row(
+                Cell(text=site.profile_title(line.profile), href=links.profile(line.profile)),
+                (
+                    Cell(text=line.runtime),
+                    Cell(text=f"{line.arrival}, {site.task(document.task).title}"),
+                    cells[0],
+                    value(digits(full / own, 3, 2)),
+                    cells[1],
+                ),
+            )
+        )
+    if not rows:
+        return None
+    columns = [
+        Column("Measured on", kind="text"),
+        Column("Runtime", kind="text"),
+        Column("Arrival, task", kind="text"),
+        Column("Speed-up", "times, same runtime"),
+        Column("By FLOPs", "times"),
+        Column("Realised", "percent"),
+    ]
+    notes = ["By FLOPs: the reference’s over this model’s, each dev example up to the exit that it takes."]
+    return table("What leaving early saves", columns, rows, "saved", notes=notes)
+
+
 # --- speed --------------------------------------------------------------------------------------------------
 
 

@@ -34,7 +34,7 @@ from suite.protocol import MEASURING, measuring_hash
 from suite.protocol import Track as ProtocolTrack
 from suite.protocol import track as track_of
 from suite.recipe import TrackSettings
-from suite.runtimes import exported, runtime
+from suite.runtimes import exported, runtime, shipped
 from suite.tables import write_samples
 
 Against = Literal["reference", "alone"]
@@ -504,7 +504,7 @@ def _observed(
         **vars(estimate.figures(outcome.samples, asked.trace.lengths if asked.inputs == "lengths" else None)),
         "repeats": outcome.repeats[ENTRY],
         "model_file": digest_file(entry.file),
-        "model_bytes": entry.file.stat().st_size,
+        "model_bytes": sum(path.stat().st_size for path in shipped(entry.file)),
         "answers": Answers(
             queries=len(outcome.answers),
             largest_difference=largest,

@@ -11,6 +11,7 @@ Each module has::
     EXPORTS = False                        # optional: export writes nothing, the trained weights are the file
     EXPORT_VERSION = 1                     # optional: raised by hand when export writes something else
     export_piece(piece, out) -> Path       # optional: writes one piece of a model, which may be all of it
+    load(file, threads) -> Piece           # with export_piece: what one of its files answers
     LEAVING = "compaction"                 # optional: a batch shrinks where examples exit early, or keeps their places
     LINES = "..."                          # optional: how a reader loads its files, see :mod:`suite.get`
 

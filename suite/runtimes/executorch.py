@@ -7,6 +7,7 @@ import io
 import logging
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,7 @@ def prepare(model_file: Path, threads: int) -> Run:
     from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
 
     _unsafe_reset_threadpool(threads)
-    one = run_of(model_file, load)
+    one = run_of(model_file, partial(load, threads=threads))
 
     def run(ids: Tokens, mask: Tokens, types: Tokens) -> NDArray[np.float32]:
         rows = []
@@ -107,8 +108,11 @@ def prepare(model_file: Path, threads: int) -> Run:
     return run
 
 
-def load(file: Path) -> _exits.Piece:
-    """One program. Its arguments have no names: it takes them in the order in which they are given."""
+def load(file: Path, threads: int) -> _exits.Piece:
+    """One program; ``threads`` is the process', which ``prepare`` set before the first was loaded.
+
+    Its arguments have no names: it takes them in the order in which they are given.
+    """
     import torch
     from executorch.runtime import Runtime
 

@@ -54,6 +54,13 @@ class Kind(StrEnum):
     entries = "entries"
 
 
+class MeasuredArrival(StrEnum):
+    """How queries come to a measurement."""
+
+    single = "single-stream"
+    offline = "offline"
+
+
 class MeasuredInputs(StrEnum):
     """What a measurement asks."""
 
@@ -277,16 +284,24 @@ def cost(
 
 @app.command()
 def measure(
-    recipe: str,
-    track: TrackOption,
+    entry: Annotated[str, typer.Argument(help="RECIPE, RECIPE/VARIANT or TRACK/RECIPE/VARIANT")],
     profile: Annotated[str, typer.Option("--profile", "-p", help="see: lightboard list profiles")],
     runtime: Annotated[
         str | None, typer.Option("--runtime", "-r", help="default: all of the profile's")
+    ] = None,
+    track: Annotated[
+        str | None, typer.Option("--track", "-t", help="demo, mini or base; default: the entry's")
     ] = None,
     variant: Annotated[str | None, typer.Option("--variant", help="default: the recipe's default")] = None,
     task: Annotated[
         str | None, typer.Option("--task", help="time one task's weights and inputs only")
     ] = None,
+    arrival: Annotated[
+        MeasuredArrival, typer.Option("--arrival", help="one query at a time, or the whole trace at once")
+    ] = MeasuredArrival.single,
+    streams: Annotated[
+        bool, typer.Option("--streams", help="two concurrent streams as well, a core each")
+    ] = False,
     inputs: Annotated[
         MeasuredInputs, typer.Option("--inputs", help="dev examples, or as many queries at each length")
     ] = MeasuredInputs.trace,
@@ -295,28 +310,38 @@ def measure(
     as_json: JsonOption = False,
 ) -> None:
     """Time a trained model against the reference on this machine."""
-    from suite.measure.run import measure as time_it
+    from suite.measure.run import attempt, named
 
+    known_track, recipe, its_variant = named(entry, track, variant, results)
     with err.status("measuring") as status:
-        folders = time_it(
+        made = attempt(
             recipe,
-            track=track,
+            track=known_track,
             profile=profile,
             runtime=runtime,
-            variant=variant,
+            variant=its_variant,
             task=task,
             inputs=inputs.value,
+            arrival=arrival.value,
+            streams=streams,
             data=data,
             results=results,
             progress=lambda text: status.update(text),
         )
     if as_json:
-        _print_json(
-            [json.loads((folder / "measurement.json").read_text(encoding="utf-8")) for folder in folders]
-        )
-        return
-    for folder in folders:
-        out.print(str(folder), markup=False, soft_wrap=True)
+        measured = [
+            json.loads((folder / "measurement.json").read_text(encoding="utf-8")) for folder in made.folders
+        ]
+        tried = {"recipe": recipe, "profile": profile, "arrival": arrival.value, "inputs": inputs.value}
+        _print_json([*measured, *({**tried, **vars(one)} for one in made.empty)])
+    else:
+        for folder in made.folders:
+            out.print(str(folder), markup=False, soft_wrap=True)
+        for one in made.empty:
+            where = f"{one.runtime}, {one.task}" if one.task else one.runtime
+            err.print(f"empty: {where}: {one.reason}", markup=False, soft_wrap=True)
+    if made.empty and not made.folders:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -406,16 +431,20 @@ def verify(
 def replay(
     run: Annotated[Path, typer.Argument(help="a run's folder: results/TRACK/runs/RECIPE/VARIANT/TASK-SEED")],
     weights: Annotated[
-        Path, typer.Option("--weights", help="its model folder: config.json, model.safetensors")
-    ],
+        Path | None,
+        typer.Option(
+            "--weights", help="its model folder: config.json, model.safetensors; default: the store's"
+        ),
+    ] = None,
     data: DataOption = "auto",
     by: Annotated[str, typer.Option("--by", help="your name, for the attestation")] = "unnamed",
     as_json: JsonOption = False,
 ) -> None:
     """Check that the shipped weights give a run's predictions; leaves an attestation. Exit code 1 if not."""
+    from suite.verify.replayed import made_here
     from suite.verify.replayed import replay as again
 
-    found = again(run, weights, data=data, by=by)
+    found = again(run, weights or made_here(run), data=data, by=by)
     if as_json:
         _print_json(
             {

@@ -24,7 +24,7 @@ class Finding:
 
 def findings() -> list[Finding]:
     """Everything worth knowing before a run; nothing is downloaded."""
-    return [*_machine(), *_data(), *_teachers(), *_runtimes()]
+    return [*_machine(), *_data(), *_teachers(), *_runtimes(), *_profiles()]
 
 
 def _machine() -> Iterator[Finding]:
@@ -97,3 +97,17 @@ def _runtimes() -> Iterator[Finding]:
     for name in names("runtimes"):
         reason = load_module("runtimes", name).available()
         yield Finding(f"runtime {name}", reason or "usable", reason is None)
+
+
+def _profiles() -> Iterator[Finding]:
+    """Whether this machine is the one that a profile is of, and its reference's runtime is here."""
+    from suite.loading import profiles
+    from suite.measure.machine import unfit
+    from suite.paths import load_module
+
+    for profile in profiles():
+        reason = unfit(profile)
+        if reason is None and profile.reference_runtime is not None:
+            reason = load_module("runtimes", profile.reference_runtime).available()
+        usable = f"this machine can answer{', emulated' if profile.emulated else ''}"
+        yield Finding(f"profile {profile.name}", reason or usable, reason is None)

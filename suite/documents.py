@@ -222,13 +222,17 @@ class Ratio(Strict):
 
 
 class Latency(Strict):
-    """Milliseconds per query: median over process pairs of each process' own percentile."""
+    """Milliseconds per query: median over process pairs of each process' own percentile.
+
+    None of them where queries are answered in batches: each waits for its batch, so only the rate means something.
+    """
 
     p50: Annotated[Number | None, DERIVED]
     p90: Annotated[Number | None, DERIVED]
     p99: Annotated[Number | None, DERIVED]
     p90_reason: Annotated[Text | None, DERIVED] = None
     p99_reason: Annotated[Text | None, DERIVED] = None
+    p50_reason: Annotated[Text | None, DERIVED] = Field(None, exclude_if=_is_empty)
 
 
 class AtLength(Strict):
@@ -257,8 +261,97 @@ class RepeatCheck(Strict):
 
 
 class Memory(Strict):
+    """High-water marks of the entry's process; those of a device's own memory where it runs on one."""
+
     peak_bytes: Annotated[Count, EVIDENCE]
     baseline_bytes: Annotated[Count, EVIDENCE]
+    device_allocated_bytes: Annotated[Count | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    device_reserved_bytes: Annotated[Count | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    limit_bytes: Annotated[Count | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    limited_by: Annotated[Literal["cgroup", "RLIMIT_DATA"] | None, EVIDENCE] = Field(
+        None, exclude_if=_is_empty
+    )
+    """The profile's limit for each timed process, and what held it."""
+
+
+class AtBatch(Strict):
+    """One batch size of the pilot: each pass over the whole trace, or why there was none."""
+
+    batch: Annotated[Count, EVIDENCE]
+    seconds: Annotated[tuple[Number, ...], EVIDENCE] = ()
+    reason: Annotated[Text | None, EVIDENCE] = None
+    queries_per_second: Annotated[Number | None, DERIVED] = None  # of the median pass
+
+
+class Offline(Strict):
+    """The whole trace known beforehand, sorted by length and answered in batches, all of it timed.
+
+    The batch is chosen by a pilot, for entry and reference separately; then both are measured afresh.
+    """
+
+    batch: Annotated[Count, DERIVED]
+    reference_batch: Annotated[Count, DERIVED]
+    ladder: Annotated[tuple[AtBatch, ...], EVIDENCE]
+    reference_ladder: Annotated[tuple[AtBatch, ...], EVIDENCE]
+    queries_per_second: Annotated[Number, DERIVED]  # median over process pairs
+    reference_queries_per_second: Annotated[Number, DERIVED]
+    padding: Annotated[Number, DERIVED]  # tokens of padding per token of the trace, at the entry's batch
+    leaving: Annotated[Literal["compaction", "padding"] | None, EVIDENCE] = None
+    """Early exit: whether a batch shrinks where examples leave it, or keeps their places."""
+
+
+class EnergyBlock(Strict):
+    """Counters' joules at a block's start and end; ``queries`` were answered between, warm-up left out."""
+
+    pair: Annotated[Count, EVIDENCE]
+    block: Annotated[Count, EVIDENCE]
+    side: Annotated[Literal[0, 1], EVIDENCE]
+    queries: Annotated[Count, EVIDENCE]
+    start_joules: Annotated[Number, EVIDENCE]
+    end_joules: Annotated[Number, EVIDENCE]
+
+
+class Energy(Strict):
+    """Of the machine's parts that the counters cover, whatever else they were doing: never an estimate."""
+
+    counters: Annotated[tuple[Text, ...], EVIDENCE]
+    blocks: Annotated[tuple[EnergyBlock, ...], EVIDENCE]
+    joules_per_query: Annotated[Number, DERIVED]
+    reference_joules_per_query: Annotated[Number, DERIVED]
+
+
+class DeviceTime(Strict):
+    """The device's own clock, by events: without what the host adds. Each process' median query."""
+
+    nanoseconds: Annotated[tuple[Count, ...], EVIDENCE]
+    reference_nanoseconds: Annotated[tuple[Count, ...], EVIDENCE] = ()  # empty: it ran on another device
+    latency_ms: Annotated[Number, DERIVED]
+    reference_latency_ms: Annotated[Number | None, DERIVED]
+
+
+class Streams(Strict):
+    """Processes of the entry that answer at once, a core each; round by round the mean query of each, alone and so."""
+
+    streams: Annotated[Count, EVIDENCE]
+    alone_ms: Annotated[tuple[Number, ...], EVIDENCE]
+    together_ms: Annotated[tuple[Number, ...], EVIDENCE]
+    queries_per_second: Annotated[Number, DERIVED]  # of all streams at once
+    slowdown: Annotated[Number, DERIVED]  # together over alone, the median round
+
+
+class SpotCheck(Strict):
+    """A run that inherits these times by its graph, drawn at random and timed: 1 where it takes as long."""
+
+    task: Annotated[Name, EVIDENCE]
+    ratio: Annotated[Number, EVIDENCE]
+    passed: Annotated[bool, DERIVED]  # within the repeat check's share
+
+
+class WorstCase(Strict):
+    """Early exit where no example leaves early: all exits asked, all blocks done."""
+
+    ratio: Annotated[Number, EVIDENCE]  # reference time over this
+    latency_ms: Annotated[Number, EVIDENCE]
 
 
 class Once(Strict):
@@ -280,6 +373,9 @@ class MachineState(Strict):
     throttled: Annotated[Count | None, EVIDENCE]
     steal_percent: Annotated[Number | None, EVIDENCE]
     available_memory_bytes: Annotated[Count | None, EVIDENCE]
+    accelerator_celsius: Annotated[Number | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    accelerator_mhz: Annotated[Number | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    accelerator_throttled: Annotated[bool | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
 
 
 class Machine(Strict):
@@ -295,6 +391,10 @@ class Machine(Strict):
     affinity: Annotated[tuple[Count, ...], DECLARED]
     cgroup_cpu_limit: Annotated[Number | None, DECLARED]
     kernel: Annotated[Text, DECLARED]
+    architecture: Annotated[Text | None, DECLARED] = Field(None, exclude_if=_is_empty)
+    device_model: Annotated[Text | None, DECLARED] = Field(None, exclude_if=_is_empty)  # a board's name
+    cgroup_memory_limit_bytes: Annotated[Count | None, DECLARED] = Field(None, exclude_if=_is_empty)
+    accelerator: Annotated[Text | None, DECLARED] = Field(None, exclude_if=_is_empty)  # and its driver
     before: Annotated[MachineState, EVIDENCE]
     after: Annotated[MachineState, EVIDENCE]
     requirements: Annotated[dict[str, bool], EVIDENCE]  # what the profile asks for -> whether it held
@@ -347,7 +447,36 @@ class Measurement(Strict):
     memory: Annotated[Memory, EVIDENCE]
     once: Annotated[Once, EVIDENCE]
     machine: Annotated[Machine, EVIDENCE]
+    threads: Annotated[Count | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    offline: Annotated[Offline | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    energy: Annotated[Energy | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    energy_reason: Annotated[Text | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    """Why no energy was measured; neither in documents older than the field."""
+    device_time: Annotated[DeviceTime | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    streams: Annotated[Streams | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    spot_check: Annotated[SpotCheck | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    worst_case: Annotated[WorstCase | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
     versions: Annotated[dict[str, str], DECLARED]
+    date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), DECLARED]
+
+
+class Attempt(Strict):
+    """``attempts/<name>.json``: a measurement that was tried and could not be made, and why; someone's word."""
+
+    schema_: Annotated[Literal["lightboard/attempt/1"], DECLARED] = Field(
+        "lightboard/attempt/1", alias="schema"
+    )
+    track: Annotated[Name, DECLARED]
+    recipe: Annotated[Name, DECLARED]
+    variant: Annotated[Name, DECLARED]
+    recipe_hash: Annotated[Hash, DECLARED]
+    task: Annotated[Name | None, DECLARED]
+    profile: Annotated[Name, DECLARED]
+    profile_hash: Annotated[Hash, DECLARED]
+    runtime: Annotated[Name, DECLARED]
+    arrival: Annotated[Literal["single-stream", "offline"], DECLARED]
+    inputs: Annotated[Name, DECLARED]
+    reason: Annotated[str, StringConstraints(max_length=500, pattern=r"\S"), DECLARED]
     date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), DECLARED]
 
 
@@ -486,6 +615,18 @@ class Speed(Strict):
     measurement: Annotated[str, DERIVED]
 
 
+class EmptyCell(Strict):
+    """What was tried, could not be measured, and is not measured by now."""
+
+    profile: Annotated[Name, DERIVED]
+    runtime: Annotated[Name, DERIVED]
+    arrival: Annotated[Name, DERIVED]
+    inputs: Annotated[Name, DERIVED]
+    task: Annotated[Name | None, DERIVED]
+    reason: Annotated[Text, DERIVED]
+    date: Annotated[str, DERIVED]
+
+
 class Ranks(Strict):
     """Positions this row can hold: [1 + significantly better rows, N - significantly worse rows]."""
 
@@ -537,6 +678,7 @@ class Entry(Strict):
     ranks: Annotated[Ranks | None, DERIVED]
     cost: Annotated[Cost, DERIVED]
     speed: Annotated[tuple[Speed, ...], DERIVED]
+    empty: Annotated[tuple[EmptyCell, ...], DERIVED] = Field((), exclude_if=_is_empty)
     training_cost: Annotated[TrainingCost, DERIVED]
     level: Annotated[Level, DERIVED]
     retrained: Annotated[Count, DERIVED] = Field(0, exclude_if=_is_none_or_zero)

@@ -31,9 +31,11 @@ from suite import log as logs
 from suite import statistics, tables
 from suite.canonical import digest, pretty_json
 from suite.documents import (
+    Attempt,
     Attestation,
     Cost,
     Difference,
+    EmptyCell,
     Entry,
     Estimate,
     Level,
@@ -160,6 +162,45 @@ def read_measurement(folder: Path, track: Path) -> MeasurementFacts:
     path = folder / folders.DOCUMENTS["measurements"]
     measurement = parse(Measurement, folders.read_bytes(path, folders.MAX_JSON_BYTES), path)
     return MeasurementFacts(folder.relative_to(track).as_posix(), folders.subject(folder), measurement)
+
+
+ATTEMPTS = "attempts"
+
+
+def attempt_name(attempt: Attempt) -> str:
+    """The file of an attempt below ``results/<track>/attempts/``: by the cell that it tried to fill."""
+    a = attempt
+    cell = [a.recipe, a.variant, a.profile, a.runtime, a.arrival, a.inputs, a.task]
+    return f"{digest(cell).removeprefix('sha256:')[:16]}.json"
+
+
+def read_attempts(track: Path) -> list[Attempt]:
+    """Attempts that lie where they say; files that are none count for nothing (verify names them)."""
+    found = []
+    for path in folders.files(track / ATTEMPTS):
+        try:
+            one = parse(Attempt, folders.read_bytes(path, 65536), path)
+        except Refused:
+            continue
+        if path.name == attempt_name(one):
+            found.append(one)
+    return found
+
+
+def _empty(group: _Group, speed: Sequence[Speed], attempts: Sequence[Attempt]) -> tuple[EmptyCell, ...]:
+    """The cells of an entry that stayed empty. One that was filled since, or by another run, is none."""
+    filled = {(line.profile, line.runtime, line.arrival, line.inputs) for line in speed}
+    own = (group.recipe, group.variant, group.recipe_hash)
+    cells = [
+        EmptyCell(
+            profile=a.profile, runtime=a.runtime, arrival=a.arrival, inputs=a.inputs, task=a.task,
+            reason=a.reason, date=a.date,
+        )
+        for a in attempts
+        if (a.recipe, a.variant, a.recipe_hash) == own
+        and (a.task is not None or (a.profile, a.runtime, a.arrival, a.inputs) not in filled)
+    ]  # fmt: skip
+    return tuple(sorted(cells, key=lambda c: (c.profile, c.runtime, c.arrival, c.inputs, c.task or "")))
 
 
 def read_attestations(track: Path) -> dict[str, list[Attestation]]:
@@ -383,11 +424,12 @@ def compute(track: Path) -> Computed:
     trainings: dict[str, list[_Group]] = defaultdict(list)
     for group in groups:
         trainings[group.training].append(group)
+    attempts = read_attempts(track)
     entries: dict[str, Entry] = {}
     for training in sorted(trainings):
         table = _table(trainings[training], known)
         for group in table.groups:
-            entries[group.name] = _entry(track.name, group, table, speeds, levels, log)
+            entries[group.name] = _entry(track.name, group, table, speeds, levels, log, attempts)
     result.entries = [entries[name] for name in sorted(entries)]
     return result
 
@@ -435,6 +477,7 @@ def _entry(
     speeds: _Speeds,
     levels: _Levels,
     log: Sequence[LogEntry],
+    attempts: Sequence[Attempt],
 ) -> Entry:
     by_task = group.by_task()
     first = group.runs[0].run
@@ -462,6 +505,7 @@ def _entry(
         else None,
         cost=_cost(by_task, own),
         speed=tuple(own),
+        empty=_empty(group, own, attempts),
         training_cost=_training_cost(by_task),
         level=reached,
         retrained=retrained if reached == "retrained" else 0,
@@ -718,7 +762,7 @@ def _speed(facts: MeasurementFacts, alone: MeasurementFacts | None, group: _Grou
     m = facts.measurement
     reference = MEASURING["reference"]
     alone_ratio: Ratio | None = alone.measurement.ratio if alone else None
-    if alone_ratio is None and (m.runtime, m.precision) == (reference["runtime"], reference["precision"]):
+    if alone_ratio is None and (m.runtime, m.precision) == (m.reference_runtime, reference["precision"]):
         alone_ratio = m.ratio  # the reference already ran in the same runtime and precision
     return Speed(
         profile=m.profile,

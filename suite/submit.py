@@ -151,13 +151,22 @@ def _measurements(track: Path, entry: Entry) -> list[str]:
         for folder in folders.subfolders(beside):
             place = folder.relative_to(track).as_posix()
             other = _measurement(track, place)
-            same = (other.graph, other.profile, other.runtime, other.precision, other.task, other.inputs) == (
+            same = (
+                other.graph,
+                other.profile,
+                other.runtime,
+                other.precision,
+                other.task,
+                other.inputs,
+                other.arrival,
+            ) == (
                 named.graph,
                 named.profile,
                 named.runtime,
                 named.precision,
                 named.task,
                 named.inputs,
+                named.arrival,
             )
             if place == line.measurement or (same and other.against == "alone"):
                 found.append(place)

@@ -74,7 +74,7 @@ def pages(site: Site) -> Iterator[Page]:
     yield tasks_list(site, tasks)
     for task in tasks:
         yield task_page(site, task)
-    profiles = sorted({line.profile for entry in site.entries for line in entry.speed})
+    profiles = sorted({*site.profiles, *(line.profile for entry in site.entries for line in entry.speed)})
     yield hardware_list(site, profiles)
     for profile in profiles:
         yield profile_page(site, profile)
@@ -729,13 +729,22 @@ def hardware_list(site: Site, profiles: Sequence[str]) -> Page:
             "title": site.profile_title(name),
             "name": name,
             "about": site.profiles[name].about if name in site.profiles else "",
-            "count": counted(
-                sum(any(s.profile == name for s in e.speed) for e in site.entries), "entry", "entries"
-            ),
+            "count": _answered(site, name),
         }
         for name in profiles
     ]
     return _page("hardware.html", "hardware.html", "hardware", "Hardware", links, profiles=shown)
+
+
+def _answered(site: Site, name: str) -> str:
+    """How many entries were measured on a profile, or what it waits for."""
+    count = sum(any(s.profile == name for s in e.speed) for e in site.entries)
+    if count:
+        return f"{counted(count, 'entry', 'entries')} measured"
+    known = site.profiles.get(name)
+    if known is not None and known.kit:
+        return "no device has answered yet: lightboard kit makes what one needs"
+    return "no machine has answered yet"
 
 
 def profile_page(site: Site, name: str) -> Page:
@@ -756,8 +765,12 @@ def profile_page(site: Site, name: str) -> Page:
                 f"the first {known.warmup_queries} not timed",
             ),
             Fact("emulated", "yes: never ranked" if known.emulated else "no"),
-            Fact("default runtimes", ", ".join(known.runtimes)),
+            Fact("default runtimes", ", ".join((*known.runtimes, *known.optional_runtimes))),
         ]
+        if known.memory_limit_bytes:
+            facts.append(Fact("memory of a process", bytes_words(known.memory_limit_bytes)))
+        if known.reference_runtime:
+            facts.append(Fact("the reference's runtime", known.reference_runtime))
         facts += [
             Fact(f"needs {field_label(key)}", plain_value(given, key))
             for key, given in known.requires.model_dump(mode="json").items()
@@ -780,6 +793,9 @@ def profile_page(site: Site, name: str) -> Page:
         facts=facts,
         parts_of=parts,
         machines=_machines(site, name),
+        waiting="The measurement documents are not in this results tree."
+        if parts
+        else sentence(_answered(site, name)),
     )
 
 
@@ -839,7 +855,7 @@ def _measured_rows(site: Site, links: Links, profile: str, track: str) -> Table 
                     ),
                     Cell(text=f"{line.arrival}, {line.inputs}{task}"),
                     value(digits(line.ratio.value, 3, 2), small, href, faint=noisy),
-                    gap(Missing("too few queries"))
+                    gap(Missing(line.latency_ms.p50_reason or "too few queries"))
                     if p50 is None
                     else value(digits(p50, 3, 2), "", href, faint=noisy),
                     value(digits(line.peak_memory_bytes / 1e6, 3, 1)),

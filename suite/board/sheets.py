@@ -10,6 +10,7 @@ from markupsafe import Markup
 from pydantic import BaseModel
 
 from suite.board import cells, charts
+from suite.board.beside import beside
 from suite.board.charts import Trace
 from suite.board.front import (
     SUBSET,
@@ -551,7 +552,7 @@ def saved(site: Site, entry: Entry, links: Links) -> Table | None:
 
 
 def speeds(site: Site, entry: Entry, links: Links) -> Table | None:
-    if not entry.speed:
+    if not entry.speed and not entry.empty:
         return None
     columns = [
         Column("Measured on", kind="text"),
@@ -604,6 +605,15 @@ def speeds(site: Site, entry: Entry, links: Links) -> Table | None:
                 ),
             )
         )
+    for cell in entry.empty:
+        inputs = f"{cell.arrival}, {cell.inputs}" + (f", {site.task(cell.task).title}" if cell.task else "")
+        why = Cell(reason=f"tried on {cell.date}: {cell.reason}")
+        rows.append(
+            Row(
+                Cell(text=site.profile_title(cell.profile), href=links.profile(cell.profile)),
+                (Cell(text=cell.runtime), Cell(text=inputs), why, *[Cell(reason="not measured")] * 8),
+            )
+        )
     return table("Every measurement", columns, rows, "speed", notes=_speed_notes(entry.speed))
 
 
@@ -630,7 +640,7 @@ def _ratio_note(interval: tuple[float, float] | None, pairs: int) -> str:
 
 def _percentiles(latency: Latency, noisy: bool, href: str) -> list[Cell]:
     given = (
-        (latency.p50, None),
+        (latency.p50, latency.p50_reason),
         (latency.p90, latency.p90_reason),
         (latency.p99, latency.p99_reason),
     )
@@ -697,6 +707,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
             f"{bytes_words(m.memory.peak_bytes)} peak, above {bytes_words(m.memory.baseline_bytes)} of a "
             "loaded interpreter",
         ),
+        *(Fact(label, text) for label, text in beside(m)),
         Fact("load", seconds_words(m.once.load_seconds)),
         Fact("first query", seconds_words(m.once.first_query_seconds)),
         Fact("tokenising", _tokenising(m.once.tokenise_seconds_per_example)),
@@ -776,7 +787,7 @@ def _times(latency: Latency) -> str:
         for name, at in (("p50", latency.p50), ("p90", latency.p90), ("p99", latency.p99))
         if at is not None
     ]
-    return ", ".join(parts) or "too few queries"
+    return ", ".join(parts) or latency.p50_reason or "too few queries"
 
 
 def _lengths(lengths: Sequence[int]) -> str:

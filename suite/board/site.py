@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from suite import loading, protocol
+from suite import loading, paths, protocol
 from suite.board import colours
 from suite.board.evidence import Evidence, is_place
 from suite.board.svg import Mark
 from suite.board.text import Missing, lower_first
-from suite.documents import Entry, Measurement, Ratio, Speed
+from suite.documents import EmptyCell, Entry, Measurement, Ratio, Speed
 from suite.errors import UserError
 from suite.profile import Profile
 from suite.protocol import REPORTING, TRACKS, Track
@@ -228,6 +228,10 @@ class Site:
         if view.profile is None:
             return Missing("not measured yet")
         lines = [s for s in entry.speed if s.profile == view.profile and _ranked(s)]
+        tried = [c for c in entry.empty if c.profile == view.profile and _ranked(c)]
+        tried = [c for c in tried if view.runtime in (None, c.runtime)]
+        if tried and not any(view.runtime in (None, s.runtime) for s in lines):
+            return Missing(f"tried on {tried[0].date}: {tried[0].reason}")
         if not lines:
             return Missing("not measured on this profile yet")
         groups: dict[tuple[str, str], list[Speed]] = {}
@@ -274,7 +278,7 @@ class Site:
         )
 
 
-def _ranked(line: Speed) -> bool:
+def _ranked(line: Speed | EmptyCell) -> bool:
     return line.arrival == "single-stream" and line.inputs == "trace"
 
 
@@ -310,7 +314,8 @@ def load_site(entries: Sequence[Entry], results: Path) -> Site:
         except UserError:
             continue  # a stranger's recipe: its rows stand in neutral ink under their name
     profiles: dict[str, Profile] = {}
-    for name in sorted({line.profile for entry in entries for line in entry.speed}):
+    used = {line.profile for entry in entries for line in entry.speed}
+    for name in sorted({*used, *paths.names("hardware_profiles")}):
         try:
             profiles[name] = loading.load_profile(name)
         except UserError:

@@ -89,6 +89,8 @@ def measure(folder: Path, kit: dict[str, Any]) -> dict[str, Any]:
     with np.load(folder / "trace.npz", allow_pickle=False) as stored:
         trace = latency.Trace(stored["ids"], stored["types"], stored["offsets"])
     profile = SimpleNamespace(**{**kit["plan"], "requires": SimpleNamespace(**kit["plan"]["requires"])})
+    if (reason := machine.unfit(profile)) is not None:  # type: ignore[arg-type]
+        raise UserError(f"this kit is for profile {profile.name}: {reason}")
     plan = latency.plan(profile)  # type: ignore[arg-type]  # it has the fields that a profile has
     before, ticks = machine.state(), machine.Ticks.now()
     started = time.monotonic()

@@ -51,6 +51,7 @@ MODULES = (
     "__init__", "errors", "canonical", "paths", "protocol",
     "runtimes/__init__", "runtimes/_exits", "runtimes/onnx",
     "measure/__init__", "measure/latency", "measure/worker", "measure/samples", "measure/memory",
+    "measure/energy",
     "measure/machine", "measure/device",
 )  # fmt: skip
 

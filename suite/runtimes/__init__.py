@@ -12,13 +12,17 @@ Each module has::
     EXPORT_VERSION = 1                     # optional: raised by hand when export writes something else
     export_piece(piece, out) -> Path       # optional: writes one piece of a model, which may be all of it
     load(file, threads) -> Piece           # with export_piece: what one of its files answers
+    DEVICE = "cuda"                        # optional: what it computes on; "cpu" when left out
     LEAVING = "compaction"                 # optional: a batch shrinks where examples exit early, or keeps their places
     LINES = "..."                          # optional: how a reader loads its files, see :mod:`suite.get`
 
 and a ``Run`` takes ids, mask and segment types, numpy int64 [batch, length] each, and gives logits, float32
-[batch, outputs]. A model whose examples leave early is exported in pieces (:mod:`suite.runtimes._pieces`), by
-runtimes that have ``export_piece``; its model file is then the plan that names them, which ``prepare`` takes as well.
-This file imports nothing heavy: the processes that are timed load one runtime each.
+[batch, outputs]: it returns when they are in the host's memory. On a device with a clock of its own it also has
+``device_nanoseconds() -> list[int]``, of each call since it was last asked, and ``device_bytes() -> (allocated,
+reserved)``, the most that it took. A model whose examples leave early is exported in pieces
+(:mod:`suite.runtimes._pieces`), by runtimes that have ``export_piece``; its model file is then the plan that names
+them, which ``prepare`` takes as well. This file imports nothing heavy: the processes that are timed load one runtime
+each.
 """
 
 from __future__ import annotations
@@ -47,6 +51,11 @@ def runtime(name: str) -> ModuleType:
     if reason is not None:
         raise UserError(f"runtime {name}: {reason}", code=1)
     return module
+
+
+def device_of(module: ModuleType) -> str:
+    """What a runtime computes on: cpu, or cuda."""
+    return str(getattr(module, "DEVICE", "cpu"))
 
 
 def exported(name: str, model_folder: Path) -> Path:

@@ -13,6 +13,7 @@ NAME = "torch"
 PRECISION = "fp32"
 SHAPES = "dynamic"
 EXPORTS = False  # the weights that were trained are the file that ships
+LEAVING = "compaction"  # models drop from the batch who has left it
 
 LINES = """\
 import torch; from suite import models  # the architectures are Lightboard's own

@@ -35,7 +35,7 @@ from suite.verify.loaded import LoadedMeasurement, LoadedRun, broke, run_checks
 __all__ = ["Checked", "Problem", "Report", "attest", "verify", "write_attestation"]
 
 T = TypeVar("T")
-Kind = Literal["run", "measurement", "entry", "attestation", "log", "signature"]
+Kind = Literal["run", "measurement", "entry", "attempt", "attestation", "log", "signature"]
 Outcome = Literal["passed", "failed", "skipped: no data"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted")
@@ -43,7 +43,9 @@ LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted")
 MAX_PROBLEMS = 10_000
 PERFECT = 99.99  # points
 AT_ROOT = frozenset(("README.md", ".gitkeep", ".gitattributes", ".gitignore"))
-IN_TRACK = frozenset(("runs", "measurements", "entries", "attestations", logs.FOLDER, signing.FOLDER))
+IN_TRACK = frozenset(
+    ("runs", "measurements", "entries", indexing.ATTEMPTS, "attestations", logs.FOLDER, signing.FOLDER)
+)
 
 
 @dataclass(frozen=True)
@@ -252,6 +254,8 @@ class _Verifier:
     def _file(self, path: Path) -> None:
         if path.parent.name == "attestations":
             self.attestation(path)
+        elif path.parent.name == indexing.ATTEMPTS:
+            self.attempt(path)
         elif path.parent.name == signing.FOLDER:
             self.signature(path)
         elif path.parent.name == logs.FOLDER:
@@ -287,7 +291,16 @@ class _Verifier:
             if item.name not in IN_TRACK | AT_ROOT or item.is_symlink():
                 self.add([_stranger(item, ", ".join(sorted(IN_TRACK)))])
         self.tracks.append(track)
-        for kind in ("runs", "measurements", logs.FOLDER, "entries", "attestations", signing.FOLDER):
+        kinds = (
+            "runs",
+            "measurements",
+            indexing.ATTEMPTS,
+            logs.FOLDER,
+            "entries",
+            "attestations",
+            signing.FOLDER,
+        )
+        for kind in kinds:
             if (track / kind).is_dir() and not (track / kind).is_symlink():
                 self._below(track / kind)
         if self.wants("recounted") and (track / "entries").is_dir():
@@ -316,6 +329,8 @@ class _Verifier:
                 self.entry(item)
             elif kind == "attestations" and item.is_file() and item.suffix == ".json":
                 self.attestation(item)
+            elif kind == indexing.ATTEMPTS and item.is_file() and item.suffix == ".json":
+                self.attempt(item)
             elif kind == signing.FOLDER and item.is_file() and item.suffix == ".json":
                 self.signature(item)
             elif item.name not in AT_ROOT and not (kind == logs.FOLDER and item in self.visited):
@@ -403,6 +418,14 @@ class _Verifier:
             self.attestations.append((path, path.parents[1], found_attestation))
         outcome: Outcome = "failed" if found else "passed"
         self.report.documents.append(Checked(_name(path), "attestation", {"valid": outcome}))
+
+    def attempt(self, path: Path) -> None:
+        if self._seen(path):
+            return
+        _, found = _guarded(valid.load_attempt, path)
+        self.add(found)
+        outcome: Outcome = "failed" if found else "passed"
+        self.report.documents.append(Checked(_name(path), "attempt", {"valid": outcome}))
 
     def log(self, track: Path) -> None:
         """A track's log as a whole: its entries hold on to one another."""

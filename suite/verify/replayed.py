@@ -101,6 +101,19 @@ def replay(
     return Replayed(folder, wrong, difference, allowed, written)
 
 
+def made_here(folder: Path, store: Store | None = None) -> Path:
+    """The model folder of a run, if this machine's store has what its last stage made. UserError if not."""
+    loaded, _ = valid.load_run(folder.absolute())
+    if loaded is None:
+        raise UserError(
+            f"{folder}: found no run; name a run's folder, as in results/mini/runs/A/default/cola-11"
+        )
+    artifact = (store or Store()).get(loaded.run.stages[-1].key) if loaded.run.stages else None
+    if artifact is None:
+        raise UserError(f"{folder}: its model was not made on this machine; give --weights FOLDER", code=1)
+    return artifact.folder
+
+
 def require_rescored(report: Report) -> None:
     """UserError unless all runs of a report passed every level that needs no torch."""
     if report.problems:

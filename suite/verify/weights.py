@@ -27,6 +27,7 @@ MAX_HEADER_BYTES = 4 * 2**20
 MAX_TENSOR_BYTES = 2 * 2**30
 MAX_BUFFERS = 512  # tensors in the file that are no parameters
 LARGEST_COUNT = 256  # of layers, heads, cells: what is no dimension of a tensor
+RECORD = "search"  # how an architecture was found: a record in its configuration, from which nothing is built
 
 # safetensors' names of types -> (ours, bytes); what else it knows is in no model here
 TYPES = {
@@ -180,7 +181,8 @@ def config_problems(file: str, config: Mapping[str, Any], model: Model | None) -
     for place, value in _leaves(config, ""):
         values += 1
         whole = isinstance(value, int) and not isinstance(value, bool)
-        if whole and not (0 <= value <= LARGEST_COUNT or value in dimensions):
+        counts = whole and not place.startswith(f"{RECORD}.")
+        if counts and not (0 <= value <= LARGEST_COUNT or value in dimensions):
             expected = f"at most {LARGEST_COUNT}, or a dimension of one of the run's tensors"
             yield Problem(file, show(place), show(repr(value)), expected, FIX)
         if isinstance(value, str) and len(value) > 200:

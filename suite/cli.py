@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from suite import __version__, cli_publish
+from suite import __version__, cli_pick, cli_publish
 from suite.errors import UserError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 store_app = typer.Typer(help="The artifact store.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
 cli_publish.register(app)
+cli_pick.register(app)
 
 INTERRUPTED = 130  # what typer turns Ctrl-C into
 

@@ -20,7 +20,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from suite import board, models
 from suite.canonical import pretty_json
 from suite.documents import Op, Run
-from suite.errors import UserError
 from suite.loading import load_recipe, resolve
 from suite.measure import cost, recount
 from suite.methods import fastbert

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from suite import paths
-from suite.board import colours
+from suite.board import colours, vega
 from suite.board.changes import log_file
 from suite.board.pages import pages
 from suite.board.site import Site, evidence_folder, load_site
@@ -26,7 +26,10 @@ from suite.errors import UserError
 from suite.index import entries as stored_entries
 
 MARKER = ".lightboard-site"  # a folder that holds it may be replaced
-POLICY = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'"
+)
 
 
 def build(results: Path, out: Path) -> Path:
@@ -82,6 +85,9 @@ def files(site: Site) -> Iterator[tuple[str, bytes]]:
         yield page.path, text.encode("utf-8")
     style = (source / "style.css").read_text(encoding="utf-8")
     yield "style.css", f"{style}\n/* one hue per method */\n{site.hue_rules()}".encode()
+    yield "board.js", (source / "board.js").read_bytes()
+    if (chart := vega.script()) is not None:
+        yield vega.FILE, chart
     yield "icon.svg", (source / "icon.svg").read_bytes()
     yield from evidence_files(site)
     yield from log_files(site)

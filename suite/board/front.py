@@ -32,6 +32,7 @@ from suite.documents import Entry
 from suite.protocol import REPORTING
 
 SUBSET = "dev subset"
+DRAWN = 200  # points of a chart, and those of its front
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _fastest(site: Site, entries: Sequence[Entry], view: View) -> tuple[Entry, S
 
 def task_column(site: Site, links: Links, track: str, task: str) -> Column:
     subset = SUBSET if site.dev_subset(track, task) else ""
-    return Column(site.task(task).title, note=subset, href=links.task(task))
+    return Column(site.task(task).title, note=subset, href=links.task(task), key=f"task-{task}")
 
 
 def task_cell(entry: Entry, task: str, links: Links, *, mixed: bool = False) -> Cell:
@@ -175,7 +176,11 @@ def file_size(entry: Entry, shown: Shown | Missing) -> tuple[int, str] | None:
 
 
 def cost_columns() -> list[Column]:
-    return [Column("Params", "millions"), Column("FLOPs", "G at 128 tokens"), Column("Size", "MB")]
+    return [
+        Column("Params", "millions", key="parameters"),
+        Column("FLOPs", "G at 128 tokens", key="flops"),
+        Column("Size", "MB", key="bytes"),
+    ]
 
 
 def cost_cells(entry: Entry, shown: Shown | Missing, links: Links) -> list[Cell]:
@@ -200,8 +205,8 @@ def speed_columns(site: Site, links: Links, view: View) -> list[Column]:
     where = site.profile_title(view.profile) if view.profile else "no profile yet"
     href = links.profile(view.profile) if view.profile else None
     return [
-        Column("Speed", "times the reference’s", where, href),
-        Column("Latency", "ms, median", view.runtime or "best runtime"),
+        Column("Speed", "times the reference’s", where, href, key="speed"),
+        Column("Latency", "ms, median", view.runtime or "best runtime", key="latency"),
     ]
 
 
@@ -268,22 +273,21 @@ def rows_of(
     rows = []
     for entry in entries:
         shown = site.speed(entry, view)
-        rows.append(
-            named_row(
-                site,
-                links,
-                entry,
-                [
-                    *score_cells(site, entry, links, domain),
-                    *(task_cell(entry, t, links, mixed=mixed_subset(entries, t)) for t in tasks),
-                    *cost_cells(entry, shown, links),
-                    *speed_cells(entry, shown, links),
-                    level_cell(entry, links),
-                    training_cell(entry, links),
-                ],
-                lead=[rank_cell(entry, links)],
-            )
+        made = named_row(
+            site,
+            links,
+            entry,
+            [
+                *score_cells(site, entry, links, domain),
+                *(task_cell(entry, t, links, mixed=mixed_subset(entries, t)) for t in tasks),
+                *cost_cells(entry, shown, links),
+                *speed_cells(entry, shown, links),
+                level_cell(entry, links),
+                training_cell(entry, links),
+            ],
+            lead=[rank_cell(entry, links)],
         )
+        rows.append(replace(made, entry=f"{entry.recipe}/{entry.variant}"))
     return rows
 
 
@@ -324,15 +328,15 @@ def leaderboard(site: Site, links: Links, track: str, view: View) -> Table:
     groups = group(entries)
     domain = score_domain(site, entries)
     columns = [
-        Column("Rank", "range", kind="rank"),
-        Column("Method", kind="text"),
-        Column("Score", f"mean of {len(core)}"),
+        Column("Rank", "range", kind="rank", key="rank"),
+        Column("Method", kind="text", key="method"),
+        Column("Score", f"mean of {len(core)}", key="score"),
         Column("", "95% interval", kind="strip"),
         *(task_column(site, links, track, task) for task in core),
         *cost_columns(),
         *speed_columns(site, links, view),
-        Column("Checked", "level", kind="text"),
-        Column("Training", "TFLOP"),
+        Column("Checked", "level", kind="text", key="level"),
+        Column("Training", "TFLOP", key="training"),
     ]
     rows: list[Row] = []
     for heading, of in (
@@ -412,6 +416,7 @@ def point(
         hollow=not entry.default,
         reference=site.is_reference(entry),
         faint=faint,
+        entry=f"{entry.recipe}/{entry.variant}",
     )
 
 
@@ -465,6 +470,7 @@ def _figure(
             points.append(point(site, links, entry, millions, None, f"{digits(millions)} million parameters"))
     if not points:
         return None
+    whole, points = len(points), thinned(points, "more" if kind == "speed" else "less")
     lines = baselines(site, links, entries, view)
     if kind == "speed":
         where = site.on_profile(view.profile) if view.profile else ""
@@ -479,6 +485,8 @@ def _figure(
         f"{better} Bars are 95% intervals; the stepped line joins what no other row beats on both counts; "
         "curves join the operating points of one method."
     )
+    if len(points) < whole:
+        caption += f" Of {whole:,} rows the best {DRAWN} and the front are drawn."
     best = charts.front(points, axis.better)
     description = (
         f"{counted(len(points), 'row')} drawn. On the front: {listed(shorten(p.label, 40) for p in best)}. "
@@ -498,6 +506,13 @@ def _figure(
         for name, size in (("wide", charts.WIDE), ("narrow", charts.NARROW))
     ]
     return Figure(drawn[0], drawn[1], caption, title)
+
+
+def thinned(points: Sequence[Point], better: Literal["more", "less"]) -> list[Point]:
+    """The best by score, as many as can be told apart in a drawing, and whatever lies on the front."""
+    best = {id(p) for p in sorted(points, key=lambda p: -p.y)[:DRAWN]}
+    best |= {id(p) for p in charts.front(points, better)}
+    return [p for p in points if id(p) in best]
 
 
 def legend(site: Site, links: Links, entries: Sequence[Entry]) -> list[Legend]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from suite import reproduce
-from suite.board import changes, charts, front, sheets, svg
+from suite.board import changes, charts, explore, front, sheets, svg
 from suite.board.charts import Bar
 from suite.board.front import Figure, task_cell
 from suite.board.sheets import Fact
@@ -63,6 +63,7 @@ def pages(site: Site) -> Iterator[Page]:
         yield front_page(site, track, None)
         for view in site.views(track):
             yield front_page(site, track, view)
+        yield from front_scripts(site, track)
         yield from downloads(site, track)
     for entry in site.entries:
         yield entry_sheet(site, entry)
@@ -116,6 +117,7 @@ def front_page(site: Site, track: str, view: View | None, path: str | None = Non
         for one in site.views(track)
         if one.profile == shown.profile
     ]
+    board = front.leaderboard(site, links, track, shown)
     return _page(
         path,
         "front.html",
@@ -132,7 +134,8 @@ def front_page(site: Site, track: str, view: View | None, path: str | None = Non
         answer=front.answer(site, track, shown),
         figures=front.figures(site, links, track, shown),
         legend=front.legend(site, links, entries),
-        board=front.leaderboard(site, links, track, shown),
+        board=explore.printed(board),
+        explored=explore.explored(site, links, track, shown, board),
         extended=front.extended(site, links, track),
         notes=front.task_notes(site, track),
         flags=_flags(site, entries, shown),
@@ -147,6 +150,15 @@ def front_page(site: Site, track: str, view: View | None, path: str | None = Non
             links.to("protocol.html#reporting"),
         ),
     )
+
+
+def front_scripts(site: Site, track: str) -> Iterator[Page]:
+    """The rows of every front page of a track as a script; links in it start at the site's root."""
+    links = Links("index.html")
+    for view in site.views(track) or [View(None)]:
+        board = front.leaderboard(site, links, track, view)
+        text = explore.data(site, links, track, view, board)
+        yield Page(explore.data_path(track, view), "", {"text": text})
 
 
 def _contents(site: Site, track: str) -> str:

@@ -155,7 +155,11 @@ class Site:
                 f".{hue} {{ --hue: {colours.on(paper, colour[hue])}; }}" for hue in sorted(colour)
             )
 
-        return f"{rules('light')}\n@media (prefers-color-scheme: dark) {{\n{rules('dark')}\n}}\n"
+        dark = rules("dark")
+        return (
+            f"{rules('light')}\n@media (prefers-color-scheme: dark) {{\n"
+            f"{_below(dark, ':root:not([data-theme=light])')}\n}}\n{_below(dark, '[data-theme=dark]')}\n"
+        )
 
     # --- tracks ------------------------------------------------------------------------------------------
 
@@ -276,6 +280,11 @@ class Site:
             measurement=first.measurement,
             tasks=tuple(sorted(tasks)) if len(lines) > 1 else (),
         )
+
+
+def _below(rules: str, selector: str) -> str:
+    """Rules, one a line, that hold only below what a selector names."""
+    return "\n".join(f"{selector} {rule}" for rule in rules.splitlines())
 
 
 def _ranked(line: Speed | EmptyCell) -> bool:

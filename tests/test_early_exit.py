@@ -21,7 +21,7 @@ from test_latency import TINY, profile, subject_of
 
 from suite import models, paths
 from suite.board import sheets
-from suite.documents import Measurement, Ratio
+from suite.documents import Measurement, Ratio, WorstCase
 from suite.errors import UserError
 from suite.measure import run as measuring
 from suite.measure.kit import bundle
@@ -291,7 +291,10 @@ def test_a_page_says_how_much_of_the_saving_is_real(tmp_path: Path) -> None:
         profile="cpu", runtime="onnx", arrival="offline", inputs="trace", ratio=ratio, alone_ratio=None,
         verdict="stable", measurement="measurements/a/b/c",
     )  # fmt: skip
-    document = Measurement.model_construct(task="cola", runtime="onnx", reference_runtime="onnx")
+    worst = WorstCase(ratio=0.91, latency_ms=9.0)
+    document = Measurement.model_construct(
+        task="cola", runtime="onnx", reference_runtime="onnx", worst_case=worst
+    )
 
     def of(flops: float, *lines: Any) -> Any:
         cost = SimpleNamespace(flops_per_example={"128": 9.0, "dev/cola": flops})
@@ -306,6 +309,6 @@ def test_a_page_says_how_much_of_the_saving_is_real(tmp_path: Path) -> None:
     found = sheets.saved(site, of(100.0, line, other), links)
     assert found is not None
     first, second = ([cell.text or cell.reason for cell in row.cells] for row in found.rows)
-    assert first == ["onnx", "offline, Cola", "1.60", "2.00", "80"]
+    assert first == ["onnx", "offline, Cola", "1.60", "2.00", "80", "0.91"]
     assert second[2] == "reference not timed in this runtime"
     assert sheets.saved(site, of(100.0), links) is None

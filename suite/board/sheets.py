@@ -531,6 +531,9 @@ def saved(site: Site, entry: Entry, links: Links) -> Table | None:
                     cells[0],
                     value(digits(full / own, 3, 2)),
                     cells[1],
+                    Cell(reason="not timed")
+                    if document.worst_case is None
+                    else value(digits(document.worst_case.ratio, 3, 2)),
                 ),
             )
         )
@@ -543,6 +546,7 @@ def saved(site: Site, entry: Entry, links: Links) -> Table | None:
         Column("Speed-up", "times, same runtime"),
         Column("By FLOPs", "times"),
         Column("Realised", "percent"),
+        Column("Nobody leaving", "times the reference’s"),
     ]
     notes = ["By FLOPs: the reference’s over this model’s, each dev example up to the exit that it takes."]
     return table("What leaving early saves", columns, rows, "saved", notes=notes)

@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ PLAN = "exits.json"
 SCHEMA = "lightboard/exits/1"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 Piece = Callable[[Mapping[str, Array]], Sequence[Array]]
 Tokens = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -38,7 +39,7 @@ class EarlyExit:
     def answer(self, ids: Tokens, mask: Tokens, types: Tokens) -> tuple[Floats, Tokens]:
         """Logits [batch, outputs], and the number of blocks that each example went through, int64 [batch]."""
         hidden, padding = self.embed(dict(zip(INPUTS, (ids, mask, types), strict=True)))
-        inside = np.arange(len(ids))  # places in the batch of those still here
+        inside: Array = np.arange(len(ids))  # places in the batch of those still here
         exits = np.full(len(ids), len(self.blocks), np.int64)
         answers: Floats | None = None
         before: Array | None = None

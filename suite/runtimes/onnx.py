@@ -106,4 +106,4 @@ def load(file: Path, threads: int) -> _exits.Piece:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     names = [node.name for node in session.get_inputs()]
-    return lambda given: session.run(None, {name: given[name] for name in names})  # type: ignore[no-any-return]
+    return lambda given: session.run(None, {name: given[name] for name in names})

@@ -150,6 +150,18 @@ class Curve(Strict):
     values: Annotated[tuple[Number, ...], EVIDENCE]
 
 
+PUBLIC = r"^(?:https?|s3|gs|gcs|az|abfs|hf)://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%+=-]+)*/?$"
+
+
+class Weights(Strict):
+    """The trained weights, ``model.safetensors``, by their hash, and where someone says that they lie."""
+
+    sha256: Annotated[Hash, EVIDENCE]
+    place: Annotated[Annotated[str, StringConstraints(pattern=PUBLIC, max_length=400)] | None, DECLARED] = (
+        None
+    )
+
+
 class Environment(Strict):
     """Software and processor, without names of hosts, users or paths."""
 
@@ -194,6 +206,8 @@ class Run(Strict):
     curves: Annotated[tuple[Curve, ...], EVIDENCE]
     departures: Annotated[tuple[Text, ...], DECLARED] = ()
     environment: Annotated[Environment, DECLARED]
+    weights: Annotated[Weights | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    """None in documents older than the field."""
 
 
 # --- what a measurement leaves ------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ from suite.protocol import MEASURING, measuring_hash
 from suite.protocol import Track as ProtocolTrack
 from suite.protocol import track as track_of
 from suite.recipe import TrackSettings
-from suite.runtimes import Example, device_of, exported, runtime
+from suite.runtimes import Example, device_of, exported, runtime, shipped
 from suite.tables import write_samples
 
 Against = Literal["reference", "alone"]
@@ -782,7 +782,7 @@ def _observed(
         "threads": plan.threads,
         "repeats": outcome.repeats[ENTRY],
         "model_file": digest_file(entry.file),
-        "model_bytes": entry.file.stat().st_size,
+        "model_bytes": sum(path.stat().st_size for path in shipped(entry.file)),
         "answers": Answers(
             queries=len(outcome.answers),
             largest_difference=largest,

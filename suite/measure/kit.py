@@ -41,6 +41,7 @@ from suite.folder import Refused, write
 from suite.index import measurement_location
 from suite.measure import estimate, peak
 from suite.measure.device import KIT, RUNTIME, SCHEMA
+from suite.runtimes import shipped
 from suite.tables import write_samples
 from suite.verify import verify
 
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     "__init__", "errors", "canonical", "paths", "protocol",
-    "runtimes/__init__", "runtimes/onnx",
+    "runtimes/__init__", "runtimes/_exits", "runtimes/onnx",
     "measure/__init__", "measure/latency", "measure/worker", "measure/samples", "measure/memory",
     "measure/energy",
     "measure/machine", "measure/peak", "measure/device",
@@ -121,12 +122,12 @@ def bundle(subject: Subject, profile: Profile, out: Path) -> Path:
     }
     trace = asked.trace
     with peak.model_file(RUNTIME) as products:
-        models = {"products": products, **{name: side.file for name, side in sides.items()}}
         files: dict[str, bytes | Path] = {
             "measure.pyz": program(),
             "trace.npz": _npz(ids=trace.ids, types=trace.types, offsets=trace.offsets),
             "expected.npz": _npz(**{name: side.logits for name, side in sides.items()}),
-            **{f"{name}.onnx": file for name, file in models.items()},
+            "products.onnx": products,
+            **{name: path for side, one in sides.items() for name, path in _packed(side, one.file).items()},
         }
         kit = _kit(subject, profile, asked, sides, files)
         part = out.with_name(out.name + ".part")
@@ -156,13 +157,19 @@ def _kit(
         "adaptive": subject.adaptive,
         "tolerance": {name: side.tolerance for name, side in sides.items()},
         "model_file": digest_file(sides["entry"].file),
-        "model_bytes": sides["entry"].file.stat().st_size,
+        "model_bytes": sum(path.stat().st_size for path in shipped(sides["entry"].file)),
         "lightboard": suite.__version__,
         "files": {
             name: folders.digest_bytes(content) if isinstance(content, bytes) else digest_file(content)
             for name, content in files.items()
         },
     }
+
+
+def _packed(side: str, model_file: Path) -> dict[str, Path]:
+    """Name in the kit -> file: ``entry.onnx``, or a folder ``entry/`` of a plan and its pieces."""
+    files = shipped(model_file)
+    return {f"{side}.onnx": files[0]} if len(files) == 1 else {f"{side}/{path.name}": path for path in files}
 
 
 def program() -> bytes:

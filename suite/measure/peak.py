@@ -26,7 +26,11 @@ from suite.runtimes import exported, runtime
 CONFIG: dict[str, Any] = {
     "architecture": "products", "words": 512, "hidden": 512, "layers": 6, "outputs": 2, "positions": 512,
 }  # fmt: skip
-LENGTHS = (64, 128, 256)  # milliseconds each: short enough to be left in peace, long enough for what is around them
+LENGTHS = (
+    64,
+    128,
+    256,
+)  # milliseconds each: short enough to be left in peace, long enough for what is around them
 SECONDS = 0.5  # of products at each length
 FEWEST, MOST = 3, 1000  # queries at each length
 SITTING_SECONDS = 1800.0  # for so long a rate stands for measurements of the same process

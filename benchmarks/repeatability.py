@@ -103,7 +103,7 @@ def apart(python: str, do: str, both: Pair, plan: latency.Plan, seconds: float) 
             environment.pop("PYTHONPATH", None)  # its environment has packages of its own
         done = subprocess.run(
             [python, str(APART), *asked], env=environment, capture_output=True, text=True, check=False,
-            preexec_fn=lambda: os.sched_setaffinity(0, plan.affinity),
+            start_new_session=True, preexec_fn=lambda: os.sched_setaffinity(0, plan.affinity),
         )  # fmt: skip
         if done.returncode != 0:
             last = [line for line in done.stderr.splitlines() if line.strip()][-1:]

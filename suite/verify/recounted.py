@@ -444,7 +444,10 @@ def achieved(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Iterator
         if side == raw.REFERENCE and m.reference_trace_lengths is not None:
             lengths = m.reference_trace_lengths
         done = 0
-        for query in loaded.samples["query"][here].tolist():
+        asked = loaded.samples["query"][here].tolist()
+        if not all(0 <= query < len(lengths) for query in asked):
+            continue  # of no trace: refused for that
+        for query in asked:
             n = lengths[query]
             done += a + b * n + c * n * n
         seconds = float(loaded.samples["nanoseconds"][here].sum()) / 1e9
@@ -479,11 +482,6 @@ def too_close_to_the_peak(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]
     """Sides that are nearly as fast as nothing but products were, in the same runtime and sitting: to be looked at."""
     m = loaded.measurement
     rates = {(one.runtime, one.precision): one.flop_per_second for one in m.peaks}
-    if not rates or loaded.samples is None:
-        return
-    known = min(len(m.trace_lengths), len(m.reference_trace_lengths or m.trace_lengths))
-    if not all(0 <= query < known for query in loaded.samples["query"].tolist()):
-        return  # refused already
     for one in achieved(loaded, graphs):
         peak = rates.get((one.runtime, one.precision))
         if peak is not None and one.flop_per_second > peak * float(

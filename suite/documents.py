@@ -150,6 +150,18 @@ class Curve(Strict):
     values: Annotated[tuple[Number, ...], EVIDENCE]
 
 
+PUBLIC = r"^(?:https?|s3|gs|gcs|az|abfs|hf)://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%+=-]+)*/?$"
+
+
+class Weights(Strict):
+    """The trained weights, ``model.safetensors``, by their hash, and where someone says that they lie."""
+
+    sha256: Annotated[Hash, EVIDENCE]
+    place: Annotated[Annotated[str, StringConstraints(pattern=PUBLIC, max_length=400)] | None, DECLARED] = (
+        None
+    )
+
+
 class Environment(Strict):
     """Software and processor, without names of hosts, users or paths."""
 
@@ -194,6 +206,8 @@ class Run(Strict):
     curves: Annotated[tuple[Curve, ...], EVIDENCE]
     departures: Annotated[tuple[Text, ...], DECLARED] = ()
     environment: Annotated[Environment, DECLARED]
+    weights: Annotated[Weights | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    """None in documents older than the field."""
 
 
 # --- what a measurement leaves ------------------------------------------------------------------------------
@@ -340,6 +354,14 @@ class WorstCase(Strict):
     latency_ms: Annotated[Number, EVIDENCE]
 
 
+class Peak(Strict):
+    """How fast a runtime multiplied matrices on the measurement's cores and threads, in the same sitting."""
+
+    runtime: Annotated[Name, EVIDENCE]
+    precision: Annotated[Name, EVIDENCE]
+    flop_per_second: Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)], EVIDENCE]
+
+
 class Once(Strict):
     """Costs paid once per process, shown apart from latency."""
 
@@ -460,6 +482,9 @@ class Measurement(Strict):
     streams: Annotated[Streams | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
     spot_check: Annotated[SpotCheck | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
     worst_case: Annotated[WorstCase | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    peaks: Annotated[tuple[Peak, ...], Field(max_length=8), EVIDENCE] = Field((), exclude_if=_is_empty)
+    seconds: Annotated[Number | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    """What the measurement took, processes' starts included: what the next one like it will take."""
     versions: Annotated[dict[str, str], DECLARED]
     date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), DECLARED]
 

@@ -21,12 +21,12 @@ import suite
 from suite import models
 from suite.canonical import digest_file, pretty_json
 from suite.data.encode import Encoded
-from suite.documents import Answers, AtBatch, EnergyBlock, Measurement, Memory, Once, RepeatCheck
+from suite.documents import Answers, AtBatch, EnergyBlock, Measurement, Memory, Once, Peak, RepeatCheck
 from suite.errors import UserError
 from suite.folder import own_predictions, write
 from suite.index import measurement_location
 from suite.loading import load_profile, load_recipe, resolve
-from suite.measure import accuracy, attempts, cost, estimate, extras, latency, machine, offline
+from suite.measure import accuracy, attempts, cost, estimate, extras, latency, machine, offline, peak
 from suite.measure.samples import ENTRY, REFERENCE
 from suite.measure.worker import split
 from suite.paths import load_module
@@ -37,7 +37,7 @@ from suite.protocol import MEASURING, measuring_hash
 from suite.protocol import Track as ProtocolTrack
 from suite.protocol import track as track_of
 from suite.recipe import TrackSettings
-from suite.runtimes import Example, device_of, exported, runtime
+from suite.runtimes import Example, device_of, exported, runtime, shipped
 from suite.tables import write_samples
 
 Against = Literal["reference", "alone"]
@@ -590,6 +590,7 @@ def compare(
             latency.Side("the reference", other, reference.file),
             latency.Side(f"{subject.recipe}/{subject.variant}", name, entry.file, subject.adaptive),
         )
+        started = time.monotonic()
         ladders: tuple[tuple[AtBatch, ...], ...] = ()
         batches = None
         if arrival == "offline":
@@ -611,6 +612,8 @@ def compare(
         elif kind == "reference" and inputs == "trace":
             observed |= _beside(subject, sides, asked, theirs, plan, outcome.repeats[ENTRY], streams, tell)
         observed["accuracy"] = [one.accuracy for one in own]
+        observed["seconds"] = time.monotonic() - started
+        observed["peaks"] = [Peak(**vars(rate)) for rate in peak.of((name, other), plan, tell)]
         measurement = Measurement.model_validate({**about, **observed, "machine": state})
         files = {
             "measurement.json": pretty_json(measurement.model_dump(mode="json", by_alias=True)).encode(),
@@ -782,7 +785,7 @@ def _observed(
         "threads": plan.threads,
         "repeats": outcome.repeats[ENTRY],
         "model_file": digest_file(entry.file),
-        "model_bytes": entry.file.stat().st_size,
+        "model_bytes": sum(path.stat().st_size for path in shipped(entry.file)),
         "answers": Answers(
             queries=len(outcome.answers),
             largest_difference=largest,

@@ -51,7 +51,7 @@ def speeds(site: Site, entry: Entry, links: Links) -> Table | None:
         else:
             alone = value(
                 digits(line.alone_ratio.value, 3, 2),
-                _ratio_note(line.alone_ratio.interval, line.alone_ratio.pairs),
+                ratio_note(line.alone_ratio.interval, line.alone_ratio.pairs),
                 faint=noisy,
             )
         rows.append(
@@ -64,7 +64,7 @@ def speeds(site: Site, entry: Entry, links: Links) -> Table | None:
                     Cell(text=inputs),
                     value(
                         digits(line.ratio.value, 3, 2),
-                        _ratio_note(line.ratio.interval, line.ratio.pairs),
+                        ratio_note(line.ratio.interval, line.ratio.pairs),
                         href,
                         faint=noisy,
                     ),
@@ -117,7 +117,7 @@ def _speed_notes(site: Site, lines: Sequence[Speed]) -> list[str]:
     return notes
 
 
-def _ratio_note(interval: tuple[float, float] | None, pairs: int) -> str:
+def ratio_note(interval: tuple[float, float] | None, pairs: int) -> str:
     return ratio_span(interval) if interval else f"{counted(pairs, 'pair')}, no interval"
 
 

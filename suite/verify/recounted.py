@@ -479,6 +479,11 @@ def too_close_to_the_peak(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]
     """Sides that are nearly as fast as nothing but products were, in the same runtime and sitting: to be looked at."""
     m = loaded.measurement
     rates = {(one.runtime, one.precision): one.flop_per_second for one in m.peaks}
+    if not rates or loaded.samples is None:
+        return
+    known = min(len(m.trace_lengths), len(m.reference_trace_lengths or m.trace_lengths))
+    if not all(0 <= query < known for query in loaded.samples["query"].tolist()):
+        return  # refused already
     for one in achieved(loaded, graphs):
         peak = rates.get((one.runtime, one.precision))
         if peak is not None and one.flop_per_second > peak * float(

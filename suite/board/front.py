@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from markupsafe import Markup
 
-from suite.board import charts, svg
+from suite.board import charts, cut, svg
 from suite.board.charts import Axis, Line, Point
 from suite.board.site import Links, Shown, Site, View, anchor, known_track
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
@@ -266,6 +267,7 @@ def rows_of(
 ) -> list[Row]:
     """Full rows: rank, method, score, tasks, cost, speed, level, training."""
     rows = []
+    mixed = {task: mixed_subset(entries, task) for task in tasks}
     for entry in entries:
         shown = site.speed(entry, view)
         rows.append(
@@ -275,7 +277,7 @@ def rows_of(
                 entry,
                 [
                     *score_cells(site, entry, links, domain),
-                    *(task_cell(entry, t, links, mixed=mixed_subset(entries, t)) for t in tasks),
+                    *(task_cell(entry, t, links, mixed=mixed[t]) for t in tasks),
                     *cost_cells(entry, shown, links),
                     *speed_cells(entry, shown, links),
                     level_cell(entry, links),
@@ -359,10 +361,8 @@ def extended(site: Site, links: Links, track: str) -> Table | None:
         return None
     rows = [e for e in entries if any(t in e.quality for t in tasks)]
     rows.sort(key=lambda e: (-(e.board_score.value if e.board_score else -1e9), e.recipe, e.variant))
-    made = [
-        named_row(site, links, e, [task_cell(e, t, links, mixed=mixed_subset(rows, t)) for t in tasks])
-        for e in rows
-    ]
+    mixed = {task: mixed_subset(rows, task) for task in tasks}
+    made = [named_row(site, links, e, [task_cell(e, t, links, mixed=mixed[t]) for t in tasks]) for e in rows]
     columns = [Column("Method", kind="text"), *(task_column(site, links, track, t) for t in tasks)]
     return table("Extended tasks: shown, not averaged into the score", columns, made, "extended")
 
@@ -439,6 +439,14 @@ def figures(site: Site, links: Links, track: str, view: View, ident: str = "") -
     ]
 
 
+def _across(site: Site, entry: Entry, view: View, kind: _Kind) -> float | None:
+    """Where an entry stands on a chart's log axis."""
+    if kind == "parameters":
+        return entry.cost.parameters.total / 1e6 or None
+    shown = site.speed(entry, view)
+    return shown.ratio.value if isinstance(shown, Shown) and shown.ratio.value > 0 else None
+
+
 def _figure(
     site: Site,
     links: Links,
@@ -447,22 +455,21 @@ def _figure(
     kind: _Kind,
     prefix: str,
 ) -> Figure | None:
+    whole = [
+        (entry, x)
+        for entry in entries
+        if not site.is_baseline(entry) and (x := _across(site, entry, view, kind)) is not None
+    ]
+    better: Literal["more", "less"] = "more" if kind == "speed" else "less"
+    chosen = cut.drawn(whole, [(x, e.board_score.value) for e, x in whole if e.board_score], better)
     points = []
-    for entry in entries:
-        if site.is_baseline(entry):
-            continue
-        if kind == "speed":
-            shown = site.speed(entry, view)
-            if isinstance(shown, Shown) and shown.ratio.value > 0:
-                where = f"{digits(shown.ratio.value)} times the reference’s speed with {shown.runtime}"
-                points.append(
-                    point(
-                        site, links, entry, shown.ratio.value, shown.ratio.interval, where, faint=shown.noisy
-                    )
-                )
-        elif entry.cost.parameters.total > 0:
-            millions = entry.cost.parameters.total / 1e6
-            points.append(point(site, links, entry, millions, None, f"{digits(millions)} million parameters"))
+    for entry, x in chosen:
+        shown = site.speed(entry, view)
+        if kind == "speed" and isinstance(shown, Shown):
+            where = f"{digits(x)} times the reference’s speed with {shown.runtime}"
+            points.append(point(site, links, entry, x, shown.ratio.interval, where, faint=shown.noisy))
+        else:
+            points.append(point(site, links, entry, x, None, f"{digits(x)} million parameters"))
     if not points:
         return None
     lines = baselines(site, links, entries, view)
@@ -470,13 +477,15 @@ def _figure(
         where = site.on_profile(view.profile) if view.profile else ""
         title = "Score against speed"
         axis = Axis("times as fast as the reference, log scale", "more", lambda v: f"{round_number(v)}×")
-        better = f"Up is better, right is faster {where}."
+        said = f"Up is better, right is faster {where}."
     else:
         title = "Score against parameters"
         axis = Axis("million parameters, log scale", "less")
-        better = "Up is better, left is smaller."
+        said = "Up is better, left is smaller."
+    if len(chosen) < len(whole):
+        said += f" Drawn: the best {cut.PRINTED} of {len(whole):,} rows, and the front of all."
     caption = (
-        f"{better} Bars are 95% intervals; the stepped line joins what no other row beats on both counts; "
+        f"{said} Bars are 95% intervals; the stepped line joins what no other row beats on both counts; "
         "curves join the operating points of one method."
     )
     best = charts.front(points, axis.better)
@@ -501,14 +510,17 @@ def _figure(
 
 
 def legend(site: Site, links: Links, entries: Sequence[Entry]) -> list[Legend]:
-    """Every method drawn, by name."""
-    names = sorted({e.recipe for e in entries if e.board_score and not site.is_baseline(e)})
+    """Every method drawn, by name; of very many the best rows' alone."""
+    scored = [e for e in entries if e.board_score and not site.is_baseline(e)]
+    best = sorted(scored, key=lambda e: -(e.board_score.value if e.board_score else 0.0))[: cut.PRINTED]
+    names = sorted({e.recipe for e in best})
+    count = Counter(e.recipe for e in entries)
     return [
         Legend(
             svg.swatch(site.mark(name)),
             shorten(site.title(name), 40),
             links.method(name),
-            sum(e.recipe == name for e in entries) > 1,
+            count[name] > 1,
         )
         for name in names
     ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from suite import reproduce
-from suite.board import changes, charts, front, sheets, svg
+from suite.board import changes, charts, cut, front, sheets, svg
 from suite.board.charts import Bar
 from suite.board.front import Figure, task_cell
 from suite.board.sheets import Fact
@@ -56,7 +56,7 @@ class Page:
 
 
 def pages(site: Site) -> Iterator[Page]:
-    """Every page, in a fixed order."""
+    """Every page but the entries' own, which are many and can be made apart (:func:`entry_sheet`)."""
     tracks = site.tracks()
     yield home(site, tracks)
     for track in tracks:
@@ -64,8 +64,6 @@ def pages(site: Site) -> Iterator[Page]:
         for view in site.views(track):
             yield front_page(site, track, view)
         yield from downloads(site, track)
-    for entry in site.entries:
-        yield entry_sheet(site, entry)
     recipes = sorted({entry.recipe for entry in site.entries if entry.ablation_of is None})
     yield methods_list(site, recipes)
     for recipe in recipes:
@@ -136,10 +134,6 @@ def front_page(site: Site, track: str, view: View | None, path: str | None = Non
         extended=front.extended(site, links, track),
         notes=front.task_notes(site, track),
         flags=_flags(site, entries, shown),
-        downloads=[
-            ("CSV", links.to(f"tracks/{track}/entries.csv")),
-            ("JSON", links.to(f"tracks/{track}/entries.json")),
-        ],
         built=(
             counted(len(entries), "entry", "entries"),
             PROTOCOL["reporting"]["version"],
@@ -327,7 +321,9 @@ def methods_list(site: Site, recipes: Sequence[str]) -> Page:
     shown = []
     for recipe in recipes:
         known = site.recipes.get(recipe)
-        tracks = sorted({e.track for e in site.entries if e.recipe == recipe}, key=site.tracks().index)
+        tracks = sorted(
+            {e.track for e in site.of_recipe(recipe) if e.recipe == recipe}, key=site.tracks().index
+        )
         shown.append(
             {
                 "href": links.method(recipe),
@@ -346,7 +342,11 @@ def method_page(site: Site, recipe: str) -> Page:
     known = site.recipes.get(recipe)
     parts = []
     for track in site.tracks():
-        entries = [e for e in site.of(track) if e.recipe == recipe]
+        entries = [
+            e
+            for e in site.of_recipe(recipe)
+            if (e.track, e.recipe) == (track, recipe) and e.ablation_of is None
+        ]
         if entries:
             parts.append(_method_on(site, links, recipe, track, entries))
     return _page(
@@ -359,7 +359,7 @@ def method_page(site: Site, recipe: str) -> Page:
         recipe=known,
         swatch=svg.swatch(site.mark(recipe)),
         parts_of=parts,
-        modules=sorted({e.method for e in site.entries if e.recipe == recipe}),
+        modules=sorted({e.method for e in site.of_recipe(recipe) if e.recipe == recipe}),
     )
 
 
@@ -369,7 +369,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
     ordered = sorted(
         entries, key=lambda e: (not e.default, -(e.board_score.value if e.board_score else -1e9), e.variant)
     )
-    chosen = ordered[0]
+    chosen, printed = ordered[0], ordered[: cut.PRINTED]
     columns = [
         Column("Rank", "range", kind="rank"),
         Column("Variant", kind="text"),
@@ -382,8 +382,9 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
     variants = table(
         f"Variants, {track} track",
         columns,
-        sheets.compact_rows(site, links, ordered, view),
+        sheets.compact_rows(site, links, printed, view),
         f"variants-{track}",
+        notes=cut.said(len(printed), len(ordered)),
     )
     departures = sorted({text for entry in entries for text in entry.departures})
     tasks = [t for t in sheets.ordered_tasks(chosen) if t in chosen.quality]
@@ -394,7 +395,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
         "href": links.track(track),
         "variants": variants,
         "departures": departures,
-        "retention": _retention_table(site, links, track, ordered),
+        "retention": _retention_table(site, links, track, printed),
         "retention_figure": _retention_figure(site, links, track, chosen, tasks),
         "family": _family_figure(site, links, track, ordered, view),
         "ablations": _ablation_table(site, links, track, recipe),
@@ -641,8 +642,9 @@ def _task_on(site: Site, links: Links, name: str, track: str, entries: Sequence[
         Column("Seeds", kind="text"),
     ]
     mixed = front.mixed_subset(entries, name)
+    printed = ordered[: cut.PRINTED]
     rows, bars = [], []
-    for entry in ordered:
+    for entry in printed:
         found = entry.quality[name]
         metrics = (
             ", ".join(
@@ -707,7 +709,13 @@ def _task_on(site: Site, links: Links, name: str, track: str, entries: Sequence[
         "title": known.title if known else track,
         "href": links.track(track),
         "figure": figure,
-        "table": table(f"All rows, {known.title if known else track} track", columns, rows, f"rows-{track}"),
+        "table": table(
+            f"All rows, {known.title if known else track} track",
+            columns,
+            rows,
+            f"rows-{track}",
+            notes=cut.said(len(printed), len(ordered)),
+        ),
         "reason": "",
         "core": bool(known and name in known.core),
     }
@@ -807,7 +815,8 @@ def _measured_rows(site: Site, links: Links, profile: str, track: str) -> Table 
         )
     )
     rows = []
-    for entry, line in lines:
+    printed = lines[: cut.PRINTED]
+    for entry, line in printed:
         href = links.entry(entry, anchor(line.measurement))
         noisy = line.verdict == "noisy"
         document = site.measured(track, line.measurement)
@@ -849,7 +858,14 @@ def _measured_rows(site: Site, links: Links, profile: str, track: str) -> Table 
             )
         )
     title = TRACKS[track].title if track in TRACKS else track
-    return table(f"Measured on the {title} track", columns, rows, f"measured-{track}", hidden_caption=True)
+    return table(
+        f"Measured on the {title} track",
+        columns,
+        rows,
+        f"measured-{track}",
+        hidden_caption=True,
+        notes=cut.said(len(printed), len(lines)),
+    )
 
 
 def _machines(site: Site, profile: str) -> list[str]:

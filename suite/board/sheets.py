@@ -684,9 +684,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
         _state(m, ident, title),
         (*machine, *held),
         tuple(Fact(k, v, declared=True) for k, v in sorted(m.versions.items())),
-        tuple(
-            (name, f"{folder}/{name}") for name in sorted(site.evidence.files(entry.track, line.measurement))
-        ),
+        tuple((name, f"{folder}/{name}") for name in site.evidence.names(entry.track, line.measurement)),
         tuple(_check_words(site, entry.track, line.measurement)),
     )
 
@@ -847,7 +845,7 @@ def evidence(site: Site, entry: Entry, links: Links) -> list[tuple[str, list[tup
     places = [line.run for q in entry.quality.values() for line in q.runs]
     for place in places:
         folder = links.to(evidence_folder(entry.track, place))
-        files = [(name, f"{folder}/{name}") for name in sorted(site.evidence.files(entry.track, place))]
+        files = [(name, f"{folder}/{name}") for name in site.evidence.names(entry.track, place)]
         found.append((place, files, _check_words(site, entry.track, place)))
     return found
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from markupsafe import Markup, escape
 
@@ -83,6 +84,7 @@ def mark(one: Mark, x: float, y: float, r: float = 5.0, *, hollow: bool = False)
     return el("path", class_=kind, d=_outline(one.shape, x, y, r))
 
 
+@cache
 def swatch(one: Mark, *, hollow: bool = False) -> Markup:
     """The mark as it stands before a name; decoration, the name says it all."""
     drawn = mark(one, 8, 8, 4.6, hollow=hollow)

@@ -485,11 +485,22 @@ def retrain(
 def site(
     results: ResultsOption = Path("results"),
     folder: Annotated[Path, typer.Option("--out", help="where to write the website")] = Path("build/site"),
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="where it will stand: for a site map, previews and canonical links"),
+    ] = None,
 ) -> None:
     """Build the static website."""
+    from rich.progress import Progress
+
     from suite.board import build
 
-    out.print(str(build(results, folder)), markup=False, soft_wrap=True)
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task("website", total=None)
+        page = build(
+            results, folder, url=url, told=lambda done, of: progress.update(task, completed=done, total=of)
+        )
+    out.print(str(page), markup=False, soft_wrap=True)
 
 
 @app.command()

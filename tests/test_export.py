@@ -157,7 +157,8 @@ def test_every_number_has_its_unit_in_the_columns_name(results: Path) -> None:
 
 def test_the_three_formats_say_the_same_as_the_documents(results: Path, tmp_path: Path) -> None:
     written = {path.name for path in export(results, tmp_path)}
-    assert written == {f"{t}.{s}" for t in ("entries", "runs", "speeds") for s in ("parquet", "csv", "json")}
+    names = ("entries", "runs", "speeds", "differences")
+    assert written == {f"{t}.{s}" for t in names for s in ("parquet", "csv", "json")}
     stored = entries(results)
     records = json.loads((tmp_path / "runs.json").read_text(encoding="utf-8"))
     assert len(records) == sum(len(q.runs) for entry in stored for q in entry.quality.values())

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 from markupsafe import Markup
@@ -92,7 +93,9 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        low, high = self.low, self.high
+        if self.log:
+            low, high, value = math.log(low), math.log(high), math.log(value)
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
     def clipped(self, value: float) -> float:
@@ -494,12 +497,17 @@ class Trace:
     values: tuple[float, ...]
 
 
+@cache
+def _places(count: int, most: int) -> tuple[int, ...]:
+    return tuple(sorted({round(i * (count - 1) / (most - 1)) for i in range(most)}))
+
+
 def thinned(trace: Trace, most: int = 90) -> Trace:
     """At most so many points, evenly taken, the first and the last among them (a drawing shows no more)."""
     count = len(trace.steps)
     if count <= most:
         return trace
-    kept = sorted({round(i * (count - 1) / (most - 1)) for i in range(most)})
+    kept = _places(count, most)
     return Trace(trace.name, tuple(trace.steps[i] for i in kept), tuple(trace.values[i] for i in kept))
 
 

@@ -41,7 +41,6 @@ from suite.board.text import (
     shorten,
     span,
 )
-from suite.canonical import pretty_json
 from suite.documents import Entry, Measurement, Quality
 from suite.protocol import TRACKS, TRAINING, hashes, reporting_hash
 
@@ -197,8 +196,8 @@ def _flags(site: Site, entries: Sequence[Entry], view: View) -> list[str]:
 
 def downloads(site: Site, track: str) -> Iterator[Page]:
     entries = [entry for entry in site.entries if entry.track == track]
-    everything = [entry.model_dump(mode="json", by_alias=True) for entry in entries]
-    yield Page(f"tracks/{track}/entries.json", "", {"text": pretty_json(everything)})
+    everything = ",\n".join(entry.model_dump_json(by_alias=True) for entry in entries)
+    yield Page(f"tracks/{track}/entries.json", "", {"text": f"[\n{everything}\n]\n"})
     yield Page(f"tracks/{track}/entries.csv", "", {"text": _csv(site, track, entries)})
 
 

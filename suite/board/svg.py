@@ -23,11 +23,16 @@ def el(name: str, *children: Child, **attributes: str | float | None) -> Markup:
     for key, value in attributes.items():
         if value is None:
             continue
-        shown = number(value) if isinstance(value, int | float) else clean(value)
-        parts.append(f'{key.rstrip("_").replace("_", "-")}="{escape(shown)}"')
+        shown = escape(clean(value)) if isinstance(value, str) else number(value)
+        parts.append(f'{_written(key)}="{shown}"')
     head = " ".join(parts)
     inner = join(children)
     return Markup(f"<{head}>{inner}</{name}>") if inner else Markup(f"<{head}/>")
+
+
+@cache
+def _written(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")
 
 
 def join(children: Iterable[Child]) -> Markup:
@@ -37,14 +42,17 @@ def join(children: Iterable[Child]) -> Markup:
 
 def number(value: float) -> str:
     """A coordinate: one decimal, no trailing zero, no minus before zero."""
-    text = f"{value:.1f}".removesuffix(".0")
-    return "0" if text == "-0" else text
+    text = f"{value:.1f}"
+    if text[-1] == "0":
+        text = text[:-2]
+        return "0" if text == "-0" else text
+    return text
 
 
 def path(points: Iterable[tuple[float, float]], *, close: bool = False) -> str:
     """Path data through the points."""
-    text = " ".join(f"{'M' if i == 0 else 'L'}{number(x)} {number(y)}" for i, (x, y) in enumerate(points))
-    return text + " Z" if close else text
+    text = " L".join([f"{number(x)} {number(y)}" for x, y in points])
+    return f"M{text} Z" if close else f"M{text}" if text else ""
 
 
 @dataclass(frozen=True)

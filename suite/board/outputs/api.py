@@ -167,7 +167,7 @@ def files(site: Site, url: str | None) -> Iterator[tuple[str, bytes]]:
 
 
 def of_entry(entry: Entry) -> Iterator[tuple[str, bytes]]:
-    yield api_entry(entry), pretty_json(entry.model_dump(mode="json", by_alias=True)).encode("utf-8")
+    yield api_entry(entry), entry.model_dump_json(by_alias=True).encode("utf-8") + b"\n"
 
 
 def _bytes(answer: Answer) -> bytes:

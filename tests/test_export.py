@@ -141,6 +141,7 @@ def test_the_command_prints_or_writes(
 
 UNITS = ("points", "fraction", "times", "ms", "bytes", "count", "tflop", "hours", "tokens", "dev")
 WITHOUT = {
+    "ablation_of",
     "track", "division", "recipe", "variant", "default", "method", "level", "task", "core", "dev_subset", "seed",
     "diverged", "document", "recipe_hash", "profile", "runtime", "precision", "arrival", "inputs", "verdict",
     "inherited", "rank_lowest", "rank_highest",

@@ -25,6 +25,7 @@ from suite.board import colours, outputs
 from suite.board.changes import log_file
 from suite.board.pages import Page, entry_sheet, pages
 from suite.board.site import Site, evidence_folder, load_site
+from suite.board.tables import inside
 from suite.board.text import clean, field_label, plain_value
 from suite.canonical import pretty_json
 from suite.documents import Entry
@@ -236,6 +237,7 @@ def templates(folder: Path) -> Environment:
     environment.filters["plain"] = plain_value
     environment.tests["simple_list"] = _is_simple_list
     environment.globals["policy"] = POLICY
+    environment.globals["inside"] = inside
     environment.globals["paper"] = colours.PAPER
     return environment
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from markupsafe import Markup, escape
 
@@ -23,11 +23,16 @@ def el(name: str, *children: Child, **attributes: str | float | None) -> Markup:
     for key, value in attributes.items():
         if value is None:
             continue
-        shown = escape(clean(value)) if isinstance(value, str) else number(value)
+        shown = _shown(value) if isinstance(value, str) else number(value)
         parts.append(f'{_written(key)}="{shown}"')
     head = " ".join(parts)
     inner = join(children)
     return Markup(f"<{head}>{inner}</{name}>") if inner else Markup(f"<{head}/>")
+
+
+@lru_cache(4096)
+def _shown(value: str) -> str:
+    return str(escape(clean(value)))
 
 
 @cache
@@ -51,7 +56,8 @@ def number(value: float) -> str:
 
 def path(points: Iterable[tuple[float, float]], *, close: bool = False) -> str:
     """Path data through the points."""
-    text = " L".join([f"{number(x)} {number(y)}" for x, y in points])
+    text = " L".join([f"{x:.1f} {y:.1f}" for x, y in points])
+    text = f"{text} ".replace(".0 ", " ").replace("-0 ", "0 ")[:-1]  # as number() writes them, at once
     return f"M{text} Z" if close else f"M{text}" if text else ""
 
 

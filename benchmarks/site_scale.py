@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import report
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = (
@@ -159,27 +160,31 @@ def in_a_browser(site: Path, times: int = 5) -> dict[str, str]:
 # --- all of it ----------------------------------------------------------------------------------------------
 
 
-def measure(source: Path, entries: int, processes: int, browser: bool) -> None:
+def measure(source: Path, entries: int, processes: int, browser: bool) -> list[list[str]]:
+    """Rows of a table: what, and how much."""
     with tempfile.TemporaryDirectory() as folder:
         results, site = Path(folder) / "results", Path(folder) / "site"
         write_tree(source, results, entries)
         told = build(results, site, processes)
         files = sum(path.is_file() for path in site.rglob("*"))
-        print(
-            f"{entries} entries: {told['seconds']:.1f} s on {processes or 'all'} processes ({told['cpu']:.1f} s CPU), "
-            f"{told['megabytes']:.0f} MB, {files:,} files",
-            flush=True,
-        )
-        for name, size in page_bytes(site).items():
-            print(f"  front page, {name}: {size:.0f} kB compressed")
+        rows = [
+            [f"{entries:,} entries: build, {processes or 'all'} processes", f"{told['seconds']:.1f} s"],
+            ["processor time of all of them", f"{told['cpu']:.1f} s"],
+            ["memory", f"{told['megabytes']:.0f} MB"],
+            ["files", f"{files:,}"],
+            *(
+                [f"front page, compressed: {name}", f"{size:.0f} kB"]
+                for name, size in page_bytes(site).items()
+            ),
+        ]
         if browser:
             try:
-                for name, said in in_a_browser(site).items():
-                    print(f"  {name}: {said}")
+                rows += [[f"in a browser: {name}", said] for name, said in in_a_browser(site).items()]
             except BaseException as error:  # pytest's skip is no Exception
                 if type(error).__name__ != "Skipped":
                     raise
-                print(f"  in a browser: skipped: {error}")
+                rows.append(["in a browser", f"skipped: {error}"])
+    return rows
 
 
 def main() -> None:
@@ -190,9 +195,16 @@ def main() -> None:
     parser.add_argument("--entries", type=int, nargs="+", default=[2000, 10_000])
     parser.add_argument("--processes", type=int, default=2, help="0: as lightboard site chooses")
     parser.add_argument("--without-browser", action="store_true")
+    parser.add_argument("--readme", action="store_true", help="write the figures into README.md")
     given = parser.parse_args()
+    rows: list[list[str]] = []
     for entries in given.entries:
-        measure(given.source, entries, given.processes, not given.without_browser)
+        found = measure(given.source, entries, given.processes, not given.without_browser)
+        rows += found
+        for name, said in found:
+            print(f"{name}: {said}", flush=True)
+    if given.readme:
+        report.publish("site_scale", report.table(["what", "figure"], rows))
 
 
 if __name__ == "__main__":

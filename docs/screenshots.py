@@ -26,6 +26,7 @@ def main() -> None:
             for scheme in ("light", "dark"):
                 page = browser.new_page(viewport=SIZE, color_scheme=scheme)
                 page.goto((site / page_path).as_uri())
+                page.wait_for_selector(".plot.answers")  # the chart that is explored has taken its place
                 page.screenshot(path=out / f"{name}-{scheme}.png")
                 page.close()
         browser.close()

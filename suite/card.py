@@ -211,7 +211,9 @@ def _speeds(entry: Entry) -> list[str]:
         ends = (
             f" ({line.ratio.interval[0]:.2f} to {line.ratio.interval[1]:.2f})" if line.ratio.interval else ""
         )
-        p50 = "too few queries" if line.latency_ms.p50 is None else f"{line.latency_ms.p50:.2f}"
+        p50 = cell(line.latency_ms.p50_reason or "too few queries")
+        if line.latency_ms.p50 is not None:
+            p50 = f"{line.latency_ms.p50:.2f}"
         lines.append(
             f"| {cell(line.profile)} | {cell(f'{line.runtime}, {line.precision}')} "
             f"| {cell(f'{line.arrival}, {line.inputs}')} | {line.ratio.value:.2f}{ends} | {p50} | {line.verdict} |"

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from suite import __version__, cli_publish
+from suite import __version__, cli_pick, cli_publish
 from suite.errors import UserError
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 store_app = typer.Typer(help="The artifact store.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
 cli_publish.register(app)
+cli_pick.register(app)
 
 INTERRUPTED = 130  # what typer turns Ctrl-C into
 
@@ -52,6 +54,13 @@ class Kind(StrEnum):
     runtimes = "runtimes"
     tracks = "tracks"
     entries = "entries"
+
+
+class MeasuredArrival(StrEnum):
+    """How queries come to a measurement."""
+
+    single = "single-stream"
+    offline = "offline"
 
 
 class MeasuredInputs(StrEnum):
@@ -132,31 +141,50 @@ def list_(kind: Kind, results: ResultsOption = Path("results"), as_json: JsonOpt
 
 
 @app.command()
-def doctor(as_json: JsonOption = False) -> None:
-    """What this machine can run, and what would help."""
+def doctor(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="do not measure how fast the runtimes multiply matrices")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What this machine can run and how fast at best, and what would make its figures better."""
     from suite.doctor import findings
 
-    found = findings()
+    with err.status("looking") as status:
+        found = findings(not quick, lambda text: status.update(text))
     if as_json:
         _print_json([vars(finding) for finding in found])
         return
     for finding in found:
         mark = "[green]ok[/]" if finding.ok else "[yellow]--[/]"
-        hint = f"  [dim]{finding.hint}[/]" if finding.hint else ""
-        out.print(f"{mark}  {finding.what}: {finding.found}{hint}")
+        hint = f"  [dim]{escape(finding.hint)}[/]" if finding.hint else ""
+        out.print(f"{mark}  {finding.what}: {escape(finding.found)}{hint}", soft_wrap=True)
 
 
 @app.command()
 def plan(
-    recipes: Annotated[list[str], typer.Argument(help="names or files; 'all', or 'ablations'")],
     track: TrackOption,
+    recipes: Annotated[
+        list[str] | None, typer.Argument(help="names or files; 'all', or 'ablations'; --measure: all")
+    ] = None,
     tasks: TasksOption = None,
     seeds: SeedsOption = None,
     data: DataOption = "auto",
+    to_measure: Annotated[
+        bool, typer.Option("--measure", help="what is not measured yet, most useful first")
+    ] = False,
+    profile: Annotated[
+        str | None, typer.Option("--profile", "-p", help="with --measure: this one alone")
+    ] = None,
     results: ResultsOption = Path("results"),
     as_json: JsonOption = False,
 ) -> None:
-    """Show the stages a run would make, what is there already, TFLOP and time."""
+    """Show the stages a run would make, or the measurements that are missing, and the time that takes."""
+    if to_measure:
+        _plan_measurements(track, recipes or [], profile, results, as_json)
+        return
+    if not recipes:
+        raise UserError("name recipes to plan, or 'all'; --measure plans measurements")
     from suite.pipeline.overview import overview
     from suite.pipeline.run import request
     from suite.progress import clock
@@ -177,6 +205,33 @@ def plan(
         f"{view.runs} runs, {view.landed} in {results} already; {view.tflop_left:.1f} of {view.tflop:.1f} TFLOP "
         f"to do, about {clock(view.seconds_left)} at {view.gflops:.0f} GFLOP/s ({view.rate_from})"
     )
+
+
+def _plan_measurements(
+    track: str, recipes: list[str], profile: str | None, results: Path, as_json: bool
+) -> None:
+    from suite.measure.todo import missing
+    from suite.progress import clock
+
+    chosen = [] if recipes == ["all"] else _recipes(recipes, track)
+    todo = missing(results, track, profile=profile, recipes=chosen)
+    if as_json:
+        _print_json(todo.as_dict())
+        return
+    for cell in todo.cells:
+        out.print(f"{clock(cell.seconds):>13}  {cell.name}", markup=False, soft_wrap=True)
+    guessed = sum(not cell.measured for cell in todo.cells)
+    out.print(
+        f"{len(todo.cells)} to measure, about {clock(todo.seconds)}"
+        + (f"; of {guessed} the time follows from arithmetic alone" if guessed else "")
+        + (f"; next: lightboard measure --all --track {track}" if todo.cells else ""),
+        soft_wrap=True,
+    )
+    for cell in todo.tried:
+        out.print(f"empty: {cell.name}: {cell.tried}", markup=False, soft_wrap=True)
+    for what, reasons in (("profile", todo.profiles_elsewhere), ("runtime", todo.runtimes_missing)):
+        for name, reason in reasons.items():
+            out.print(f"not here: {what} {name}: {reason}", markup=False, soft_wrap=True)
 
 
 def _recipes(names: list[str], track: str) -> list[str]:
@@ -277,16 +332,34 @@ def cost(
 
 @app.command()
 def measure(
-    recipe: str,
-    track: TrackOption,
-    profile: Annotated[str, typer.Option("--profile", "-p", help="see: lightboard list profiles")],
+    entry: Annotated[
+        str | None, typer.Argument(help="RECIPE, RECIPE/VARIANT or TRACK/RECIPE/VARIANT")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", "-p", help="see: lightboard list profiles")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="work down the list of lightboard plan --measure")
+    ] = False,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0, help="with --all: begin nothing after so many")
+    ] = None,
     runtime: Annotated[
         str | None, typer.Option("--runtime", "-r", help="default: all of the profile's")
+    ] = None,
+    track: Annotated[
+        str | None, typer.Option("--track", "-t", help="demo, mini or base; default: the entry's")
     ] = None,
     variant: Annotated[str | None, typer.Option("--variant", help="default: the recipe's default")] = None,
     task: Annotated[
         str | None, typer.Option("--task", help="time one task's weights and inputs only")
     ] = None,
+    arrival: Annotated[
+        MeasuredArrival, typer.Option("--arrival", help="one query at a time, or the whole trace at once")
+    ] = MeasuredArrival.single,
+    streams: Annotated[
+        bool, typer.Option("--streams", help="two concurrent streams as well, a core each")
+    ] = False,
     inputs: Annotated[
         MeasuredInputs, typer.Option("--inputs", help="dev examples, or as many queries at each length")
     ] = MeasuredInputs.trace,
@@ -295,28 +368,86 @@ def measure(
     as_json: JsonOption = False,
 ) -> None:
     """Time a trained model against the reference on this machine."""
-    from suite.measure.run import measure as time_it
+    if everything:
+        if track is None:
+            raise UserError("measure --all needs --track")
+        chosen = [entry] if entry else []
+        _measure_all(track, chosen, profile, runtime, minutes, data, results, as_json)
+        return
+    if entry is None or profile is None:
+        raise UserError("name an entry and --profile, or --all and --track")
+    from suite.measure.run import attempt, named
 
+    known_track, recipe, its_variant = named(entry, track, variant, results)
     with err.status("measuring") as status:
-        folders = time_it(
+        made = attempt(
             recipe,
-            track=track,
+            track=known_track,
             profile=profile,
             runtime=runtime,
-            variant=variant,
+            variant=its_variant,
             task=task,
             inputs=inputs.value,
+            arrival=arrival.value,
+            streams=streams,
             data=data,
             results=results,
             progress=lambda text: status.update(text),
         )
     if as_json:
-        _print_json(
-            [json.loads((folder / "measurement.json").read_text(encoding="utf-8")) for folder in folders]
-        )
-        return
-    for folder in folders:
-        out.print(str(folder), markup=False, soft_wrap=True)
+        measured = [
+            json.loads((folder / "measurement.json").read_text(encoding="utf-8")) for folder in made.folders
+        ]
+        tried = {"recipe": recipe, "profile": profile, "arrival": arrival.value, "inputs": inputs.value}
+        _print_json([*measured, *({**tried, **vars(one)} for one in made.empty)])
+    else:
+        for folder in made.folders:
+            out.print(str(folder), markup=False, soft_wrap=True)
+        for one in made.empty:
+            where = f"{one.runtime}, {one.task}" if one.task else one.runtime
+            err.print(f"empty: {where}: {one.reason}", markup=False, soft_wrap=True)
+    if made.empty and not made.folders:
+        raise typer.Exit(1)
+
+
+def _measure_all(
+    track: str,
+    recipes: list[str],
+    profile: str | None,
+    runtime: str | None,
+    minutes: float | None,
+    data: str,
+    results: Path,
+    as_json: bool,
+) -> None:
+    """One line per cell; those that stay empty say why. Exit code 1 if any did."""
+    import time
+
+    from suite.measure.todo import missing, work
+    from suite.progress import clock
+
+    todo = missing(results, track, profile=profile, recipes=recipes)
+    cells = [cell for cell in todo.cells if runtime in (None, cell.runtime)]
+    until = float("inf") if minutes is None else time.monotonic() + 60 * minutes
+    left = sum(cell.seconds for cell in cells)
+    empty = done = 0
+    with err.status(f"{len(cells)} to measure, about {clock(left)}") as status:
+
+        def tell(text: str) -> None:
+            status.update(f"{done + 1} of {len(cells)}, about {clock(left)} left in all: {text}")
+
+        for one in work(cells, results, data=data, until=until, progress=tell):
+            done += 1
+            left -= one.cell.seconds
+            empty += one.reason is not None
+            if as_json:
+                outcome = {"folders": [str(path) for path in one.folders], "empty": one.reason}
+                typer.echo(json.dumps({**one.cell.as_dict(), "took_seconds": one.seconds, **outcome}))
+            else:
+                out.print(one.line, markup=False, soft_wrap=True)
+    err.print(f"{done - empty} measured, {empty} empty, {len(cells) - done} left; next: lightboard index")
+    if empty:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -343,12 +474,16 @@ def kit(
 @app.command("import")
 def import_(
     answer: Annotated[Path, typer.Argument(help="what measure.pyz wrote on the device")],
+    kit: Annotated[
+        Path | None,
+        typer.Option("--kit", help="the zip that went to the device: no other kit's answer passes"),
+    ] = None,
     results: ResultsOption = Path("results"),
 ) -> None:
     """Check a device's answer and file it as a measurement."""
     from suite.measure.kit import file
 
-    folder = file(answer, results)
+    folder = file(answer, results, kit)
     out.print(f"{folder}; next: lightboard index --results {results}", markup=False, soft_wrap=True)
 
 
@@ -406,16 +541,20 @@ def verify(
 def replay(
     run: Annotated[Path, typer.Argument(help="a run's folder: results/TRACK/runs/RECIPE/VARIANT/TASK-SEED")],
     weights: Annotated[
-        Path, typer.Option("--weights", help="its model folder: config.json, model.safetensors")
-    ],
+        Path | None,
+        typer.Option(
+            "--weights", help="its model folder: config.json, model.safetensors; default: the store's"
+        ),
+    ] = None,
     data: DataOption = "auto",
     by: Annotated[str, typer.Option("--by", help="your name, for the attestation")] = "unnamed",
     as_json: JsonOption = False,
 ) -> None:
     """Check that the shipped weights give a run's predictions; leaves an attestation. Exit code 1 if not."""
+    from suite.verify.replayed import made_here
     from suite.verify.replayed import replay as again
 
-    found = again(run, weights, data=data, by=by)
+    found = again(run, weights or made_here(run), data=data, by=by)
     if as_json:
         _print_json(
             {
@@ -485,6 +624,10 @@ def retrain(
 def site(
     results: ResultsOption = Path("results"),
     folder: Annotated[Path, typer.Option("--out", help="where to write the website")] = Path("build/site"),
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="folder:PATH, hub or auto: show texts too; not for publishing"),
+    ] = None,
     url: Annotated[
         str | None,
         typer.Option("--url", help="where it will stand: for a site map, previews and canonical links"),
@@ -498,7 +641,11 @@ def site(
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("website", total=None)
         page = build(
-            results, folder, url=url, told=lambda done, of: progress.update(task, completed=done, total=of)
+            results,
+            folder,
+            data,
+            url=url,
+            told=lambda done, of: progress.update(task, completed=done, total=of),
         )
     out.print(str(page), markup=False, soft_wrap=True)
 

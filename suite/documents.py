@@ -150,6 +150,18 @@ class Curve(Strict):
     values: Annotated[tuple[Number, ...], EVIDENCE]
 
 
+PUBLIC = r"^(?:https?|s3|gs|gcs|az|abfs|hf)://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%+=-]+)*/?$"
+
+
+class Weights(Strict):
+    """The trained weights, ``model.safetensors``, by their hash, and where someone says that they lie."""
+
+    sha256: Annotated[Hash, EVIDENCE]
+    place: Annotated[Annotated[str, StringConstraints(pattern=PUBLIC, max_length=400)] | None, DECLARED] = (
+        None
+    )
+
+
 class Environment(Strict):
     """Software and processor, without names of hosts, users or paths."""
 
@@ -194,6 +206,8 @@ class Run(Strict):
     curves: Annotated[tuple[Curve, ...], EVIDENCE]
     departures: Annotated[tuple[Text, ...], DECLARED] = ()
     environment: Annotated[Environment, DECLARED]
+    weights: Annotated[Weights | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    """None in documents older than the field."""
 
 
 # --- what a measurement leaves ------------------------------------------------------------------------------
@@ -208,13 +222,17 @@ class Ratio(Strict):
 
 
 class Latency(Strict):
-    """Milliseconds per query: median over process pairs of each process' own percentile."""
+    """Milliseconds per query: median over process pairs of each process' own percentile.
+
+    None of them where queries are answered in batches: each waits for its batch, so only the rate means something.
+    """
 
     p50: Annotated[Number | None, DERIVED]
     p90: Annotated[Number | None, DERIVED]
     p99: Annotated[Number | None, DERIVED]
     p90_reason: Annotated[Text | None, DERIVED] = None
     p99_reason: Annotated[Text | None, DERIVED] = None
+    p50_reason: Annotated[Text | None, DERIVED] = Field(None, exclude_if=_is_empty)
 
 
 class AtLength(Strict):
@@ -243,8 +261,105 @@ class RepeatCheck(Strict):
 
 
 class Memory(Strict):
+    """High-water marks of the entry's process; those of a device's own memory where it runs on one."""
+
     peak_bytes: Annotated[Count, EVIDENCE]
     baseline_bytes: Annotated[Count, EVIDENCE]
+    device_allocated_bytes: Annotated[Count | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    device_reserved_bytes: Annotated[Count | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    limit_bytes: Annotated[Count | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    limited_by: Annotated[Literal["cgroup", "RLIMIT_DATA"] | None, EVIDENCE] = Field(
+        None, exclude_if=_is_empty
+    )
+    """The profile's limit for each timed process, and what held it."""
+
+
+class AtBatch(Strict):
+    """One batch size of the pilot: each pass over the whole trace, or why there was none."""
+
+    batch: Annotated[Count, EVIDENCE]
+    seconds: Annotated[tuple[Number, ...], EVIDENCE] = ()
+    reason: Annotated[Text | None, EVIDENCE] = None
+    queries_per_second: Annotated[Number | None, DERIVED] = None  # of the median pass
+
+
+class Offline(Strict):
+    """The whole trace known beforehand, sorted by length and answered in batches, all of it timed.
+
+    The batch is chosen by a pilot, for entry and reference separately; then both are measured afresh.
+    """
+
+    batch: Annotated[Count, DERIVED]
+    reference_batch: Annotated[Count, DERIVED]
+    ladder: Annotated[tuple[AtBatch, ...], EVIDENCE]
+    reference_ladder: Annotated[tuple[AtBatch, ...], EVIDENCE]
+    queries_per_second: Annotated[Number, DERIVED]  # median over process pairs
+    reference_queries_per_second: Annotated[Number, DERIVED]
+    padding: Annotated[Number, DERIVED]  # tokens of padding per token of the trace, at the entry's batch
+    leaving: Annotated[Literal["compaction", "padding"] | None, EVIDENCE] = None
+    """Early exit: whether a batch shrinks where examples leave it, or keeps their places."""
+
+
+class EnergyBlock(Strict):
+    """Counters' joules at a block's start and end; ``queries`` were answered between, warm-up left out."""
+
+    pair: Annotated[Count, EVIDENCE]
+    block: Annotated[Count, EVIDENCE]
+    side: Annotated[Literal[0, 1], EVIDENCE]
+    queries: Annotated[Count, EVIDENCE]
+    start_joules: Annotated[Number, EVIDENCE]
+    end_joules: Annotated[Number, EVIDENCE]
+
+
+class Energy(Strict):
+    """Of the machine's parts that the counters cover, whatever else they were doing: never an estimate."""
+
+    counters: Annotated[tuple[Text, ...], EVIDENCE]
+    blocks: Annotated[tuple[EnergyBlock, ...], EVIDENCE]
+    joules_per_query: Annotated[Number, DERIVED]
+    reference_joules_per_query: Annotated[Number, DERIVED]
+
+
+class DeviceTime(Strict):
+    """The device's own clock, by events: without what the host adds. Each process' median query."""
+
+    nanoseconds: Annotated[tuple[Count, ...], EVIDENCE]
+    reference_nanoseconds: Annotated[tuple[Count, ...], EVIDENCE] = ()  # empty: it ran on another device
+    latency_ms: Annotated[Number, DERIVED]
+    reference_latency_ms: Annotated[Number | None, DERIVED]
+
+
+class Streams(Strict):
+    """Processes of the entry that answer at once, a core each; round by round the mean query of each, alone and so."""
+
+    streams: Annotated[Count, EVIDENCE]
+    alone_ms: Annotated[tuple[Number, ...], EVIDENCE]
+    together_ms: Annotated[tuple[Number, ...], EVIDENCE]
+    queries_per_second: Annotated[Number, DERIVED]  # of all streams at once
+    slowdown: Annotated[Number, DERIVED]  # together over alone, the median round
+
+
+class SpotCheck(Strict):
+    """A run that inherits these times by its graph, drawn at random and timed: 1 where it takes as long."""
+
+    task: Annotated[Name, EVIDENCE]
+    ratio: Annotated[Number, EVIDENCE]
+    passed: Annotated[bool, DERIVED]  # within the repeat check's share
+
+
+class WorstCase(Strict):
+    """Early exit where no example leaves early: all exits asked, all blocks done."""
+
+    ratio: Annotated[Number, EVIDENCE]  # reference time over this
+    latency_ms: Annotated[Number, EVIDENCE]
+
+
+class Peak(Strict):
+    """How fast a runtime multiplied matrices on the measurement's cores and threads, in the same sitting."""
+
+    runtime: Annotated[Name, EVIDENCE]
+    precision: Annotated[Name, EVIDENCE]
+    flop_per_second: Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)], EVIDENCE]
 
 
 class Once(Strict):
@@ -253,6 +368,22 @@ class Once(Strict):
     load_seconds: Annotated[Number, EVIDENCE]
     first_query_seconds: Annotated[Number, EVIDENCE]
     tokenise_seconds_per_example: Annotated[Number | None, EVIDENCE]  # None: a device kit holds no texts
+
+
+class Accuracy(Strict):
+    """The score of a runtime of lower precision: its own answers to a task's whole dev sets, one example at a time,
+    unpadded. They lie beside the measurement in ``predictions-<task>.parquet``, with the columns of a run's.
+    """
+
+    task: Annotated[Name, DECLARED]
+    seed: Annotated[Count, DECLARED]  # of the run whose weights answered
+    model_file: Annotated[Hash, EVIDENCE]
+    dev: Annotated[dict[Name, Split], EVIDENCE]
+    metrics: Annotated[dict[str, Number], DERIVED]
+    score: Annotated[Number, DERIVED]
+    score_sd: Annotated[Number, DERIVED]
+    calibration: Annotated[dict[str, Number], DERIVED]
+    diverged: Annotated[bool, DERIVED]
 
 
 class MachineState(Strict):
@@ -266,6 +397,9 @@ class MachineState(Strict):
     throttled: Annotated[Count | None, EVIDENCE]
     steal_percent: Annotated[Number | None, EVIDENCE]
     available_memory_bytes: Annotated[Count | None, EVIDENCE]
+    accelerator_celsius: Annotated[Number | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    accelerator_mhz: Annotated[Number | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    accelerator_throttled: Annotated[bool | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
 
 
 class Machine(Strict):
@@ -281,6 +415,10 @@ class Machine(Strict):
     affinity: Annotated[tuple[Count, ...], DECLARED]
     cgroup_cpu_limit: Annotated[Number | None, DECLARED]
     kernel: Annotated[Text, DECLARED]
+    architecture: Annotated[Text | None, DECLARED] = Field(None, exclude_if=_is_empty)
+    device_model: Annotated[Text | None, DECLARED] = Field(None, exclude_if=_is_empty)  # a board's name
+    cgroup_memory_limit_bytes: Annotated[Count | None, DECLARED] = Field(None, exclude_if=_is_empty)
+    accelerator: Annotated[Text | None, DECLARED] = Field(None, exclude_if=_is_empty)  # and its driver
     before: Annotated[MachineState, EVIDENCE]
     after: Annotated[MachineState, EVIDENCE]
     requirements: Annotated[dict[str, bool], EVIDENCE]  # what the profile asks for -> whether it held
@@ -329,11 +467,45 @@ class Measurement(Strict):
         tuple[AtLength, ...], DERIVED
     ] = ()  # shortest first; empty unless inputs are lengths
     answers: Annotated[Answers, EVIDENCE]
+    accuracy: Annotated[tuple[Accuracy, ...], EVIDENCE] = Field((), exclude_if=_is_empty)
+    """Of a precision below fp32, timed query by query against the reference; fp32 inherits its runs' scores."""
     repeat_check: Annotated[RepeatCheck, EVIDENCE]
     memory: Annotated[Memory, EVIDENCE]
     once: Annotated[Once, EVIDENCE]
     machine: Annotated[Machine, EVIDENCE]
+    threads: Annotated[Count | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    offline: Annotated[Offline | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    energy: Annotated[Energy | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    energy_reason: Annotated[Text | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    """Why no energy was measured; neither in documents older than the field."""
+    device_time: Annotated[DeviceTime | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    streams: Annotated[Streams | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    spot_check: Annotated[SpotCheck | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    worst_case: Annotated[WorstCase | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    peaks: Annotated[tuple[Peak, ...], Field(max_length=8), EVIDENCE] = Field((), exclude_if=_is_empty)
+    seconds: Annotated[Number | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    """What the measurement took, processes' starts included: what the next one like it will take."""
     versions: Annotated[dict[str, str], DECLARED]
+    date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), DECLARED]
+
+
+class Attempt(Strict):
+    """``attempts/<name>.json``: a measurement that was tried and could not be made, and why; someone's word."""
+
+    schema_: Annotated[Literal["lightboard/attempt/1"], DECLARED] = Field(
+        "lightboard/attempt/1", alias="schema"
+    )
+    track: Annotated[Name, DECLARED]
+    recipe: Annotated[Name, DECLARED]
+    variant: Annotated[Name, DECLARED]
+    recipe_hash: Annotated[Hash, DECLARED]
+    task: Annotated[Name | None, DECLARED]
+    profile: Annotated[Name, DECLARED]
+    profile_hash: Annotated[Hash, DECLARED]
+    runtime: Annotated[Name, DECLARED]
+    arrival: Annotated[Literal["single-stream", "offline"], DECLARED]
+    inputs: Annotated[Name, DECLARED]
+    reason: Annotated[str, StringConstraints(max_length=500, pattern=r"\S"), DECLARED]
     date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), DECLARED]
 
 
@@ -454,8 +626,20 @@ class Quality(Strict):
     retention_reason: Annotated[Text | None, DERIVED] = None
 
 
+class OwnScore(Strict):
+    """A task's score in a lower precision, beside the same weights' in full precision."""
+
+    seed: Annotated[Count, DERIVED]
+    score: Annotated[Number, DERIVED]
+    full_precision: Annotated[Number, DERIVED]
+    change: Annotated[Estimate, DERIVED]  # points; over the examples, since both sides are one training
+
+
 class Speed(Strict):
-    """One measurement as it applies to this entry (``inherited``: made on another run with the same graph)."""
+    """One measurement as it applies to this entry (``inherited``: made on another run with the same graph).
+
+    Of a lower precision only the entry's own: its time is shown with the scores that its answers have.
+    """
 
     profile: Annotated[Name, DERIVED]
     runtime: Annotated[Name, DERIVED]
@@ -470,6 +654,20 @@ class Speed(Strict):
     model_bytes: Annotated[Count, DERIVED]
     inherited: Annotated[bool, DERIVED]
     measurement: Annotated[str, DERIVED]
+    scores: Annotated[dict[Name, OwnScore], DERIVED] = Field(default_factory=dict, exclude_if=_is_empty)
+    """Task -> score by this runtime's own answers, where its precision is below fp32."""
+
+
+class EmptyCell(Strict):
+    """What was tried, could not be measured, and is not measured by now."""
+
+    profile: Annotated[Name, DERIVED]
+    runtime: Annotated[Name, DERIVED]
+    arrival: Annotated[Name, DERIVED]
+    inputs: Annotated[Name, DERIVED]
+    task: Annotated[Name | None, DERIVED]
+    reason: Annotated[Text, DERIVED]
+    date: Annotated[str, DERIVED]
 
 
 class Ranks(Strict):
@@ -523,6 +721,7 @@ class Entry(Strict):
     ranks: Annotated[Ranks | None, DERIVED]
     cost: Annotated[Cost, DERIVED]
     speed: Annotated[tuple[Speed, ...], DERIVED]
+    empty: Annotated[tuple[EmptyCell, ...], DERIVED] = Field((), exclude_if=_is_empty)
     training_cost: Annotated[TrainingCost, DERIVED]
     level: Annotated[Level, DERIVED]
     retrained: Annotated[Count, DERIVED] = Field(0, exclude_if=_is_none_or_zero)

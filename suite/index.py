@@ -31,14 +31,17 @@ from suite import log as logs
 from suite import statistics, tables
 from suite.canonical import digest, pretty_json
 from suite.documents import (
+    Attempt,
     Attestation,
     Cost,
     Difference,
+    EmptyCell,
     Entry,
     Estimate,
     Level,
     LogEntry,
     Measurement,
+    OwnScore,
     Parameters,
     Quality,
     Ranks,
@@ -57,6 +60,7 @@ from suite.tasks import task as task_named
 if TYPE_CHECKING:
     import pandas as pd
 
+FULL = str(MEASURING["reference"]["precision"])  # in which runs are scored
 LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted", "replayed", "retrained")
 
 
@@ -82,6 +86,9 @@ class MeasurementFacts:
     path: str  # below results/<track>/
     subject: str
     measurement: Measurement
+    influence: Mapping[str, NDArray[np.float64]] = field(
+        default_factory=dict
+    )  # task -> [examples], as a run's
 
     @property
     def location(self) -> str:
@@ -159,7 +166,59 @@ def read_measurement(folder: Path, track: Path) -> MeasurementFacts:
     """The facts of one measurement folder; :class:`Refused` when it cannot be read."""
     path = folder / folders.DOCUMENTS["measurements"]
     measurement = parse(Measurement, folders.read_bytes(path, folders.MAX_JSON_BYTES), path)
-    return MeasurementFacts(folder.relative_to(track).as_posix(), folders.subject(folder), measurement)
+    influence = {}
+    for accuracy in measurement.accuracy:
+        task, table = known_task(accuracy.task), folder / folders.own_predictions(accuracy.task)
+        if task is None:
+            problem = folders.Problem(
+                str(path), "accuracy", accuracy.task, "a known task", "correct the task's name"
+            )
+            raise Refused(problem)
+        splits = tables.read_influence(folders.read_bytes(table), table, task)
+        parts = [splits[name].influence for name in task.dev_splits if name in splits]
+        influence[accuracy.task] = np.concatenate(parts) if parts else np.zeros(0)
+    return MeasurementFacts(
+        folder.relative_to(track).as_posix(), folders.subject(folder), measurement, influence
+    )
+
+
+ATTEMPTS = "attempts"
+
+
+def attempt_name(attempt: Attempt) -> str:
+    """The file of an attempt below ``results/<track>/attempts/``: by the cell that it tried to fill."""
+    a = attempt
+    cell = [a.recipe, a.variant, a.profile, a.runtime, a.arrival, a.inputs, a.task]
+    return f"{digest(cell).removeprefix('sha256:')[:16]}.json"
+
+
+def read_attempts(track: Path) -> list[Attempt]:
+    """Attempts that lie where they say; files that are none count for nothing (verify names them)."""
+    found = []
+    for path in folders.files(track / ATTEMPTS):
+        try:
+            one = parse(Attempt, folders.read_bytes(path, 65536), path)
+        except Refused:
+            continue
+        if path.name == attempt_name(one):
+            found.append(one)
+    return found
+
+
+def _empty(group: _Group, speed: Sequence[Speed], attempts: Sequence[Attempt]) -> tuple[EmptyCell, ...]:
+    """The cells of an entry that stayed empty. One that was filled since, or by another run, is none."""
+    filled = {(line.profile, line.runtime, line.arrival, line.inputs) for line in speed}
+    own = (group.recipe, group.variant, group.recipe_hash)
+    cells = [
+        EmptyCell(
+            profile=a.profile, runtime=a.runtime, arrival=a.arrival, inputs=a.inputs, task=a.task,
+            reason=a.reason, date=a.date,
+        )
+        for a in attempts
+        if (a.recipe, a.variant, a.recipe_hash) == own
+        and (a.task is not None or (a.profile, a.runtime, a.arrival, a.inputs) not in filled)
+    ]  # fmt: skip
+    return tuple(sorted(cells, key=lambda c: (c.profile, c.runtime, c.arrival, c.inputs, c.task or "")))
 
 
 def read_attestations(track: Path) -> dict[str, list[Attestation]]:
@@ -383,11 +442,12 @@ def compute(track: Path) -> Computed:
     trainings: dict[str, list[_Group]] = defaultdict(list)
     for group in groups:
         trainings[group.training].append(group)
+    attempts = read_attempts(track)
     entries: dict[str, Entry] = {}
     for training in sorted(trainings):
         table = _table(trainings[training], known)
         for group in table.groups:
-            entries[group.name] = _entry(track.name, group, table, speeds, levels, log)
+            entries[group.name] = _entry(track.name, group, table, speeds, levels, log, attempts)
     result.entries = [entries[name] for name in sorted(entries)]
     return result
 
@@ -435,6 +495,7 @@ def _entry(
     speeds: _Speeds,
     levels: _Levels,
     log: Sequence[LogEntry],
+    attempts: Sequence[Attempt],
 ) -> Entry:
     by_task = group.by_task()
     first = group.runs[0].run
@@ -462,6 +523,7 @@ def _entry(
         else None,
         cost=_cost(by_task, own),
         speed=tuple(own),
+        empty=_empty(group, own, attempts),
         training_cost=_training_cost(by_task),
         level=reached,
         retrained=retrained if reached == "retrained" else 0,
@@ -694,8 +756,8 @@ class _Speeds:
         for facts in (facts for graph in graphs for facts in self._by_graph.get(graph, ())):
             m = facts.measurement
             own = _is_own(m, group)
-            if not own and m.task is not None:
-                continue
+            if not own and (m.task is not None or m.precision != FULL):
+                continue  # it hangs on the weights: its time, or the answers that its time is worth
             key: tuple[str, ...] = (m.profile, m.runtime, m.precision, m.arrival, m.inputs, m.task or "")
             # The entry's own before inherited ones, then the newest; the path decides between equals.
             merit = (own, m.date, facts.path)
@@ -710,6 +772,28 @@ class _Speeds:
         return lines
 
 
+def _scores(facts: MeasurementFacts, group: _Group) -> dict[str, OwnScore]:
+    """Task -> what the answers of a lower precision score, and how far that is from the same weights' own score."""
+    found: dict[str, OwnScore] = {}
+    for one in facts.measurement.accuracy:
+        dev = tuple(sorted((name, split.fingerprint) for name, split in one.dev.items()))
+        for run in group.runs:
+            if (run.run.task, run.run.seed, run.fingerprints) != (one.task, one.seed, dev):
+                continue
+            lower = statistics.Evidence((one.score,), (facts.influence[one.task],), (one.diverged,))
+            # One training gave both sides: how far seeds lie apart plays no part between them.
+            change = statistics.paired_difference(
+                {one.task: lower}, {one.task: _evidence([run])}, {one.task: statistics.SeedSpread(None, 0)}
+            )
+            found[one.task] = OwnScore(
+                seed=one.seed,
+                score=one.score,
+                full_precision=run.run.score,
+                change=Estimate(value=change.value, interval=change.interval),
+            )
+    return found
+
+
 def _is_own(m: Measurement, group: _Group) -> bool:
     return (m.recipe, m.variant, m.recipe_hash) == (group.recipe, group.variant, group.recipe_hash)
 
@@ -718,7 +802,7 @@ def _speed(facts: MeasurementFacts, alone: MeasurementFacts | None, group: _Grou
     m = facts.measurement
     reference = MEASURING["reference"]
     alone_ratio: Ratio | None = alone.measurement.ratio if alone else None
-    if alone_ratio is None and (m.runtime, m.precision) == (reference["runtime"], reference["precision"]):
+    if alone_ratio is None and (m.runtime, m.precision) == (m.reference_runtime, reference["precision"]):
         alone_ratio = m.ratio  # the reference already ran in the same runtime and precision
     return Speed(
         profile=m.profile,
@@ -735,6 +819,7 @@ def _speed(facts: MeasurementFacts, alone: MeasurementFacts | None, group: _Grou
         model_bytes=m.model_bytes,
         inherited=not _is_own(m, group),
         measurement=facts.path,
+        scores=_scores(facts, group),
     )
 
 

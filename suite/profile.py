@@ -10,6 +10,11 @@ from suite.canonical import digest
 from suite.documents import DECLARED, Name, Strict, Text
 
 
+def _is_unset(value: object) -> bool:
+    """A field that few profiles need is not written in the others, whose hashes stay what they were."""
+    return not value
+
+
 class Requires(Strict):
     """What a machine must have; a field left out is not asked for. A measurement records what held."""
 
@@ -18,6 +23,12 @@ class Requires(Strict):
     cpu_flags: Annotated[tuple[Name, ...], DECLARED] = ()
     governor: Annotated[Name | None, DECLARED] = None
     max_load_1min: Annotated[Annotated[float, Field(gt=0)] | None, DECLARED] = None
+    architecture: Annotated[Name | None, DECLARED] = Field(None, exclude_if=_is_unset)  # as uname -m says it
+    device_model: Annotated[Text | None, DECLARED] = Field(None, exclude_if=_is_unset)
+    """Words of the board's name in its device tree, as "Raspberry Pi 5"."""
+    system: Annotated[Literal["linux", "android", "darwin", "windows"] | None, DECLARED] = Field(
+        None, exclude_if=_is_unset
+    )
 
 
 class Profile(Strict):
@@ -41,13 +52,22 @@ class Profile(Strict):
     requires: Annotated[Requires, DECLARED] = Requires()
     emulated: Annotated[bool, DECLARED] = False  # its times say nothing of the device: never ranked
     runtimes: Annotated[tuple[Name, ...], DECLARED]  # measured on by default
+    optional_runtimes: Annotated[tuple[Name, ...], DECLARED] = Field((), exclude_if=_is_unset)
+    """Measured on as well, where this installation has them; where not, the reason is told."""
+    reference_runtime: Annotated[Name | None, DECLARED] = Field(None, exclude_if=_is_unset)
+    """The reference's, on a device that the protocol's does not run on."""
+    memory_limit_bytes: Annotated[Annotated[int, Field(ge=2**24)] | None, DECLARED] = Field(
+        None, exclude_if=_is_unset
+    )
+    """What each timed process may take."""
+    kit: Annotated[bool, DECLARED] = Field(False, exclude_if=_is_unset)
+    """Filled on the device itself, by the device kit."""
 
     @model_validator(mode="after")
     def _runtimes_named(self) -> Self:
-        if not self.runtimes or len(set(self.runtimes)) != len(self.runtimes):
-            raise ValueError(
-                f"runtimes: found {', '.join(self.runtimes) or 'none'}, expected one or more, each once"
-            )
+        named = (*self.runtimes, *self.optional_runtimes)
+        if not self.runtimes or len(set(named)) != len(named):
+            raise ValueError(f"runtimes: found {', '.join(named) or 'none'}, expected one or more, each once")
         return self
 
     @property

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from suite.canonical import digest
-from suite.documents import DECLARED, Name, Strict, Text
+from suite.documents import DECLARED, Name, Number, Strict, Text
 
 
 class Reference(Strict):
@@ -20,6 +20,39 @@ class Reference(Strict):
     arxiv: Annotated[Annotated[str, StringConstraints(pattern=r"^\d{4}\.\d{4,5}$")] | None, DECLARED] = None
 
 
+class Transfer(Strict):
+    """Something that the student takes from its teacher: an arrow of the method's diagram."""
+
+    what: Annotated[Text, DECLARED]  # a few words: "attention and hidden states"
+    at: Annotated[Literal["embeddings", "layers", "last-layer", "answers"], DECLARED]
+    layers: Annotated[Name, DECLARED] = "each"
+    """Which of N teacher layers layer m of M answers to: ``each`` (m), ``spread`` (m N / M), ``groups`` (all of the
+    m-th N / M), ``kept`` (floor((m - 1) N / M) + 1), or the parameter that lists teacher layers, counted from 0."""
+    from_itself: Annotated[bool, DECLARED] = False  # its teacher is the model itself, or its last exit
+    tracks: Annotated[tuple[Name, ...], DECLARED] = ()  # only on these; none named: on all
+
+
+class ReportedScore(Strict):
+    """A paper's two figures on one task, points; None where the teacher's was not read."""
+
+    metric: Annotated[Text, DECLARED]  # the field's name of it ("f1"), or that the source does not say
+    teacher: Annotated[Number | None, DECLARED] = None
+    student: Annotated[Number, DECLARED]
+
+
+class Reported(Strict):
+    """Figures of a paper, division ``literature``: they stand beside ours and are never ranked with them."""
+
+    source: Annotated[Text, DECLARED]  # what it was read in
+    table: Annotated[Text, DECLARED]
+    arxiv: Annotated[Annotated[str, StringConstraints(pattern=r"^\d{4}\.\d{4,5}$")] | None, DECLARED] = None
+    split: Annotated[Literal["dev", "test", "not stated"], DECLARED]
+    teacher: Annotated[Text, DECLARED]
+    student: Annotated[Text, DECLARED]
+    scores: Annotated[dict[Name, ReportedScore], DECLARED]  # by task
+    note: Annotated[Text, DECLARED] = ""
+
+
 class About(Strict):
     """What the website says of the method."""
 
@@ -28,6 +61,8 @@ class About(Strict):
     colour: Annotated[Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")], DECLARED]
     shape: Annotated[Literal["circle", "square", "diamond", "triangle", "cross", "star"], DECLARED]
     references: Annotated[tuple[Reference, ...], DECLARED] = ()
+    transfers: Annotated[tuple[Transfer, ...], DECLARED] = ()
+    reported: Annotated[tuple[Reported, ...], DECLARED] = ()
 
 
 class Modified(BaseModel):

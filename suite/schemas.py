@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from suite import paths
 from suite.canonical import pretty_json
-from suite.documents import Attestation, Entry, LogEntry, Manifest, Measurement, Run, Signature
+from suite.documents import Attempt, Attestation, Entry, LogEntry, Manifest, Measurement, Run, Signature
 from suite.profile import Profile
 from suite.recipe import Recipe
 from suite.tasks import OwnTask
@@ -27,6 +27,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "task": OwnTask,
     "run": Run,
     "measurement": Measurement,
+    "attempt": Attempt,
     "attestation": Attestation,
     "entry": Entry,
     "manifest": Manifest,

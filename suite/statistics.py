@@ -322,6 +322,27 @@ def paired_difference(
     return Difference(e.value, e.interval, e.se, e.examples_only, p)
 
 
+def seed_draws(spreads: Mapping[str, SeedSpread]) -> dict[str, Floats]:
+    """Task -> [draws] what one run's seed adds to a variance, as :func:`paired_difference` over all of them takes it.
+
+    Draw by draw they belong together: the i-th of a mean over tasks is the sum of the tasks' i-th. Zeros where no
+    seed deviation is known.
+    """
+    random = np.random.default_rng(DRAW_SEED)
+    found: dict[str, Floats] = {}
+    known = 0
+    for task, spread in spreads.items():
+        found[task] = np.zeros(len(_chi_squared(1)))
+        if spread.sd is None:
+            continue
+        ratio = _chi_squared(spread.degrees)
+        if known > 0:
+            ratio = random.permutation(ratio)
+        known += 1
+        found[task] = np.maximum(spread.variance / ratio - spread.overlap, 0.0)
+    return found
+
+
 def _resolved(joint: _Joint) -> _Joint:
     """With the variance of :data:`RESOLUTION` in every row, so that no difference has variance 0."""
     examples = joint.examples + RESOLUTION**2 * np.eye(len(joint.value))

@@ -21,6 +21,7 @@ from suite.errors import UserError
 from suite.folder import Refused, subject
 from suite.index import index, read_levels
 from suite.pipeline.run import model_folder, run
+from suite.pipeline.store import Store
 from suite.protocol import TRACKS, Track
 from suite.scoring import score
 from suite.statistics import Evidence, SeedSpread, pooled_seed_sd, pooled_with, prediction_interval
@@ -190,6 +191,30 @@ def test_replay_by_command(trained: dict[str, Any], capsys: pytest.CaptureFixtur
     (trained["model"] / "extra.pkl").write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
     code, out, err = call(capsys, *words, "--json")
     assert code == 1 and "can run code" in json.loads(out)["problems"][0]["found"], err
+
+
+def test_replay_looks_into_the_store_for_the_model(
+    trained: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LIGHTBOARD_STORE", str(tmp_path / "store"))
+    words = ("replay", str(trained["run"]), "--data", trained["data"])
+    code, _, err = call(capsys, *words)
+    assert code == 1 and "give --weights FOLDER" in err and err.count("\n") == 1
+    key = json.loads((trained["run"] / "run.json").read_text())["stages"][-1]["key"]
+    with Store().make(key, {}) as (folder, _):
+        shutil.copytree(trained["model"], folder, dirs_exist_ok=True)
+    code, out, err = call(capsys, *words)
+    assert code == 0 and "replayed: the scores differ by at most" in out, err
+
+
+def test_how_an_architecture_was_found_is_a_record_and_no_size() -> None:
+    said = {"architecture": "adabert", "search": {"expected_parameters": 194_391}}
+    assert not list(weights.config_problems("config.json", said, None))
+    (problem,) = weights.config_problems("config.json", {**said, "cells": 194_391}, None)
+    assert problem.field == "cells"
 
 
 def test_every_architecture_passes_as_what_it_is(tiny_track: Track, tmp_path: Path) -> None:

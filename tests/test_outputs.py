@@ -18,7 +18,7 @@ import pytest
 from test_board import DEMO, HOSTILE, MINI, Case, Page, write_results
 
 from suite import board
-from suite.board.cut import PRINTED, drawn
+from suite.board.cut import PRINTED
 from suite.board.outputs import badge, cite, web
 from suite.board.text import clean
 from suite.canonical import digest, pretty_json
@@ -336,16 +336,6 @@ def test_a_process_that_fails_is_heard(
     with pytest.raises(UserError, match="no room"):
         board.build(results, tmp_path / "site", processes=2)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_many_entries_are_cut_but_the_front_stays() -> None:
-    places = [(float(i % 97 + 1), float(-((i * 37) % 1000))) for i in range(1000)]
-    places[123] = (500.0, -2000.0)  # worst score, but the fastest
-    kept = drawn(list(range(1000)), places, "more")
-    assert 123 in kept and kept == sorted(kept)
-    best = sorted(range(1000), key=lambda i: -places[i][1])[:PRINTED]
-    assert set(best) <= set(kept) and len(kept) < PRINTED + 20
-    assert drawn([1, 2], [(1.0, 1.0), (2.0, 2.0)], "less") == [1, 2]
 
 
 def test_a_board_of_many_says_what_it_leaves_out(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from suite.tasks import task
 from suite.training.feeds import Batch
 from suite.training.layers import LayerWeights, layer_loss
 from suite.training.schedules import Progress
+from suite.training.starts import bert_of_bert
 
 CONFIG = {
     "architecture": "bert", "layers": 6, "hidden": 16, "heads": 2, "ffn": 32, "vocab": 50, "positions": 16,
@@ -149,7 +150,7 @@ def test_depths_that_do_not_divide_are_refused() -> None:
 
 def test_a_student_as_wide_starts_from_every_second_layer() -> None:
     teacher, student, project = bert(), bert(seed=9, layers=3), torch.nn.Linear(16, 16)
-    tinybert.start_from(teacher, student, project)
+    bert_of_bert(teacher, student, project)
     for m, g in ((0, 2), (1, 4), (2, 6)):
         for mine, theirs in zip(
             student.layers[m].parameters(), teacher.layers[g - 1].parameters(), strict=True
@@ -163,7 +164,7 @@ def test_a_student_as_wide_starts_from_every_second_layer() -> None:
 
 def test_a_narrower_student_starts_from_the_principal_directions() -> None:
     teacher, student, project = bert(), bert(seed=9, **SMALL), torch.nn.Linear(12, 16)
-    tinybert.start_from(teacher, student, project)
+    bert_of_bert(teacher, student, project)
     table = teacher.bert.embeddings.word_embeddings.weight.detach().double().numpy()
     u, s, v = np.linalg.svd(table, full_matrices=False)
     best = (u[:, :12] * s[:12]) @ v[:12]  # Eckart-Young: nothing of rank 12 is nearer
@@ -176,7 +177,7 @@ def test_a_narrower_student_starts_from_the_principal_directions() -> None:
 
 def test_a_wider_student_holds_the_teachers_words() -> None:
     teacher, student, project = bert(), bert(seed=9, hidden=24), torch.nn.Linear(24, 16)
-    tinybert.start_from(teacher, student, project)
+    bert_of_bert(teacher, student, project)
     words = student.bert.embeddings.word_embeddings.weight
     assert torch.equal(words @ project.weight.T, teacher.bert.embeddings.word_embeddings.weight)
 

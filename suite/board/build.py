@@ -21,9 +21,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from suite import paths
-from suite.board import colours, outputs
+from suite.board import colours, outputs, vega
 from suite.board.changes import log_file
-from suite.board.pages import Page, entry_sheet, pages
+from suite.board.entries.page import entry_sheet
+from suite.board.page import Page
+from suite.board.pages import pages
 from suite.board.site import Site, evidence_folder, load_site
 from suite.board.tables import inside
 from suite.board.text import clean, field_label, plain_value
@@ -33,7 +35,10 @@ from suite.errors import UserError
 from suite.index import entries as stored_entries
 
 MARKER = ".lightboard-site"  # a folder that holds it may be replaced
-POLICY = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'"
+)
 SHARED_FROM = 400  # entries; below, starting processes costs more than it saves
 AT_ONCE = 100  # entries of a share
 PROCESSES = 4  # at most: each holds what it makes
@@ -46,6 +51,7 @@ Told = Callable[[int, int], None]  # shares done, of how many
 def build(
     results: Path,
     out: Path,
+    data: str | None = None,
     *,
     url: str | None = None,
     processes: int | None = None,
@@ -54,13 +60,14 @@ def build(
     """Write the site of a results tree into ``out``; gives its first page.
 
     ``out`` appears whole: it is made beside its place and renamed. An existing folder is replaced only when
-    it is empty or an earlier site. ``url`` is where the site will stand: with it pages name their address and
-    there are a sitemap and ``robots.txt``. ``told`` hears of progress. Raises :class:`UserError`.
+    it is empty or an earlier site. ``data`` as ``lightboard verify`` takes it: the site then shows texts and gold
+    labels, and says that it is not for publishing. ``url`` is where the site will stand: with it pages name their
+    address and there are a sitemap and ``robots.txt``. ``told`` hears of progress. Raises :class:`UserError`.
     """
     results, out = Path(results), Path(out)
     base = outputs.address(url)
     _check_place(results, out)
-    site = load_site(stored_entries(results), results)
+    site = load_site(stored_entries(results), results, data)
     out.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".site-", dir=out.parent))
     try:
@@ -171,6 +178,7 @@ class Printer:
     def __init__(self, site: Site, url: str | None) -> None:
         self.head = outputs.Head(site, url)
         self.environment = templates(paths.root() / "site" / "templates")
+        self.environment.globals["local"] = site.local is not None
 
     def one(self, page: Page) -> File:
         if not page.template:
@@ -194,6 +202,10 @@ def fixed_files(site: Site) -> Iterator[File]:
     source = paths.root() / "site"
     style = (source / "style.css").read_text(encoding="utf-8")
     yield "style.css", f"{style}\n/* one hue per method */\n{site.hue_rules()}".encode()
+    yield "compare.js", (source / "compare.js").read_bytes()
+    yield "board.js", (source / "board.js").read_bytes()
+    if (chart := vega.script()) is not None:
+        yield vega.FILE, chart
     yield "icon.svg", (source / "icon.svg").read_bytes()
     yield from log_files(site)
     yield MARKER, b"Made by lightboard site; replaced whole when it is made again.\n"
@@ -239,6 +251,7 @@ def templates(folder: Path) -> Environment:
     environment.globals["policy"] = POLICY
     environment.globals["inside"] = inside
     environment.globals["paper"] = colours.PAPER
+    environment.globals["local"] = False
     return environment
 
 

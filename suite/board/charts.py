@@ -62,6 +62,7 @@ class Point:
     hollow: bool = False
     reference: bool = False
     faint: bool = False  # a noisy measurement
+    entry: str | None = None  # recipe/variant: the row that is this point
 
 
 @dataclass(frozen=True)
@@ -155,9 +156,10 @@ def scatter(
 ) -> Markup:
     """Score against a cost on a log axis: intervals both ways, families joined, the front drawn."""
     left, top, right, bottom = size.plot
-    low, high = _log_domain(points)
+    low, high = log_domain([value for p in points for value in (p.x, *(p.x_interval or ()))])
     across = Scale(low, high, left, right, log=True)
-    domain = _linear_domain(points, lines)
+    ends = [value for p in points for value in (p.y, *(p.y_interval or ()))]
+    domain = score_domain(ends, [line.y for line in lines])
     outside = sum(not domain[0] <= line.y <= domain[1] for line in lines)  # named at the lower edge
     up = Scale(*domain, bottom - outside * (size.font + 3), top)
     steps = _front_corners(front(points, x.better), across, up, x.better)
@@ -189,21 +191,21 @@ def _frame(parts: Sequence[Markup], ident: str, size: Size, kind: str) -> Markup
     )
 
 
-def _log_domain(points: Sequence[Point]) -> Interval:
-    values = [value for p in points for value in (p.x, *(p.x_interval or ())) if value > 0]
-    low, high = min(values), max(values)
+def log_domain(values: Sequence[float]) -> Interval:
+    """Of a logarithmic axis: the positive values and their intervals' ends, and a little room."""
+    positive = [value for value in values if value > 0]
+    low, high = min(positive), max(positive)
     pad = max((high / low) ** 0.07, 1.12)
     return low / pad, high * pad
 
 
-def _linear_domain(points: Sequence[Point], lines: Sequence[Line]) -> Interval:
-    """Of the points and their intervals; a baseline enlarges it unless it would squeeze them."""
-    values = [value for p in points for value in (p.y, *(p.y_interval or ()))]
+def score_domain(values: Sequence[float], lines: Sequence[float]) -> Interval:
+    """Of scores and their intervals' ends; a baseline enlarges it unless it would squeeze them."""
     low, high = min(values), max(values)
     reach = 0.4 * max(high - low, 2.0)
     for line in lines:
-        if low - reach <= line.y <= high + reach:
-            low, high = min(low, line.y), max(high, line.y)
+        if low - reach <= line <= high + reach:
+            low, high = min(low, line), max(high, line)
     pad = max(0.06 * (high - low), 0.5)
     return low - pad, high + pad
 
@@ -291,7 +293,8 @@ def _point(point: Point, across: Scale, up: Scale) -> Markup:
     if point.reference:
         parts.append(el("circle", class_="ring", cx=x, cy=y, r=10))
     parts.append(svg.mark(point.mark, x, y, 4.2 if point.hollow else 5.2, hollow=point.hollow))
-    return el("a", *parts, href=point.href, class_="faint" if point.faint else None, aria_label=point.detail)
+    kind = "faint" if point.faint else None
+    return el("a", *parts, href=point.href, class_=kind, data_entry=point.entry, aria_label=point.detail)
 
 
 def _labels(

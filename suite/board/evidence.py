@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from suite import folder as folders
 from suite import log as logs
+from suite import signing, tables
 from suite.board.text import Missing
-from suite.documents import Attestation, LogEntry, Measurement, Run
+from suite.documents import Attestation, LogEntry, Measurement, Run, Signature
 from suite.errors import UserError
+from suite.tasks import Task
 
 _PART = r"[a-z0-9][a-z0-9_.-]{0,199}"
 _PLACE = re.compile(rf"(runs|measurements)/{_PART}/{_PART}/{_PART}")
@@ -26,6 +29,7 @@ _NOT_HERE = Missing("the document is not in this results tree")
 _KEPT = 512  # documents of a kind in memory at a time: a page reads its own entry's, and those only
 
 T = TypeVar("T", bound=BaseModel)
+T2 = TypeVar("T2")
 
 
 def is_place(path: str) -> bool:
@@ -45,6 +49,7 @@ class Evidence:
     _subjects: dict[tuple[str, str], str | None] = field(default_factory=dict)
     _logs: dict[str, list[LogEntry]] = field(default_factory=dict)
     _checks: dict[str, dict[str, list[Attestation]]] = field(default_factory=dict)
+    _signatures: dict[str, dict[str, list[Signature]]] = field(default_factory=dict)
 
     def run(self, track: str, path: str) -> Run | Missing:
         return self._latest(self._runs, Run, track, path, "runs")
@@ -153,7 +158,7 @@ class Evidence:
         if folder is None:
             return {}
         kind = path.partition("/")[0]
-        wanted = (folders.DOCUMENTS[kind], folders.TABLES[kind], folders.MANIFEST)
+        wanted = (*folders.names(folder, kind), folders.MANIFEST)
         found: dict[str, bytes] = {}
         for name in wanted:
             file = folder / name
@@ -162,4 +167,51 @@ class Evidence:
                     found[name] = folders.read_bytes(file)
                 except UserError:
                     continue
+        return found
+
+    # --- tables and signatures ---------------------------------------------------------------------------------
+
+    def samples(self, track: str, path: str) -> dict[str, Any] | Missing:
+        """The raw times of a measurement, by column."""
+        return self._table(track, path, "measurements", tables.read_samples)
+
+    def predictions(self, track: str, path: str, task: Task) -> dict[str, tables.Split] | Missing:
+        """A run's predictions by dev set."""
+        return self._table(
+            track, path, "runs", lambda content, file: tables.read_predictions(content, file, task)
+        )
+
+    def _table(self, track: str, path: str, kind: str, read: Callable[[bytes, Path], T2]) -> T2 | Missing:
+        folder = self._folder(track, path) if is_place(path) and path.startswith(f"{kind}/") else None
+        if folder is None or not (folder / folders.TABLES[kind]).is_file():
+            return _NOT_HERE
+        file = folder / folders.TABLES[kind]
+        try:
+            return read(folders.read_bytes(file), file)
+        except UserError:
+            return Missing("the table cannot be read: run lightboard verify")
+
+    def signed(self, track: str, path: str) -> list[Signature]:
+        """The signatures over a document as it lies here."""
+        if track not in self._signatures:
+            self._signatures[track] = self._read_signatures(track)
+        folder = self._folder(track, path) if is_place(path) else None
+        covering = self._signatures[track].get(path, [])
+        if folder is None or not covering:
+            return []
+        try:
+            subject = folders.subject(folder)
+        except UserError:
+            return []
+        return [one for one in covering if one.subjects[path] == subject]
+
+    def _read_signatures(self, track: str) -> dict[str, list[Signature]]:
+        found: dict[str, list[Signature]] = defaultdict(list)
+        for file in folders.files(self.results / track / signing.FOLDER):
+            try:
+                one = folders.parse(Signature, folders.read_bytes(file, folders.MAX_JSON_BYTES), file)
+            except UserError:
+                continue  # verify names it
+            for place in one.subjects:
+                found[place].append(one)
         return found

@@ -27,12 +27,14 @@ from suite.board.text import (
     round_number,
     sentence,
     shorten,
+    signed,
     times_faster,
 )
 from suite.documents import Entry
 from suite.protocol import REPORTING
 
 SUBSET = "dev subset"
+DRAWN = cut.PRINTED  # points of a chart, and those of its front
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def _fastest(site: Site, entries: Sequence[Entry], view: View) -> tuple[Entry, S
 
 def task_column(site: Site, links: Links, track: str, task: str) -> Column:
     subset = SUBSET if site.dev_subset(track, task) else ""
-    return Column(site.task(task).title, note=subset, href=links.task(task))
+    return Column(site.task(task).title, note=subset, href=links.task(task), key=f"task-{task}")
 
 
 def task_cell(entry: Entry, task: str, links: Links, *, mixed: bool = False) -> Cell:
@@ -176,7 +178,11 @@ def file_size(entry: Entry, shown: Shown | Missing) -> tuple[int, str] | None:
 
 
 def cost_columns() -> list[Column]:
-    return [Column("Params", "millions"), Column("FLOPs", "G at 128 tokens"), Column("Size", "MB")]
+    return [
+        Column("Params", "millions", key="parameters"),
+        Column("FLOPs", "G at 128 tokens", key="flops"),
+        Column("Size", "MB", key="bytes"),
+    ]
 
 
 def cost_cells(entry: Entry, shown: Shown | Missing, links: Links) -> list[Cell]:
@@ -201,8 +207,8 @@ def speed_columns(site: Site, links: Links, view: View) -> list[Column]:
     where = site.profile_title(view.profile) if view.profile else "no profile yet"
     href = links.profile(view.profile) if view.profile else None
     return [
-        Column("Speed", "times the reference’s", where, href),
-        Column("Latency", "ms, median", view.runtime or "best runtime"),
+        Column("Speed", "times the reference’s", where, href, key="speed"),
+        Column("Latency", "ms, median", view.runtime or "best runtime", key="latency"),
     ]
 
 
@@ -213,6 +219,13 @@ def speed_cells(entry: Entry, shown: Shown | Missing, links: Links) -> list[Cell
     small = ratio_span(ratio.interval) if ratio.interval else f"{counted(ratio.pairs, 'pair')}, no interval"
     where = shown.runtime + ("" if shown.precision == "fp32" else f" {shown.precision}")
     note = f"mean of {len(shown.tasks)} tasks" if shown.tasks else ""
+    if shown.precision != "fp32":
+        lower = (
+            "not scored"
+            if shown.own is None
+            else f"scores {fixed(shown.own[0], 1)} ({signed(shown.own[1], 1)})"
+        )
+        note = ", ".join(filter(None, (note, f"{shown.precision} {lower}")))
     doubt = "noisy" if shown.noisy else ""
     first = value(digits(ratio.value, 3, 2), small, href, faint=shown.noisy, note=doubt)
     if shown.p50 is None:
@@ -270,22 +283,21 @@ def rows_of(
     mixed = {task: mixed_subset(entries, task) for task in tasks}
     for entry in entries:
         shown = site.speed(entry, view)
-        rows.append(
-            named_row(
-                site,
-                links,
-                entry,
-                [
-                    *score_cells(site, entry, links, domain),
-                    *(task_cell(entry, t, links, mixed=mixed[t]) for t in tasks),
-                    *cost_cells(entry, shown, links),
-                    *speed_cells(entry, shown, links),
-                    level_cell(entry, links),
-                    training_cell(entry, links),
-                ],
-                lead=[rank_cell(entry, links)],
-            )
+        made = named_row(
+            site,
+            links,
+            entry,
+            [
+                *score_cells(site, entry, links, domain),
+                *(task_cell(entry, t, links, mixed=mixed[t]) for t in tasks),
+                *cost_cells(entry, shown, links),
+                *speed_cells(entry, shown, links),
+                level_cell(entry, links),
+                training_cell(entry, links),
+            ],
+            lead=[rank_cell(entry, links)],
         )
+        rows.append(replace(made, entry=f"{entry.recipe}/{entry.variant}"))
     return rows
 
 
@@ -326,15 +338,15 @@ def leaderboard(site: Site, links: Links, track: str, view: View) -> Table:
     groups = group(entries)
     domain = score_domain(site, entries)
     columns = [
-        Column("Rank", "range", kind="rank"),
-        Column("Method", kind="text"),
-        Column("Score", f"mean of {len(core)}"),
+        Column("Rank", "range", kind="rank", key="rank"),
+        Column("Method", kind="text", key="method"),
+        Column("Score", f"mean of {len(core)}", key="score"),
         Column("", "95% interval", kind="strip"),
         *(task_column(site, links, track, task) for task in core),
         *cost_columns(),
         *speed_columns(site, links, view),
-        Column("Checked", "level", kind="text"),
-        Column("Training", "TFLOP"),
+        Column("Checked", "level", kind="text", key="level"),
+        Column("Training", "TFLOP", key="training"),
     ]
     rows: list[Row] = []
     for heading, of in (
@@ -362,9 +374,18 @@ def extended(site: Site, links: Links, track: str) -> Table | None:
     rows = [e for e in entries if any(t in e.quality for t in tasks)]
     rows.sort(key=lambda e: (-(e.board_score.value if e.board_score else -1e9), e.recipe, e.variant))
     mixed = {task: mixed_subset(rows, task) for task in tasks}
-    made = [named_row(site, links, e, [task_cell(e, t, links, mixed=mixed[t]) for t in tasks]) for e in rows]
+    printed = rows[: cut.PRINTED]
+    made = [
+        named_row(site, links, e, [task_cell(e, t, links, mixed=mixed[t]) for t in tasks]) for e in printed
+    ]
     columns = [Column("Method", kind="text"), *(task_column(site, links, track, t) for t in tasks)]
-    return table("Extended tasks: shown, not averaged into the score", columns, made, "extended")
+    return table(
+        "Extended tasks: shown, not averaged into the score",
+        columns,
+        made,
+        "extended",
+        notes=cut.said(len(printed), len(rows)),
+    )
 
 
 def task_notes(site: Site, track: str) -> list[tuple[str, str]]:
@@ -412,6 +433,7 @@ def point(
         hollow=not entry.default,
         reference=site.is_reference(entry),
         faint=faint,
+        entry=f"{entry.recipe}/{entry.variant}",
     )
 
 
@@ -439,14 +461,6 @@ def figures(site: Site, links: Links, track: str, view: View, ident: str = "") -
     ]
 
 
-def _across(site: Site, entry: Entry, view: View, kind: _Kind) -> float | None:
-    """Where an entry stands on a chart's log axis."""
-    if kind == "parameters":
-        return entry.cost.parameters.total / 1e6 or None
-    shown = site.speed(entry, view)
-    return shown.ratio.value if isinstance(shown, Shown) and shown.ratio.value > 0 else None
-
-
 def _figure(
     site: Site,
     links: Links,
@@ -455,39 +469,41 @@ def _figure(
     kind: _Kind,
     prefix: str,
 ) -> Figure | None:
-    whole = [
-        (entry, x)
-        for entry in entries
-        if not site.is_baseline(entry) and (x := _across(site, entry, view, kind)) is not None
-    ]
-    better: Literal["more", "less"] = "more" if kind == "speed" else "less"
-    chosen = cut.drawn(whole, [(x, e.board_score.value) for e, x in whole if e.board_score], better)
     points = []
-    for entry, x in chosen:
-        shown = site.speed(entry, view)
-        if kind == "speed" and isinstance(shown, Shown):
-            where = f"{digits(x)} times the reference’s speed with {shown.runtime}"
-            points.append(point(site, links, entry, x, shown.ratio.interval, where, faint=shown.noisy))
-        else:
-            points.append(point(site, links, entry, x, None, f"{digits(x)} million parameters"))
+    for entry in entries:
+        if site.is_baseline(entry):
+            continue
+        if kind == "speed":
+            shown = site.speed(entry, view)
+            if isinstance(shown, Shown) and shown.ratio.value > 0:
+                where = f"{digits(shown.ratio.value)} times the reference’s speed with {shown.runtime}"
+                points.append(
+                    point(
+                        site, links, entry, shown.ratio.value, shown.ratio.interval, where, faint=shown.noisy
+                    )
+                )
+        elif entry.cost.parameters.total > 0:
+            millions = entry.cost.parameters.total / 1e6
+            points.append(point(site, links, entry, millions, None, f"{digits(millions)} million parameters"))
     if not points:
         return None
+    whole, points = len(points), thinned(points, "more" if kind == "speed" else "less")
     lines = baselines(site, links, entries, view)
     if kind == "speed":
         where = site.on_profile(view.profile) if view.profile else ""
         title = "Score against speed"
         axis = Axis("times as fast as the reference, log scale", "more", lambda v: f"{round_number(v)}×")
-        said = f"Up is better, right is faster {where}."
+        better = f"Up is better, right is faster {where}."
     else:
         title = "Score against parameters"
         axis = Axis("million parameters, log scale", "less")
-        said = "Up is better, left is smaller."
-    if len(chosen) < len(whole):
-        said += f" Drawn: the best {cut.PRINTED} of {len(whole):,} rows, and the front of all."
+        better = "Up is better, left is smaller."
     caption = (
-        f"{said} Bars are 95% intervals; the stepped line joins what no other row beats on both counts; "
+        f"{better} Bars are 95% intervals; the stepped line joins what no other row beats on both counts; "
         "curves join the operating points of one method."
     )
+    if len(points) < whole:
+        caption += f" Of {whole:,} rows the best {DRAWN} and the front are drawn."
     best = charts.front(points, axis.better)
     description = (
         f"{counted(len(points), 'row')} drawn. On the front: {listed(shorten(p.label, 40) for p in best)}. "
@@ -509,10 +525,17 @@ def _figure(
     return Figure(drawn[0], drawn[1], caption, title)
 
 
+def thinned(points: Sequence[Point], better: Literal["more", "less"]) -> list[Point]:
+    """The best by score, as many as can be told apart in a drawing, and whatever lies on the front."""
+    best = {id(p) for p in sorted(points, key=lambda p: -p.y)[:DRAWN]}
+    best |= {id(p) for p in charts.front(points, better)}
+    return [p for p in points if id(p) in best]
+
+
 def legend(site: Site, links: Links, entries: Sequence[Entry]) -> list[Legend]:
     """Every method drawn, by name; of very many the best rows' alone."""
     scored = [e for e in entries if e.board_score and not site.is_baseline(e)]
-    best = sorted(scored, key=lambda e: -(e.board_score.value if e.board_score else 0.0))[: cut.PRINTED]
+    best = sorted(scored, key=lambda e: -(e.board_score.value if e.board_score else 0.0))[:DRAWN]
     names = sorted({e.recipe for e in best})
     count = Counter(e.recipe for e in entries)
     return [

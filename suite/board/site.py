@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from suite import loading, protocol
+from suite import loading, paths, protocol
 from suite.board import colours
 from suite.board.evidence import Evidence, is_place
+from suite.board.local import Local
 from suite.board.svg import Mark
 from suite.board.text import Missing, lower_first
-from suite.documents import Entry, Measurement, Ratio, Speed
+from suite.documents import EmptyCell, Entry, Measurement, Ratio, Speed
 from suite.errors import UserError
 from suite.profile import Profile
 from suite.protocol import REPORTING, TRACKS, Track
@@ -49,6 +50,7 @@ class Shown:
     bytes: int
     measurement: str
     tasks: tuple[str, ...]  # more than one: a mean over them
+    own: tuple[float, float] | None = None  # of a lower precision: mean score over all tasks, and its change
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class Site:
     recipes: Mapping[str, Recipe]
     profiles: Mapping[str, Profile]
     tasks: dict[str, Task] = field(default_factory=dict)
+    local: Local | None = None  # the data at hand, of a build that is not for publishing
     _hues: dict[str, Mark] = field(default_factory=dict)
     _tracks: list[str] = field(default_factory=list)
     _known: dict[str, Known] = field(default_factory=dict)
@@ -169,7 +172,11 @@ class Site:
                 f".{hue} {{ --hue: {colours.on(paper, colour[hue])}; }}" for hue in sorted(colour)
             )
 
-        return f"{rules('light')}\n@media (prefers-color-scheme: dark) {{\n{rules('dark')}\n}}\n"
+        dark = rules("dark")
+        return (
+            f"{rules('light')}\n@media (prefers-color-scheme: dark) {{\n"
+            f"{_below(dark, ':root:not([data-theme=light])')}\n}}\n{_below(dark, '[data-theme=dark]')}\n"
+        )
 
     # --- tracks ------------------------------------------------------------------------------------------
 
@@ -276,6 +283,10 @@ class Site:
         if view.profile is None:
             return Missing("not measured yet")
         lines = [s for s in entry.speed if s.profile == view.profile and _ranked(s)]
+        tried = [c for c in entry.empty if c.profile == view.profile and _ranked(c)]
+        tried = [c for c in tried if view.runtime in (None, c.runtime)]
+        if tried and not any(view.runtime in (None, s.runtime) for s in lines):
+            return Missing(f"tried on {tried[0].date}: {tried[0].reason}")
         if not lines:
             return Missing("not measured on this profile yet")
         groups: dict[tuple[str, str], list[Speed]] = {}
@@ -318,10 +329,29 @@ class Site:
             bytes=max(line.model_bytes for line in lines),
             measurement=first.measurement,
             tasks=tuple(sorted(tasks)) if len(lines) > 1 else (),
+            own=own_score(entry, lines),
         )
 
 
-def _ranked(line: Speed) -> bool:
+def own_score(entry: Entry, lines: Iterable[Speed]) -> tuple[float, float] | None:
+    """Mean score of a lower precision's own answers over the entry's tasks, and how far that is from the same weights'
+    in full precision; None where one of the tasks was not scored."""
+    scores = {task: own for line in lines for task, own in line.scores.items()}
+    if not scores or set(scores) != set(entry.quality):
+        return None
+    count = len(scores)
+    return (
+        math.fsum(own.score for own in scores.values()) / count,
+        math.fsum(own.change.value for own in scores.values()) / count,
+    )
+
+
+def _below(rules: str, selector: str) -> str:
+    """Rules, one a line, that hold only below what a selector names."""
+    return "\n".join(f"{selector} {rule}" for rule in rules.splitlines())
+
+
+def _ranked(line: Speed | EmptyCell) -> bool:
     return line.arrival == "single-stream" and line.inputs == "trace"
 
 
@@ -348,7 +378,7 @@ def known_track(name: str) -> Track | None:
     return TRACKS.get(name)
 
 
-def load_site(entries: Sequence[Entry], results: Path) -> Site:
+def load_site(entries: Sequence[Entry], results: Path, data: str | None = None) -> Site:
     """The entries with the recipes and profiles that describe them, where those can be found."""
     recipes: dict[str, Recipe] = {}
     for name in sorted({entry.recipe for entry in entries}):
@@ -357,13 +387,14 @@ def load_site(entries: Sequence[Entry], results: Path) -> Site:
         except UserError:
             continue  # a stranger's recipe: its rows stand in neutral ink under their name
     profiles: dict[str, Profile] = {}
-    for name in sorted({line.profile for entry in entries for line in entry.speed}):
+    used = {line.profile for entry in entries for line in entry.speed}
+    for name in sorted({*used, *paths.names("hardware_profiles")}):
         try:
             profiles[name] = loading.load_profile(name)
         except UserError:
             continue
     ordered = sorted(entries, key=lambda e: (e.track, e.recipe, e.variant))
-    return Site(ordered, Evidence(results), recipes, profiles)
+    return Site(ordered, Evidence(results), recipes, profiles, local=Local(data) if data else None)
 
 
 PROTOCOL: dict[Part, Mapping[str, Any]] = {

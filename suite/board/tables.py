@@ -19,6 +19,7 @@ class Column:
     note: str = ""
     href: str | None = None
     kind: str = "number"  # number, text, rank, strip: how it is set
+    key: str = ""  # what the script sorts by; none: not sorted
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Row:
     tags: tuple[str, ...] = ()
     variant: str = ""  # set after the name, in lighter ink
     opens: str = ""  # the heading of the group of rows that begins here
+    entry: str = ""  # recipe/variant of a row that the script knows
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,17 @@ from typing import Any
 
 import numpy as np
 
+from suite.canonical import digest_file
 from suite.errors import UserError
-from suite.measure import latency, machine
+from suite.measure import latency, machine, peak
 from suite.measure.samples import ENTRY
 from suite.measure.worker import split
 from suite.runtimes import runtime
+from suite.runtimes._exits import PLAN
 
 SCHEMA = "lightboard/kit-answer/1"
 RUNTIME = "onnx"
+KIT = "kit.json"
 
 
 def main(folder: Path, arguments: list[str] | None = None) -> int:
@@ -38,7 +41,8 @@ def main(folder: Path, arguments: list[str] | None = None) -> int:
     parser.add_argument("--answers-only", action="store_true", help="check the answers and stop")
     asked = parser.parse_args(arguments)
     try:
-        kit = json.loads((folder / "kit.json").read_text(encoding="utf-8"))
+        kit = json.loads((folder / KIT).read_text(encoding="utf-8"))
+        whole(folder, kit)
         largest = check(folder, kit)
         if asked.answers_only:
             print("the answers are right; nothing was timed")
@@ -54,6 +58,20 @@ def main(folder: Path, arguments: list[str] | None = None) -> int:
     return 0
 
 
+def whole(folder: Path, kit: dict[str, Any]) -> None:
+    """UserError where a file is not the one that was packed."""
+    for name, packed in kit["files"].items():
+        file = folder / name
+        if not file.resolve().is_relative_to(folder.resolve()) or digest_file(file) != packed:
+            raise UserError(f"{name} is not the file that was packed: unpack the kit again")
+
+
+def model_file(folder: Path, side: str) -> Path:
+    """A side's model: one file, or a folder of pieces where examples leave early."""
+    pieces = folder / side / PLAN
+    return pieces if pieces.exists() else folder / f"{side}.onnx"
+
+
 def check(folder: Path, kit: dict[str, Any]) -> dict[str, float]:
     """Side -> largest difference from the expected answers; UserError where it is more than the kit allows."""
     found: dict[str, float] = {}
@@ -62,7 +80,7 @@ def check(folder: Path, kit: dict[str, Any]) -> dict[str, float]:
     with np.load(folder / "expected.npz", allow_pickle=False) as stored:
         expected = {side: stored[side] for side in ("reference", "entry")}
     for side, logits in expected.items():
-        answer = runtime(RUNTIME).prepare(folder / f"{side}.onnx", kit["plan"]["threads"])
+        answer = runtime(RUNTIME).prepare(model_file(folder, side), kit["plan"]["threads"])
         worst = 0.0
         for done, (query, wanted) in enumerate(zip(asked, logits, strict=True)):
             worst = max(worst, float(np.abs(answer(*query)[0] - wanted).max()))
@@ -82,6 +100,8 @@ def measure(folder: Path, kit: dict[str, Any]) -> dict[str, Any]:
     with np.load(folder / "trace.npz", allow_pickle=False) as stored:
         trace = latency.Trace(stored["ids"], stored["types"], stored["offsets"])
     profile = SimpleNamespace(**{**kit["plan"], "requires": SimpleNamespace(**kit["plan"]["requires"])})
+    if (reason := machine.unfit(profile)) is not None:  # type: ignore[arg-type]
+        raise UserError(f"this kit is for profile {profile.name}: {reason}")
     plan = latency.plan(profile)  # type: ignore[arg-type]  # it has the fields that a profile has
     before, ticks = machine.state(), machine.Ticks.now()
     started = time.monotonic()
@@ -92,11 +112,15 @@ def measure(folder: Path, kit: dict[str, Any]) -> dict[str, Any]:
 
     sides = {
         name: latency.Side(
-            f"the {name}", RUNTIME, folder / f"{name}.onnx", bool(kit["adaptive"]) and name == "entry"
+            f"the {name}", RUNTIME, model_file(folder, name), bool(kit["adaptive"]) and name == "entry"
         )
         for name in ("reference", "entry")
     }
     outcome = latency.race(sides["reference"], sides["entry"], trace, plan, progress)
+    seconds = time.monotonic() - started
+    after = machine.state(ticks)
+    _say("measuring how fast this device multiplies matrices")
+    fastest = peak.rate(latency.Side("products", RUNTIME, folder / "products.onnx"), plan)
     _say("")
     return {
         "schema": SCHEMA,
@@ -109,7 +133,10 @@ def measure(folder: Path, kit: dict[str, Any]) -> dict[str, Any]:
         "peak_bytes": outcome.peak_bytes,
         "baseline_bytes": outcome.baseline_bytes,
         "repeat_ratio": outcome.repeat_ratio,
-        "machine": machine.describe(plan.affinity, profile.requires, before, machine.state(ticks)),
+        "threads": plan.threads,
+        "seconds": seconds,
+        "peaks": [vars(fastest)],
+        "machine": machine.describe(plan.affinity, profile.requires, before, after),
         "versions": {
             "onnxruntime": version("onnxruntime"),
             "numpy": version("numpy"),

@@ -14,7 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite import statistics
-from suite.documents import AtLength, Latency, Ratio
+from suite.documents import (
+    AtBatch,
+    AtLength,
+    DeviceTime,
+    Energy,
+    EnergyBlock,
+    Latency,
+    Offline,
+    Ratio,
+    SpotCheck,
+    Streams,
+)
 from suite.measure.samples import ENTRY, REFERENCE, Samples
 from suite.protocol import MEASURING
 
@@ -26,6 +37,12 @@ def from_columns(columns: Mapping[str, Any]) -> Samples:
     samples = Samples(**{f.name: np.asarray(columns[f.name]).astype(np.int64) for f in fields(Samples)})
     _matched(samples)
     return samples
+
+
+IN_BATCHES = "queries are answered in batches: their rate is the figure"
+NO_LATENCY = Latency(
+    p50=None, p90=None, p99=None, p50_reason=IN_BATCHES, p90_reason=IN_BATCHES, p99_reason=IN_BATCHES
+)
 
 
 # --- the figures --------------------------------------------------------------------------------------------
@@ -43,16 +60,19 @@ class Figures:
     by_length: tuple[AtLength, ...] = ()
 
 
-def figures(samples: Samples, lengths: Sequence[int] | None = None) -> Figures:
+def figures(
+    samples: Samples, lengths: Sequence[int] | None = None, arrival: str = "single-stream"
+) -> Figures:
     """Everything a measurement derives from its samples; ValueError when the two sides do not match.
 
     ``lengths``: the trace's, in tokens, where the figures are wanted at each of them as well.
     """
     spread = residual(samples)
+    alone = arrival == "single-stream"
     return Figures(
         ratio=ratio(pair_log_ratios(samples)),
-        latency_ms=latency(samples, ENTRY),
-        reference_latency_ms=latency(samples, REFERENCE),
+        latency_ms=latency(samples, ENTRY) if alone else NO_LATENCY,
+        reference_latency_ms=latency(samples, REFERENCE) if alone else NO_LATENCY,
         residual=spread,
         verdict=verdict(spread),
         by_length=() if lengths is None else at_lengths(samples, lengths),
@@ -179,3 +199,106 @@ def repeat_passed(over_repeated: float) -> bool:
 def answers_equal(largest: float, tolerance: float) -> bool:
     """The timed answers were the model's."""
     return largest <= tolerance
+
+
+# --- beside the ratio ---------------------------------------------------------------------------------------
+
+
+def queries_per_second(samples: Samples, side: int) -> float:
+    """Median over processes of queries over the sum of their times."""
+    times = samples.where(samples.side == side)
+    processes = [times.nanoseconds[times.pair == pair] for pair in np.unique(times.pair)]
+    return float(np.median([len(process) * 1e9 / float(process.sum()) for process in processes]))
+
+
+def at_batch(batch: int, seconds: Sequence[float], reason: str | None, queries: int) -> AtBatch:
+    """One step of a pilot, of ``queries`` queries a pass."""
+    rate = queries / float(np.median(seconds)) if seconds and min(seconds) > 0 else None
+    return AtBatch(batch=batch, seconds=tuple(seconds), reason=reason, queries_per_second=rate)
+
+
+def best_batch(ladder: Sequence[AtBatch]) -> int:
+    """The batch of the quickest pass in the median, the smaller of equals; ValueError where none ran."""
+    ran = [(float(np.median(step.seconds)), step.batch) for step in ladder if step.seconds]
+    if not ran:
+        raise ValueError("no batch of the pilot ran")
+    return min(ran)[1]
+
+
+def padding(lengths: Sequence[int], batch: int) -> float:
+    """Tokens of padding per token of the trace, sorted by length and cut into batches."""
+    order = sorted(lengths, reverse=True)
+    cut = [order[start : start + batch] for start in range(0, len(order), batch)]
+    return sum(part[0] * len(part) for part in cut) / sum(order) - 1
+
+
+def offline(
+    samples: Samples,
+    lengths: Sequence[int],
+    ladder: Sequence[AtBatch],
+    reference_ladder: Sequence[AtBatch],
+    leaving: Literal["compaction", "padding"] | None,
+) -> Offline:
+    """What an offline measurement says besides its ratio; ValueError where a pilot has no step that ran."""
+    count = len(lengths)
+    steps, others = (
+        tuple(at_batch(step.batch, step.seconds, step.reason, count) for step in one)
+        for one in (ladder, reference_ladder)
+    )
+    batch = best_batch(steps)
+    return Offline(
+        batch=batch,
+        reference_batch=best_batch(others),
+        ladder=steps,
+        reference_ladder=others,
+        queries_per_second=queries_per_second(samples, ENTRY),
+        reference_queries_per_second=queries_per_second(samples, REFERENCE),
+        padding=padding(lengths, batch),
+        leaving=leaving,
+    )
+
+
+def energy(counters: Sequence[str], blocks: Sequence[EnergyBlock]) -> Energy:
+    """Joules per query of both sides; ValueError where a counter ran back or a side has no queries."""
+    if any(block.end_joules < block.start_joules for block in blocks):
+        raise ValueError("a counter ran back")
+    spent = []
+    for side in (REFERENCE, ENTRY):
+        mine = [block for block in blocks if block.side == side]
+        queries = sum(block.queries for block in mine)
+        if not queries:
+            raise ValueError("a side without queries")
+        spent.append(float(np.sum([block.end_joules - block.start_joules for block in mine])) / queries)
+    return Energy(
+        counters=tuple(counters),
+        blocks=tuple(blocks),
+        joules_per_query=spent[ENTRY],
+        reference_joules_per_query=spent[REFERENCE],
+    )
+
+
+def device_time(entry: Sequence[int], reference: Sequence[int]) -> DeviceTime:
+    """Medians over processes of each process' median query, in milliseconds."""
+    return DeviceTime(
+        nanoseconds=tuple(entry),
+        reference_nanoseconds=tuple(reference),
+        latency_ms=_milliseconds(list(map(float, entry))),
+        reference_latency_ms=_milliseconds(list(map(float, reference))) if reference else None,
+    )
+
+
+def streams(count: int, alone_ms: Sequence[float], together_ms: Sequence[float]) -> Streams:
+    """What ``count`` streams at once answer, and what each pays for it; ValueError unless rounds match."""
+    logs = np.log(together_ms) - np.log(alone_ms)
+    return Streams(
+        streams=count,
+        alone_ms=tuple(alone_ms),
+        together_ms=tuple(together_ms),
+        queries_per_second=count * 1000 / float(np.median(together_ms)),
+        slowdown=float(np.exp(np.median(logs))),
+    )
+
+
+def spot_check(task: str, over_measured: float) -> SpotCheck:
+    """Another run of the same graph, its time over the measured one's."""
+    return SpotCheck(task=task, ratio=over_measured, passed=repeat_passed(over_measured))

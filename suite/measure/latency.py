@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 import suite
 from suite.canonical import digest
 from suite.errors import UserError
+from suite.measure import memory
 from suite.measure.machine import allowed
 from suite.measure.samples import ENTRY, REFERENCE, Samples
 from suite.protocol import MEASURING
@@ -79,6 +80,7 @@ class Plan:
     block_queries: int
     warmup_queries: int
     seed: int = 11
+    memory_limit: int | None = None  # bytes of each timed process
 
 
 def plan(profile: Profile, pairs: int | None = None) -> Plan:
@@ -101,7 +103,20 @@ def plan(profile: Profile, pairs: int | None = None) -> Plan:
         block_seconds=profile.block_seconds,
         block_queries=profile.block_queries,
         warmup_queries=profile.warmup_queries,
+        memory_limit=getattr(profile, "memory_limit_bytes", None),  # kits of older versions have none
     )
+
+
+@dataclass(frozen=True)
+class Block:
+    """What the counters said around one block of timed queries, in joules."""
+
+    pair: int
+    block: int
+    side: int
+    queries: int
+    start_joules: float
+    end_joules: float
 
 
 @dataclass(frozen=True)
@@ -116,6 +131,12 @@ class Outcome:
     peak_bytes: int
     baseline_bytes: int
     repeat_ratio: float  # different inputs over one repeated
+    device_bytes: tuple[int, int] = (0, 0)  # allocated, reserved: of a device with memory of its own
+    limited_by: str | None = None
+    counters: tuple[str, ...] = ()
+    energy: tuple[Block, ...] = ()
+    energy_reason: str | None = None
+    device_nanoseconds: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())  # each process' median query
 
 
 def race(
@@ -125,10 +146,12 @@ def race(
     plan: Plan,
     progress: Progress | None = None,
     reference_trace: Trace | None = None,
+    batches: tuple[int, int] | None = None,
 ) -> Outcome:
     """Time both sides on the trace in ``plan.pairs`` pairs of fresh processes.
 
     ``reference_trace``: the same queries in the reference's tokens, where it reads others than the entry.
+    ``batches``, of reference and entry: a block is then the whole trace, sorted and answered in batches.
     Every pair walks through the whole trace at least once, in an order of its own; sides take turns in going
     first. UserError when a process dies, with the last thing it said.
     """
@@ -137,34 +160,52 @@ def race(
     blocks: list[NDArray[np.int64]] = []
     answers: list[tuple[int, list[float]]] = []
     loads: list[dict[str, Any]] = []
+    energy: list[Block] = []
+    device: tuple[list[int], list[int]] = ([], [])
     ratio = math.nan
     units: list[_Unit] | None = None
     queries = 0
     with tempfile.TemporaryDirectory(prefix="lightboard-") as folder:
         traces = (reference_trace or trace, trace)
-        files = [_written(one, Path(folder) / f"trace-{side}.npz") for side, one in enumerate(traces)]
+        files = [written(one, Path(folder) / f"trace-{side}.npz") for side, one in enumerate(traces)]
         for pair in range(plan.pairs):
             with contextlib.ExitStack() as stack:
                 turn = (REFERENCE, ENTRY) if pair % 2 == 0 else (ENTRY, REFERENCE)
-                siblings: dict[int, _Sibling] = {}
+                siblings: dict[int, Sibling] = {}
                 loaded: dict[int, dict[str, Any]] = {}
                 for side in turn:
-                    siblings[side] = stack.enter_context(_Sibling(sides[side], plan.threads))
-                    loaded[side] = siblings[side].load(plan, files[side])
-                if units is None:
+                    siblings[side] = stack.enter_context(Sibling(sides[side], plan))
+                    loaded[side] = siblings[side].load(files[side])
+                if units is None and batches is not None:
+                    units = [_passes(siblings[side], batches[side], plan) for side in (REFERENCE, ENTRY)]
+                    queries = len(trace)
+                elif units is None:
                     units = [_pilot(siblings[side], trace, plan) for side in (REFERENCE, ENTRY)]
                     queries = _block_size(units, len(trace), plan)
                 order = _order(len(trace), plan.rounds * queries, random_)
+                by_device: tuple[list[int], list[int]] = ([], [])
                 for round_ in range(plan.rounds):
                     chosen = order[round_ * queries : (round_ + 1) * queries]
+                    if batches is not None:
+                        chosen = list(range(queries))
                     keep = _sample(queries, random_)
                     for side in turn if round_ % 2 == 0 else turn[::-1]:
                         kept = keep if side == ENTRY else []
-                        answer = siblings[side].time(chosen, units[side].repeats, plan.warmup_queries, kept)
+                        repeats = units[side].repeats
+                        if batches is not None:
+                            answer = siblings[side].batched(batches[side], repeats, kept)
+                        else:
+                            answer = siblings[side].time(chosen, repeats, plan.warmup_queries, kept)
+                        by_device[side].extend(answer["device_nanoseconds"])
+                        if answer["joules"][0] is not None:
+                            energy.append(Block(pair, round_, side, queries * repeats, *answer["joules"]))
                         blocks.append(_rows(pair, round_, side, chosen, answer["nanoseconds"]))
                         answers += [(chosen[k], a) for k, a in zip(kept, answer["answers"], strict=True)]
                     if progress is not None:
                         progress(pair * plan.rounds + round_ + 1, plan.pairs * plan.rounds)
+                for side in (REFERENCE, ENTRY):
+                    if by_device[side]:
+                        device[side].append(int(np.median(by_device[side])))
                 if pair == 0:
                     ratio = _repeat_ratio(siblings[ENTRY], trace, units[ENTRY].repeats, plan.seed)
                 loads.append(loaded[ENTRY] | siblings[ENTRY].ask("memory"))
@@ -180,10 +221,16 @@ def race(
         peak_bytes=largest["peak_bytes"],
         baseline_bytes=largest["baseline_bytes"],
         repeat_ratio=ratio,
+        device_bytes=(largest["device_allocated_bytes"], largest["device_reserved_bytes"]),
+        limited_by=largest["limited_by"],
+        counters=tuple(largest["counters"]),
+        energy=tuple(energy),
+        energy_reason=largest["energy_reason"],
+        device_nanoseconds=(tuple(device[REFERENCE]), tuple(device[ENTRY])),
     )
 
 
-def _written(trace: Trace, file: Path) -> Path:
+def written(trace: Trace, file: Path) -> Path:
     np.savez(file, ids=trace.ids, types=trace.types, offsets=trace.offsets)
     return file
 
@@ -205,7 +252,14 @@ class _Unit:
     repeats: int  # queries in it
 
 
-def _pilot(sibling: _Sibling, trace: Trace, plan: Plan) -> _Unit:
+def _passes(sibling: Sibling, batch: int, plan: Plan) -> _Unit:
+    """A pass over the whole trace, and how many of them a block needs to be long enough."""
+    sibling.batched(batch, 1, [])  # warms
+    seconds = max(float(sum(sibling.batched(batch, 1, [])["nanoseconds"])) / 1e9, 1e-7)
+    return _Unit(seconds, min(10_000, math.ceil(plan.block_seconds / seconds)))
+
+
+def _pilot(sibling: Sibling, trace: Trace, plan: Plan) -> _Unit:
     """A query's usual time, and how often it is repeated so that the clock and a block are long enough."""
     queries = [round(i) for i in np.linspace(0, len(trace) - 1, 8)]
     times = sibling.time(queries, 1, plan.warmup_queries, [])["nanoseconds"]
@@ -243,7 +297,7 @@ def _sample(queries: int, random_: random.Random) -> list[int]:
     return sorted(random_.sample(range(queries), count))
 
 
-def _repeat_ratio(sibling: _Sibling, trace: Trace, repeats: int, seed: int) -> float:
+def _repeat_ratio(sibling: Sibling, trace: Trace, repeats: int, seed: int) -> float:
     """Median over units of the time on different inputs of the trace's median length over one repeated."""
     length = max(2, int(np.median(trace.lengths)))
     times = sibling.ask("variants", length=length, units=16, repeats=repeats, seed=seed)
@@ -255,63 +309,77 @@ def _repeat_ratio(sibling: _Sibling, trace: Trace, repeats: int, seed: int) -> f
 _THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB")
 
 
-class _Sibling:
+class Sibling:
     """A worker process; a context manager that leaves none behind."""
 
-    def __init__(self, side: Side, threads: int) -> None:
+    def __init__(self, side: Side, plan: Plan) -> None:
         self.side = side
+        self.plan = plan
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed in __exit__
         # Thread pools are sized when libraries load, so this must be there before the process starts.
         home = str(Path(suite.__file__).resolve().parent.parent)
         paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {
             **os.environ,
-            **{f"{name}_NUM_THREADS": str(threads) for name in _THREADS},
+            **{f"{name}_NUM_THREADS": str(plan.threads) for name in _THREADS},
             "PYTHONPATH": os.pathsep.join(paths),
             "PYTHONHASHSEED": "0",
             "HF_HUB_OFFLINE": "1",
         }
+        limit = [] if plan.memory_limit is None else ["--memory-limit", str(plan.memory_limit)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "suite.measure.worker"],
+            [sys.executable, "-m", "suite.measure.worker", *limit],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
             env=environment,
         )
 
-    def __enter__(self) -> _Sibling:
+    def __enter__(self) -> Sibling:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
+        if self.plan.memory_limit is not None:
+            memory.release(self._process.pid)
         for stream in (self._process.stdin, self._process.stdout, self._said):
             with contextlib.suppress(OSError):
                 assert stream is not None
                 stream.close()
 
-    def load(self, plan: Plan, trace: Path) -> dict[str, Any]:
+    def load(self, trace: Path) -> dict[str, Any]:
         return self.ask(
             "load",
             runtime=self.side.runtime,
             model_file=str(self.side.model_file),
-            threads=plan.threads,
-            affinity=list(plan.affinity),
+            threads=self.plan.threads,
+            affinity=list(self.plan.affinity),
             trace=str(trace),
         )
+
+    def batched(self, batch: int, passes: int, keep: Sequence[int]) -> dict[str, Any]:
+        return self.ask("batched", batch=batch, passes=passes, keep=list(keep))
 
     def time(self, queries: Sequence[int], repeats: int, warmup: int, keep: Sequence[int]) -> dict[str, Any]:
         return self.ask("time", queries=list(queries), repeats=repeats, warmup=warmup, keep=list(keep))
 
     def ask(self, do: str, **details: Any) -> dict[str, Any]:
         """Pass the token and sleep until it comes back."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        try:
+        self.start(do, **details)
+        return self.result(do)
+
+    def start(self, do: str, **details: Any) -> None:
+        """Pass the token, and keep one: for siblings that are to run at once."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # dead: its result says how
             self._process.stdin.write(json.dumps({"do": do, **details}).encode() + b"\n")
             self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = b""
+
+    def result(self, do: str) -> dict[str, Any]:
+        """Sleep until the token comes back."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
         if not line.endswith(b"\n"):
             raise self._death(do)
         answer: dict[str, Any] = json.loads(line)
@@ -323,6 +391,8 @@ class _Sibling:
         lines = [line for line in self._said.read().decode(errors="replace").splitlines() if line.strip()]
         last = lines[-1].strip()[:300] if lines else "it said nothing"
         how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
+        if self.plan.memory_limit is not None:
+            how += f", held to {memory.words(self.plan.memory_limit)} of memory,"
         return UserError(
             f"measuring {self.side.name} on {self.side.runtime}: its process {how} at {do!r}: {last}", code=1
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,26 +20,29 @@ from numpy.typing import NDArray
 import suite
 from suite import models
 from suite.canonical import digest_file, pretty_json
-from suite.documents import Answers, Measurement, Memory, Once, RepeatCheck
+from suite.data.encode import Encoded
+from suite.documents import Answers, AtBatch, EnergyBlock, Measurement, Memory, Once, Peak, RepeatCheck
 from suite.errors import UserError
-from suite.folder import write
+from suite.folder import own_predictions, write
 from suite.index import measurement_location
 from suite.loading import load_profile, load_recipe, resolve
-from suite.measure import cost, estimate, latency, machine
-from suite.measure.samples import ENTRY
+from suite.measure import accuracy, attempts, cost, estimate, extras, latency, machine, offline, peak
+from suite.measure.samples import ENTRY, REFERENCE
 from suite.measure.worker import split
 from suite.paths import load_module
+from suite.paths import names as names_of
 from suite.profile import Profile
 from suite.progress import clock
 from suite.protocol import MEASURING, measuring_hash
 from suite.protocol import Track as ProtocolTrack
 from suite.protocol import track as track_of
 from suite.recipe import TrackSettings
-from suite.runtimes import exported, runtime
+from suite.runtimes import Example, device_of, exported, runtime, shipped
 from suite.tables import write_samples
 
 Against = Literal["reference", "alone"]
 Inputs = Literal["trace", "lengths"]
+Arrival = Literal["single-stream", "offline"]
 Logits = NDArray[np.float32]
 PER_LENGTH = 8  # queries at each length: as many as the shortest block holds
 MAX_LENGTH = 512  # of models without positions
@@ -69,6 +73,12 @@ class Trained:
     task: str
     folder: Path
     logits: Logits
+    labelled: accuracy.Labelled | None = None  # for runtimes of lower precision
+
+    @property
+    def training(self) -> Sequence[Example]:
+        """Training examples, for runtimes that calibrate."""
+        return self.labelled.training if self.labelled else ()
 
 
 def measure(
@@ -83,46 +93,147 @@ def measure(
     task: str | None = None,
     data: str = "auto",
     inputs: Inputs = "trace",
+    arrival: Arrival = "single-stream",
+    streams: bool = False,
     again: bool = False,
     progress: Tell | None = None,
 ) -> list[Path]:
-    """Time one variant of a recipe (its ranked one by default); gives the folders of the measurements.
+    """As :func:`attempt`; gives the folders of the measurements. UserError with the reasons where there are none."""
+    made = attempt(
+        recipe,
+        track=track,
+        profile=profile,
+        runtime=runtime,
+        variant=variant,
+        results=results,
+        against=against,
+        task=task,
+        data=data,
+        inputs=inputs,
+        arrival=arrival,
+        streams=streams,
+        again=again,
+        progress=progress,
+    )
+    if made.empty and not made.folders:
+        raise UserError("; ".join(dict.fromkeys(one.reason for one in made.empty)), code=1)
+    return made.folders
+
+
+@dataclass(frozen=True)
+class Empty:
+    """A cell that stays empty, and why."""
+
+    runtime: str
+    task: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of the comparisons that were asked for."""
+
+    folders: list[Path]
+    empty: list[Empty]
+
+
+def attempt(
+    recipe: str,
+    *,
+    track: str,
+    profile: str,
+    runtime: str | None = None,
+    variant: str | None = None,
+    results: str | Path = "results",
+    against: Sequence[Against] = ("reference", "alone"),
+    task: str | None = None,
+    data: str = "auto",
+    inputs: Inputs = "trace",
+    arrival: Arrival = "single-stream",
+    streams: bool = False,
+    again: bool = False,
+    progress: Tell | None = None,
+) -> Made:
+    """Time one variant of a recipe, its ranked one by default.
 
     ``inputs``: the trace of dev examples at their true lengths, or as many queries at each of the protocol's lengths.
+    ``arrival``: one query at a time, or the whole trace at once. ``streams``: two concurrent ones as well.
 
     ``runtime``: those the profile names, where they can be used, when left out. ``against`` the track's
     reference, and the reference in the same runtime (alone; the same thing for the reference's own runtime,
     so not timed twice). A model whose time depends on its input, or whose shape differs between tasks, is
     measured with each core task's weights and examples, or with those of ``task``. What was measured today is
-    not measured again unless ``again``. UserError for models that were not trained yet, runtimes that are not
-    there, answers that are not the model's; where several runtimes are asked, one that cannot hold this model is
-    told to ``progress`` and left out, and only if none can is it an error.
+    not measured again unless ``again``. UserError for models that were not trained yet, machines that a profile is
+    not of, and where no runtime is there. A runtime that cannot export or hold this model, whose answers are not the
+    model's, or whose process dies leaves its cell empty: the reason is told to ``progress``, filed among the track's
+    attempts, and the others go on.
     """
     found, wanted = track_of(track), load_profile(profile)
+    fits(wanted)
     chosen = variant or settings_of(recipe, track).default
-    names = [runtime] if runtime else _usable(wanted.runtimes)
-    made: list[Path] = []
-    reasons: list[str] = []
+    tell = progress or (lambda text: None)
+    asked_for = [runtime] if runtime else [*wanted.runtimes, *wanted.optional_runtimes]
+    usable, missing = _usable([_stem(name) for name in asked_for])
+    made = Made([], [Empty(name, None, reason) for name, reason in missing.items()])
+    for one in made.empty:
+        tell(f"left out: {one.reason}")
     for subject in subjects(recipe, chosen, found, task, data):
-        for name in names:
+        for name in usable:
+            asked: dict[str, Any] = {"inputs": inputs}
+            if arrival != "single-stream":
+                asked["arrival"] = arrival
+            if streams:
+                asked["streams"] = streams
             try:
-                made += compare(
-                    subject,
-                    name,
-                    wanted,
-                    Path(results),
-                    against=against,
-                    inputs=inputs,
-                    again=again,
-                    progress=progress,
-                )
+                made.folders.extend(
+                    compare(
+                        subject, name, wanted, Path(results), against=against, again=again, progress=progress,
+                        **asked,
+                    )
+                )  # fmt: skip
+                reason = None
             except UserError as error:
-                reasons.append(str(error))
-                if progress is not None:
-                    progress(f"left out: {error}")
-    if reasons and not made:
-        raise UserError("; ".join(dict.fromkeys(reasons)), code=1)
+                reason = attempts.plain(str(error))
+                made.empty.append(Empty(name, subject.task, reason))
+                tell(f"left out: {reason}")
+            attempts.record(Path(results), attempts.Cell.of(subject, wanted, name, arrival, inputs), reason)
     return made
+
+
+def named(
+    entry: str, track: str | None, variant: str | None, results: str | Path
+) -> tuple[str, str, str | None]:
+    """Track, recipe and variant (None: its ranked one) of RECIPE, RECIPE/VARIANT or TRACK/RECIPE/VARIANT.
+
+    Without a track, the one whose runs are in ``results``; UserError where that is none, or several.
+    """
+    if entry.endswith((".yaml", ".yml")):
+        recipe = entry
+    else:
+        parts = entry.strip("/").split("/")
+        if len(parts) == 3:
+            if track not in (None, parts[0]):
+                raise UserError(f"{entry}: --track says {track}")
+            track, *parts = parts
+        if len(parts) > 2 or not all(parts) or (len(parts) == 2 and variant not in (None, parts[1])):
+            raise UserError(
+                f"{entry!r} names no entry; expected RECIPE, RECIPE/VARIANT or TRACK/RECIPE/VARIANT"
+            )
+        recipe = parts[0]
+        variant = parts[1] if len(parts) == 2 else variant
+    if track is None:
+        found = sorted(folder.parents[1].name for folder in Path(results).glob(f"*/runs/{Path(recipe).stem}"))
+        if len(found) != 1:
+            where = f"on {', '.join(found)}" if found else f"nowhere below {results}"
+            raise UserError(f"{entry}: its runs are {where}; name one with --track")
+        track = found[0]
+    return track, recipe, variant
+
+
+def fits(profile: Profile) -> None:
+    """UserError, in one line, on a machine that the profile is not of."""
+    if (reason := machine.unfit(profile)) is not None:
+        raise UserError(f"profile {profile.name}: {reason}", code=1)
 
 
 def settings_of(recipe: str, track: str) -> TrackSettings:
@@ -132,8 +243,13 @@ def settings_of(recipe: str, track: str) -> TrackSettings:
     return tracks[track]
 
 
-def _usable(names: Sequence[str]) -> list[str]:
-    """Those of a profile's runtimes that can be used here; UserError when none can."""
+def _stem(name: str) -> str:
+    """A runtime by its file's stem, so that no document says onnx-int8 and another onnx_int8."""
+    return name if name in names_of("runtimes") else name.replace("-", "_")
+
+
+def _usable(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Those of some runtimes that can be used here, and why the others cannot; UserError when none can."""
     reasons = {}
     for name in names:
         try:
@@ -142,7 +258,7 @@ def _usable(names: Sequence[str]) -> list[str]:
             reasons[name] = str(error)
     if len(reasons) == len(names):
         raise UserError("; ".join(reasons.values()), code=1)
-    return [name for name in names if name not in reasons]
+    return [name for name in names if name not in reasons], reasons
 
 
 @dataclass(frozen=True)
@@ -163,6 +279,7 @@ class Subject:
     )
     adaptive: bool = False
     pairs: int | None = None  # instead of the profile's
+    others: tuple[Trained, ...] = ()  # of the same variant: those of the same graph inherit what is measured
 
 
 def subjects(recipe: str, variant: str, track: ProtocolTrack, task: str | None, data: str) -> list[Subject]:
@@ -206,6 +323,7 @@ def subjects(recipe: str, variant: str, track: ProtocolTrack, task: str | None, 
             reference_examples=None if same else (others[name],) if each else tuple(others.values()),
             adaptive=adaptive,
             pairs=track.pairs,
+            others=() if each else tuple(one for task_, one in entries.items() if task_ != name),
         )
         for name in (entries if each else list(entries)[:1])
     ]
@@ -244,8 +362,16 @@ def _trained(recipe: str, variant: str, track: ProtocolTrack, task: str, data: s
                 return None
             execute([job.predictions], store)
             folder = store.folder(job.predictions.key)
-            logits = [np.load(folder / f"{split}.npy") for split in job.cell.task.dev_splits]
-            return Trained(task, store.folder(job.model.key), np.concatenate(logits))
+            splits = job.cell.task.dev_splits
+            logits = [np.load(folder / f"{split}.npy") for split in splits]
+            encoded = store.folder(job.cell.encoded.key)
+            labelled = accuracy.Labelled(
+                seed=job.cell.seed,
+                training=accuracy.calibration(Encoded.load(encoded / "selection"), job.cell.seed),
+                dev={split: Encoded.load(encoded / split) for split in splits},
+                fingerprints={split: job.cell.draw.fingerprints[split] for split in splits},
+            )
+            return Trained(task, store.folder(job.model.key), np.concatenate(logits), labelled)
     raise UserError(f"recipe {recipe}: no variant {variant!r} on track {track.name}")
 
 
@@ -356,7 +482,7 @@ def prepared(trained: Trained, name: str, asked: Queries, threads: int) -> Ready
     Another precision has answers of its own, scored apart: its timed answers are held against its own.
     """
     module = runtime(name)
-    file = exported(name, trained.folder)
+    file = exported(name, trained.folder, trained.training)
     mine = _answers(module.prepare(file, threads), asked)
     if module.PRECISION != "fp32":
         return Ready(file, mine, tolerance(mine))
@@ -371,6 +497,41 @@ def prepared(trained: Trained, name: str, asked: Queries, threads: int) -> Ready
     return Ready(file, logits, allowed)
 
 
+def scores(subject: Subject, name: str, threads: int, tell: Tell) -> list[accuracy.Scored]:
+    """A lower precision's scores on each task of a subject, with that task's own weights; none of float32."""
+    module = runtime(name)
+    if module.PRECISION == "fp32":
+        return []
+    found = []
+    for trained in (subject.entry, *subject.others):
+        if trained.labelled is None:
+            raise UserError(f"runtime {name}: no labels of {trained.task} to score its answers by", code=1)
+        tell(f"{subject.recipe}/{subject.variant} in {name}: answering all of {trained.task}'s dev sets")
+        file = exported(name, trained.folder, trained.training)
+        answer = module.prepare(file, threads)
+        found.append(accuracy.scored(answer, digest_file(file), trained.task, trained.labelled))
+    return found
+
+
+def as_scored(entry: Ready, name: str, asked: Queries, found: Sequence[accuracy.Scored]) -> Ready:
+    """What must come back while it is timed: on the examples that were scored, the answers that were scored."""
+    of_model = {
+        one.accuracy.task: one.logits for one in found if one.accuracy.model_file == digest_file(entry.file)
+    }
+    logits = entry.logits.copy()
+    for query, (task, row) in enumerate(asked.origin):
+        if task in of_model:
+            logits[query] = of_model[task][row]
+    largest = float(np.abs(logits - entry.logits).max())
+    if not largest <= entry.tolerance:
+        raise UserError(
+            f"runtime {name}: asked the same again, its answers differ by {largest:.2g}, more than "
+            f"{entry.tolerance:.2g}: its scores would say nothing of the answers that are timed",
+            code=1,
+        )
+    return Ready(entry.file, logits, entry.tolerance)
+
+
 # --- the measurement ----------------------------------------------------------------------------------------
 
 
@@ -382,14 +543,22 @@ def compare(
     *,
     against: Sequence[Against] = ("reference", "alone"),
     inputs: Inputs = "trace",
+    arrival: Arrival = "single-stream",
+    streams: bool = False,
     again: bool = False,
     progress: Tell | None = None,
     count: int = MEASURING["trace"]["queries"],
 ) -> list[Path]:
-    """Measure ``subject`` in one runtime; gives a folder per comparison asked for."""
-    if profile.device != "cpu":
+    """Measure ``subject`` in one runtime; gives a folder per comparison asked for.
+
+    ``streams``: two concurrent ones as well. UserError where the cell must stay empty, with the reason.
+    """
+    if arrival == "offline" and inputs != "trace":
+        raise UserError(f"arrival offline asks the trace, not {inputs}")
+    device = device_of(runtime(name))
+    if device != profile.device:
         raise UserError(
-            f"profile {profile.name}: this version times on cpu only, not {profile.device}", code=1
+            f"profile {profile.name} is of {profile.device}; runtime {name} runs on {device}", code=1
         )
     asked = queries(subject.examples, count)
     theirs = asked if subject.reference_examples is None else queries(subject.reference_examples, count)
@@ -402,35 +571,135 @@ def compare(
     entry: Ready | None = None
     tell = progress or (lambda text: None)
     made = []
-    for kind, other in _comparisons(name, against).items():
-        about = stated(subject, name, kind, other, profile, asked, theirs)
+    for kind, other in _comparisons(name, against, profile).items():
+        about = stated(subject, name, kind, other, profile, asked, theirs, arrival)
         folder = results / subject.track / measurement_location(Measurement.model_construct(**about))
         made.append(folder)
         if not again and _there(folder, about):
             continue
         what = f"{subject.recipe}/{subject.variant} in {name} against the reference in {other}"
         tell(f"{what}: exporting and comparing answers")
-        entry = entry or prepared(subject.entry, name, asked, plan.threads)
-        reference = prepared(subject.reference, other, theirs, plan.threads)
+        entry = entry or _ready(subject.entry, name, asked, plan.threads)
+        reference = _ready(subject.reference, other, theirs, plan.threads)
+        own: list[accuracy.Scored] = []
+        if kind == "reference" and inputs == "trace" and arrival == "single-stream":
+            own = scores(subject, name, plan.threads, tell)
+            entry = as_scored(entry, name, asked, own)
         tokenising = tokenise_seconds(subject.examples, asked, subject.tokenizer)
-        before, ticks = machine.state(), machine.Ticks.now()
-        outcome = latency.race(
+        sides = (
             latency.Side("the reference", other, reference.file),
             latency.Side(f"{subject.recipe}/{subject.variant}", name, entry.file, subject.adaptive),
-            asked.trace,
-            plan,
-            _rounds(what, tell),
-            theirs.trace,
         )
-        state = machine.describe(plan.affinity, profile.requires, before, machine.state(ticks))
-        observed = _observed(outcome, entry, tokenising, asked)
+        started = time.monotonic()
+        ladders: tuple[tuple[AtBatch, ...], ...] = ()
+        batches = None
+        if arrival == "offline":
+            ladders = tuple(
+                offline.pilot(s, q.trace, plan, tell) for s, q in zip(sides, (theirs, asked), strict=True)
+            )
+            batches = (estimate.best_batch(ladders[REFERENCE]), estimate.best_batch(ladders[ENTRY]))
+        before, ticks = machine.state(device=device), machine.Ticks.now()
+        outcome = latency.race(*sides, asked.trace, plan, _rounds(what, tell), theirs.trace, batches)
+        after = machine.state(ticks, device)
+        state = machine.describe(plan.affinity, profile.requires, before, after, device)
+        told = entry if batches is None else _in_batches(entry, name, asked, batches[ENTRY], plan.threads)
+        observed = _observed(outcome, told, tokenising, asked, arrival, plan)
+        if ladders:
+            leaving = getattr(runtime(name), "LEAVING", None) if subject.adaptive else None
+            observed["offline"] = estimate.offline(
+                outcome.samples, asked.trace.lengths, ladders[ENTRY], ladders[REFERENCE], leaving
+            )
+        elif kind == "reference" and inputs == "trace":
+            observed |= _beside(subject, sides, asked, theirs, plan, outcome.repeats[ENTRY], streams, tell)
+        observed["accuracy"] = [one.accuracy for one in own]
+        observed["seconds"] = time.monotonic() - started
+        observed["peaks"] = [Peak(**vars(rate)) for rate in peak.of((name, other), plan, tell)]
         measurement = Measurement.model_validate({**about, **observed, "machine": state})
         files = {
             "measurement.json": pretty_json(measurement.model_dump(mode="json", by_alias=True)).encode(),
             "samples.parquet": write_samples(vars(outcome.samples)),
+            **{own_predictions(one.accuracy.task): one.table for one in own},
         }
         write(folder, files, replace=True)
     return made
+
+
+def _ready(trained: Trained, name: str, asked: Queries, threads: int) -> Ready:
+    """:func:`prepared`; what an exporter or a runtime breaks on is one line."""
+    try:
+        return prepared(trained, name, asked, threads)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a library raises: it cannot hold this model
+        first = next(iter(str(error).strip().splitlines()), "")
+        reason = f"{type(error).__name__}: {first}"[:300]
+        raise UserError(f"runtime {name}: cannot export or load this model: {reason}", code=1) from error
+
+
+def _in_batches(entry: Ready, name: str, asked: Queries, batch: int, threads: int) -> Ready:
+    """What must come back in batches: of float32 the same answers, of others those that this batch gives."""
+    module = runtime(name)
+    if module.PRECISION == "fp32":
+        return entry
+    mine = offline.answers(module.prepare(entry.file, threads), asked.trace, batch)
+    return Ready(entry.file, mine, tolerance(mine))
+
+
+def _beside(
+    subject: Subject,
+    sides: tuple[latency.Side, latency.Side],
+    asked: Queries,
+    theirs: Queries,
+    plan: latency.Plan,
+    repeats: int,
+    streams: bool,
+    tell: Tell,
+) -> dict[str, Any]:
+    """The figures beside the ratio that this model has; one that fails is told, and is not there."""
+    reference, entry = sides
+    found: dict[str, Any] = {}
+    same = _same_graph(subject)
+    if same is not None:
+        with _telling(tell, "spot check"):
+            other = latency.Side(
+                f"another run ({same.task})",
+                entry.runtime,
+                exported(entry.runtime, same.folder, same.training),
+            )
+            tell(f"{entry.name} in {entry.runtime}: timing another run of its graph ({same.task})")
+            found["spot_check"] = extras.spot_check(entry, other, same.task, asked.trace, plan)
+    if subject.adaptive and models.read_config(subject.entry.folder).get("speed"):
+        with _telling(tell, "worst case"), extras.without_early_exit(subject.entry.folder) as folder:
+            slowest = latency.Side(
+                f"{entry.name}, nobody leaving",
+                entry.runtime,
+                exported(entry.runtime, folder, subject.entry.training),
+                True,
+            )
+            tell(f"{entry.name} in {entry.runtime}: timing it with nobody leaving early")
+            found["worst_case"] = extras.worst_case(reference, slowest, asked.trace, plan, theirs.trace)
+    if streams:
+        with _telling(tell, "streams"):
+            tell(f"{entry.name} in {entry.runtime}: timing {extras.STREAMS} streams at once")
+            found["streams"] = extras.streams(entry, asked.trace, plan, machine.allowed(), repeats)
+    return found
+
+
+@contextlib.contextmanager
+def _telling(tell: Tell, what: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        tell(f"no {what}: {error}")
+
+
+def _same_graph(subject: Subject) -> Trained | None:
+    """One other run with the measured graph, drawn by the protocol's seed; None where there is none."""
+    if not subject.others:
+        return None
+    graph = _graph(subject.entry)
+    same = [other for other in subject.others if _graph(other) == graph]
+    return random.Random(f"{MEASURING['trace']['seed']}/{graph}").choice(same) if same else None
 
 
 def _rounds(what: str, tell: Tell) -> latency.Progress:
@@ -444,9 +713,9 @@ def _rounds(what: str, tell: Tell) -> latency.Progress:
     return report
 
 
-def _comparisons(name: str, against: Sequence[Against]) -> dict[Against, str]:
+def _comparisons(name: str, against: Sequence[Against], profile: Profile) -> dict[Against, str]:
     """Kind -> the reference's runtime. In the reference's own both kinds are one, which is timed once."""
-    own = str(MEASURING["reference"]["runtime"])
+    own = profile.reference_runtime or str(MEASURING["reference"]["runtime"])
     wanted: dict[Against, str] = {kind: own if kind == "reference" else name for kind in against}
     if name == own and "reference" in wanted:
         wanted.pop("alone", None)
@@ -461,6 +730,7 @@ def stated(
     profile: Profile,
     asked: Queries,
     theirs: Queries,
+    arrival: Arrival = "single-stream",
 ) -> dict[str, Any]:
     """The fields that are known before anything is timed: what is measured, and how."""
     module = runtime(name)
@@ -479,7 +749,7 @@ def stated(
         "against": kind,
         "reference_graph": _graph(subject.reference),
         "reference_runtime": other,
-        "arrival": "single-stream",
+        "arrival": arrival,
         "inputs": asked.inputs,
         "shapes": module.SHAPES,
         "trace": asked.trace.hash,
@@ -496,15 +766,26 @@ def stated(
 
 
 def _observed(
-    outcome: latency.Outcome, entry: Ready, tokenising: float | None, asked: Queries
+    outcome: latency.Outcome,
+    entry: Ready,
+    tokenising: float | None,
+    asked: Queries,
+    arrival: Arrival,
+    plan: latency.Plan,
 ) -> dict[str, Any]:
     """The fields that the timing gave."""
     largest = max(float(np.abs(entry.logits[q] - np.array(a)).max()) for q, a in outcome.answers)
+    lengths = asked.trace.lengths if asked.inputs == "lengths" else None
+    allocated, reserved = outcome.device_bytes
+    reference_ns, entry_ns = outcome.device_nanoseconds
     return {
-        **vars(estimate.figures(outcome.samples, asked.trace.lengths if asked.inputs == "lengths" else None)),
+        **vars(estimate.figures(outcome.samples, lengths, arrival)),
+        **joules(outcome),
+        "device_time": estimate.device_time(entry_ns, reference_ns) if entry_ns else None,
+        "threads": plan.threads,
         "repeats": outcome.repeats[ENTRY],
         "model_file": digest_file(entry.file),
-        "model_bytes": entry.file.stat().st_size,
+        "model_bytes": sum(path.stat().st_size for path in shipped(entry.file)),
         "answers": Answers(
             queries=len(outcome.answers),
             largest_difference=largest,
@@ -514,13 +795,31 @@ def _observed(
         "repeat_check": RepeatCheck(
             ratio=outcome.repeat_ratio, passed=estimate.repeat_passed(outcome.repeat_ratio)
         ),
-        "memory": Memory(peak_bytes=outcome.peak_bytes, baseline_bytes=outcome.baseline_bytes),
+        "memory": Memory(
+            peak_bytes=outcome.peak_bytes,
+            baseline_bytes=outcome.baseline_bytes,
+            device_allocated_bytes=allocated or None,
+            device_reserved_bytes=reserved or None,
+            limit_bytes=plan.memory_limit,
+            limited_by=outcome.limited_by,
+        ),
         "once": Once(
             load_seconds=outcome.load_seconds,
             first_query_seconds=outcome.first_query_seconds,
             tokenise_seconds_per_example=tokenising,
         ),
     }
+
+
+def joules(outcome: latency.Outcome) -> dict[str, Any]:
+    """``energy``, or ``energy_reason``."""
+    if not outcome.energy:
+        return {"energy_reason": outcome.energy_reason}
+    try:
+        blocks = [EnergyBlock(**vars(block)) for block in outcome.energy]
+        return {"energy": estimate.energy(outcome.counters, blocks)}
+    except ValueError as error:
+        return {"energy_reason": f"{', '.join(outcome.counters)}: {error}"}
 
 
 def _graph(trained: Trained) -> str:

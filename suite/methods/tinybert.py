@@ -25,7 +25,6 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -44,11 +43,12 @@ from suite.pipeline.stage import Context, Stage
 from suite.pipeline.supervised import epochs, one_update, selection, task_feeds, training
 from suite.protocol import Track
 from suite.training.feeds import Batch
-from suite.training.layers import LayerWeights, layer_loss, layer_span
+from suite.training.layers import LayerWeights, layer_loss
 from suite.training.loop import Loss, Update
 from suite.training.losses import soft_loss, task_loss
 from suite.training.schedules import Progress
 from suite.training.settings import Training
+from suite.training.starts import bert_of_bert
 
 PROJECTION = "projection.safetensors"
 
@@ -64,7 +64,7 @@ class Student(Strict):
 
 
 class Parameters(Strict):
-    """``start``: random weights, as in the paper, or what of the teacher fits (:func:`start_from`)."""
+    """``start``: random weights, as in the paper, or what of the teacher fits (:func:`bert_of_bert`)."""
 
     student: Annotated[Student, DECLARED]
     start: Annotated[Literal["random", "teacher"], DECLARED]
@@ -172,30 +172,6 @@ def layer_tflop(
     return 3 * learnt + forward_tflop(teacher, lengths) + scores(teacher["hidden"])
 
 
-def start_from(teacher: Bert, student: Bert, projection: nn.Linear) -> None:
-    """What of the teacher fits: its embeddings on the principal directions of its word table (as they are where
-    the widths are equal), with those directions as projection, and layer g(m) as layer m where the shapes agree."""
-    source, target = teacher.bert.embeddings, student.bert.embeddings
-    wide, narrow = source.word_embeddings.embedding_dim, target.word_embeddings.embedding_dim
-    basis = torch.eye(wide, narrow)
-    if narrow < wide:
-        table = source.word_embeddings.weight.detach().double()
-        basis = torch.linalg.eigh(table.T @ table)[1].flip(1)[:, :narrow].float()
-    with torch.no_grad():
-        for name in ("word_embeddings", "position_embeddings", "token_type_embeddings"):
-            getattr(target, name).weight.copy_(getattr(source, name).weight @ basis)
-        projection.weight.copy_(basis)
-        projection.bias.zero_()
-    if narrow != wide:
-        return
-    target.LayerNorm.load_state_dict(source.LayerNorm.state_dict())
-    student.bert.pooler.load_state_dict(teacher.bert.pooler.state_dict())
-    if student.bert.config.intermediate_size == teacher.bert.config.intermediate_size:
-        span = layer_span(teacher, student)
-        for m, layer in enumerate(student.layers):
-            layer.load_state_dict(teacher.layers[span * (m + 1) - 1].state_dict())
-
-
 def build(context: Context) -> Taught:
     """Teacher, student and projection: from general distillation, where there was any, else as ``start`` says."""
     config, inputs = context.params["config"], context.inputs
@@ -207,7 +183,7 @@ def build(context: Context) -> Taught:
         if (folder / PROJECTION).is_file():  # a released encoder comes without
             projection.load_state_dict(load_file(folder / PROJECTION))
     elif context.params["start"] == "teacher":
-        start_from(pretrained_teacher(context), student, projection)
+        bert_of_bert(pretrained_teacher(context), student, projection)
     return Taught(teacher, student, projection=projection)
 
 

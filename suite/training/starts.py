@@ -1,4 +1,4 @@
-"""Where MobileBERT-shaped students start: their embeddings are their teacher's, before any training."""
+"""Where students start before any training: from what of their teacher fits them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from suite.models.bert import Bert
 from suite.models.mobilebert import MobileBert
+from suite.training.layers import layer_span
 
 
 def principal_components(table: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -18,6 +19,30 @@ def principal_components(table: Tensor, width: int) -> tuple[Tensor, Tensor, Ten
     largest = components.gather(0, components.abs().argmax(0, keepdim=True))
     components = components * largest.sign()
     return (centred @ components).float(), components.float(), mean.float()
+
+
+@torch.no_grad()
+def bert_of_bert(teacher: Bert, student: Bert, projection: nn.Linear) -> None:
+    """What of the teacher fits: its embeddings on the principal directions of its word table (as they are where
+    the widths are equal), with those directions as projection, and layer g(m) as layer m where the shapes agree."""
+    source, target = teacher.bert.embeddings, student.bert.embeddings
+    wide, narrow = source.word_embeddings.embedding_dim, target.word_embeddings.embedding_dim
+    basis = torch.eye(wide, narrow)
+    if narrow < wide:
+        table = source.word_embeddings.weight.detach().double()
+        basis = torch.linalg.eigh(table.T @ table)[1].flip(1)[:, :narrow].float()
+    for name in ("word_embeddings", "position_embeddings", "token_type_embeddings"):
+        getattr(target, name).weight.copy_(getattr(source, name).weight @ basis)
+    projection.weight.copy_(basis)
+    projection.bias.zero_()
+    if narrow != wide:
+        return
+    target.LayerNorm.load_state_dict(source.LayerNorm.state_dict())
+    student.bert.pooler.load_state_dict(teacher.bert.pooler.state_dict())
+    if student.bert.config.intermediate_size == teacher.bert.config.intermediate_size:
+        span = layer_span(teacher, student)
+        for m, layer in enumerate(student.layers):
+            layer.load_state_dict(teacher.layers[span * (m + 1) - 1].state_dict())
 
 
 @torch.no_grad()

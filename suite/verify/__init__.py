@@ -28,6 +28,7 @@ from suite.documents import Attestation, Entry, Level, Signature
 from suite.errors import UserError
 from suite.folder import Problem, Refused, show
 from suite.verify import changes, recounted, rescored, valid
+from suite.verify.accuracy import placed
 from suite.verify.copies import Answers
 from suite.verify.gold import Gold
 from suite.verify.loaded import LoadedMeasurement, LoadedRun, broke, run_checks
@@ -35,7 +36,7 @@ from suite.verify.loaded import LoadedMeasurement, LoadedRun, broke, run_checks
 __all__ = ["Checked", "Problem", "Report", "attest", "verify", "write_attestation"]
 
 T = TypeVar("T")
-Kind = Literal["run", "measurement", "entry", "attestation", "log", "signature"]
+Kind = Literal["run", "measurement", "entry", "attempt", "attestation", "log", "signature"]
 Outcome = Literal["passed", "failed", "skipped: no data"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted")
@@ -43,7 +44,9 @@ LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted")
 MAX_PROBLEMS = 10_000
 PERFECT = 99.99  # points
 AT_ROOT = frozenset(("README.md", ".gitkeep", ".gitattributes", ".gitignore"))
-IN_TRACK = frozenset(("runs", "measurements", "entries", "attestations", logs.FOLDER, signing.FOLDER))
+IN_TRACK = frozenset(
+    ("runs", "measurements", "entries", indexing.ATTEMPTS, "attestations", logs.FOLDER, signing.FOLDER)
+)
 
 
 @dataclass(frozen=True)
@@ -252,6 +255,8 @@ class _Verifier:
     def _file(self, path: Path) -> None:
         if path.parent.name == "attestations":
             self.attestation(path)
+        elif path.parent.name == indexing.ATTEMPTS:
+            self.attempt(path)
         elif path.parent.name == signing.FOLDER:
             self.signature(path)
         elif path.parent.name == logs.FOLDER:
@@ -287,7 +292,16 @@ class _Verifier:
             if item.name not in IN_TRACK | AT_ROOT or item.is_symlink():
                 self.add([_stranger(item, ", ".join(sorted(IN_TRACK)))])
         self.tracks.append(track)
-        for kind in ("runs", "measurements", logs.FOLDER, "entries", "attestations", signing.FOLDER):
+        kinds = (
+            "runs",
+            "measurements",
+            indexing.ATTEMPTS,
+            logs.FOLDER,
+            "entries",
+            "attestations",
+            signing.FOLDER,
+        )
+        for kind in kinds:
             if (track / kind).is_dir() and not (track / kind).is_symlink():
                 self._below(track / kind)
         if self.wants("recounted") and (track / "entries").is_dir():
@@ -316,6 +330,8 @@ class _Verifier:
                 self.entry(item)
             elif kind == "attestations" and item.is_file() and item.suffix == ".json":
                 self.attestation(item)
+            elif kind == indexing.ATTEMPTS and item.is_file() and item.suffix == ".json":
+                self.attempt(item)
             elif kind == signing.FOLDER and item.is_file() and item.suffix == ".json":
                 self.signature(item)
             elif item.name not in AT_ROOT and not (kind == logs.FOLDER and item in self.visited):
@@ -332,7 +348,8 @@ class _Verifier:
         outcomes["valid"] = "failed" if found else "passed"
         if loaded is not None:
             if self.wants("rescored"):
-                outcomes["rescored"] = self._rescore(loaded)
+                outcomes["rescored"], wrong = self._rescored(loaded)
+                self.add(wrong)
             if self.wants("recounted"):
                 wrong = run_checks(loaded.file, recounted.RUN, loaded)
                 self.add(wrong)
@@ -343,23 +360,31 @@ class _Verifier:
             outcomes |= {name: "failed" for name in LEVELS[1:] if self.wants(name)}
         self._done(folder, "run", outcomes, loaded)
 
-    def _rescore(self, loaded: LoadedRun) -> Outcome:
+    def _rescore_own(self, loaded: LoadedMeasurement) -> Outcome:
+        """The scores of a lower precision, as runs' are; the worst outcome of its tasks."""
+        outcomes: list[Outcome] = []
+        for one in loaded.scored:
+            outcome, wrong = self._rescored(one)
+            wrong += run_checks(one.file, (self.answers.of_full_precision,), one)
+            self.add(placed(one, wrong))
+            outcomes.append("failed" if wrong else outcome)
+        return next((o for o in ("failed", "skipped: no data") if o in outcomes), "passed")
+
+    def _rescored(self, loaded: LoadedRun) -> tuple[Outcome, list[Problem]]:
         if loaded.task is None or loaded.predictions is None:
-            return "failed"
+            return "failed", []  # said at level valid
         gold = self.gold.get(loaded.task, loaded.run.track)
         reason = self.gold.reasons.get((loaded.task.name, loaded.run.track))
         if gold is not None:
             reason = rescored.unusable(loaded, gold)
         if gold is None or reason is not None:
             wrong = run_checks(loaded.file, rescored.WITHOUT_GOLD, loaded)
-            self.add(wrong)
             if wrong:
-                return "failed"
+                return "failed", wrong
             self._note(f"{loaded.run.task}: rescored is skipped: {reason}")
-            return "skipped: no data"
+            return "skipped: no data", []
         wrong = run_checks(loaded.file, rescored.RUN, loaded, gold)
-        self.add(wrong)
-        return "failed" if wrong else "passed"
+        return "failed" if wrong else "passed", wrong
 
     def measurement(self, folder: Path) -> None:
         if self._seen(folder):
@@ -368,6 +393,8 @@ class _Verifier:
         loaded, found = _guarded(valid.load_measurement, folder)
         self.add(found)
         outcomes["valid"] = "failed" if found else "passed"
+        if self.wants("rescored") and loaded is not None and loaded.scored:
+            outcomes["rescored"] = self._rescore_own(loaded)
         if self.wants("recounted"):
             outcomes["recounted"] = "failed"
             if loaded is not None:
@@ -403,6 +430,14 @@ class _Verifier:
             self.attestations.append((path, path.parents[1], found_attestation))
         outcome: Outcome = "failed" if found else "passed"
         self.report.documents.append(Checked(_name(path), "attestation", {"valid": outcome}))
+
+    def attempt(self, path: Path) -> None:
+        if self._seen(path):
+            return
+        _, found = _guarded(valid.load_attempt, path)
+        self.add(found)
+        outcome: Outcome = "failed" if found else "passed"
+        self.report.documents.append(Checked(_name(path), "attempt", {"valid": outcome}))
 
     def log(self, track: Path) -> None:
         """A track's log as a whole: its entries hold on to one another."""
@@ -476,10 +511,12 @@ class _Verifier:
         if not m.repeat_check.passed:
             ratio = f"{m.repeat_check.ratio:.3g}"
             self._note(f"review: {loaded.file}: different inputs take {ratio} times as long as one repeated")
+        for note in recounted.too_close_to_the_peak(loaded, graphs):
+            self._note(f"review: {loaded.file}: {note}")
         if m.graph not in graphs:
             self._note(f"{loaded.file}: physics not checked: no run here has its graph")
         elif recounted.peak_of(m, m.precision) is None:
-            self._note(f"{loaded.file}: physics not checked: no table or clock for this processor")
+            self._note(f"{loaded.file}: physics not checked: no table for this processor")
 
     def _compare_answers(self, loaded: LoadedRun) -> None:
         """With those of the other runs; and answers that are all right are something to look at."""

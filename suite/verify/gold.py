@@ -39,21 +39,37 @@ def load(source: str, task: Task, track: str | None = None) -> dict[str, GoldSpl
     a generated task, the folder of a task of one's own, else the folder named by LIGHTBOARD_GLUE, else the hub's
     cache). UserError without labels.
     """
-    listed = row_list(track, task.name) if track else None
     named: dict[str, Any] = TRAINING["dev"].get(task.name, {})
     found: dict[str, GoldSplit] = {}
-    for split, columns in _dev_columns(source, task).items():
-        hashes = content_hashes(task, columns)
+    for split, (columns, hashes, listed) in _ordered(source, task, track).items():
         labels = np.asarray(columns["label"], dtype=np.float32 if task.regression else np.int64)
-        wanted = listed.get(split) if listed else None
-        genuine: bool | None = None
-        if wanted is not None:
-            # The list holds content hashes with the label in them: a row that is found is the track's row.
-            places = _find(wanted, hashes, f"{task.name} {split}")
-            hashes, labels, genuine = hashes[places], labels[places], True
-        elif split in named and task.hub_config:
+        # The list holds content hashes with the label in them: a row that is found is the track's row.
+        genuine: bool | None = True if listed else None
+        if not listed and split in named and task.hub_config:
             genuine = gold_sha256(task, columns["label"]) == named[split]["gold_sha256"]
         found[split] = GoldSplit(labels, fingerprint(hashes), genuine)
+    return found
+
+
+def ordered(source: str, task: Task, track: str | None = None) -> dict[str, dict[str, Any]]:
+    """Dev split -> columns (``a``, of pairs ``b``, ``label``), rows in the order that predictions count them in."""
+    return {split: columns for split, (columns, _, _) in _ordered(source, task, track).items()}
+
+
+def _ordered(
+    source: str, task: Task, track: str | None
+) -> dict[str, tuple[dict[str, Any], NDArray[np.uint64], bool]]:
+    """Columns, content hashes, and whether they were put into the order of a list that the track ships."""
+    rows = row_list(track, task.name) if track else None
+    found: dict[str, tuple[dict[str, Any], NDArray[np.uint64], bool]] = {}
+    for split, columns in _dev_columns(source, task).items():
+        hashes = content_hashes(task, columns)
+        wanted = rows.get(split) if rows else None
+        if wanted is not None:
+            places = _find(wanted, hashes, f"{task.name} {split}")
+            hashes = hashes[places]
+            columns = {name: [values[place] for place in places] for name, values in columns.items()}
+        found[split] = (columns, hashes, wanted is not None)
     return found
 
 

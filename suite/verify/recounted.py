@@ -6,9 +6,11 @@ with the recomputed value, whatever the manifest says.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -273,7 +275,7 @@ def cores_of(m: Measurement) -> int:
 
 
 def peak_of(m: Measurement, precision: str) -> float | None:
-    """FLOP/s that the instruction set allows on the machine's cores; None where that is not known."""
+    """FLOP/s that the instruction set allows on the machine's cores; None where that is not in the table."""
     return physics.peak_flops(m.machine.flags, precision, m.machine.max_mhz, cores_of(m))
 
 
@@ -284,7 +286,7 @@ def times_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Prob
     try:
         samples = estimate.from_columns(loaded.samples)
         lengths = loaded.measurement.trace_lengths if loaded.measurement.inputs == "lengths" else None
-        figures = estimate.figures(samples, lengths)
+        figures = estimate.figures(samples, lengths, loaded.measurement.arrival)
     except ValueError as error:
         yield Problem(loaded.table, "", show(str(error)), "times of two sides, paired", "measure again")
         return
@@ -298,6 +300,88 @@ def times_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Prob
     }
     stored = loaded.measurement.model_dump(mode="json", include=set(computed))
     yield from problems(loaded.file, stored, computed)
+
+
+def figures_beside_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
+    """Batches and rates, joules, the device's own times, streams, the spot check: from the evidence they come with."""
+    m = loaded.measurement
+    samples = None
+    if loaded.samples is not None:
+        with contextlib.suppress(ValueError):  # what is wrong with them was named
+            samples = estimate.from_columns(loaded.samples)
+    computed: dict[str, Any] = {}
+    try:
+        if m.offline is not None and samples is not None:
+            field, one = "offline", m.offline
+            computed["offline"] = estimate.offline(
+                samples, m.trace_lengths, one.ladder, one.reference_ladder, one.leaving
+            )
+        if m.energy is not None:
+            field = "energy"
+            computed["energy"] = estimate.energy(m.energy.counters, m.energy.blocks)
+        if m.device_time is not None:
+            field, times = "device_time", m.device_time
+            computed["device_time"] = estimate.device_time(times.nanoseconds, times.reference_nanoseconds)
+        if m.streams is not None:
+            field, held = "streams", m.streams
+            computed["streams"] = estimate.streams(held.streams, held.alone_ms, held.together_ms)
+        if m.spot_check is not None:
+            field = "spot_check"
+            computed["spot_check"] = estimate.spot_check(m.spot_check.task, m.spot_check.ratio)
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        yield Problem(loaded.file, field, show(str(error)), "evidence of a measurement", "measure again")
+        return
+    for name, value in computed.items():
+        stored = getattr(m, name).model_dump(mode="json")
+        yield from problems(loaded.file, stored, value.model_dump(mode="json"), name)
+
+
+def pilot_went_up_the_ladder(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
+    """Every batch of the protocol was tried in order, by both sides, or has a reason."""
+    m = loaded.measurement
+    if m.offline is None:
+        return
+    wanted = list(MEASURING["arrival"]["offline"]["batches"])
+    for name in ("ladder", "reference_ladder"):
+        steps = getattr(m.offline, name)
+        if [step.batch for step in steps] != wanted:
+            found = show(repr([step.batch for step in steps]))
+            yield Problem(loaded.file, f"offline.{name}", found, repr(wanted), "measure again")
+        for place, step in enumerate(steps):
+            if bool(step.seconds) == (step.reason is not None) or any(s <= 0 for s in step.seconds):
+                expected = "positive times of passes, or the reason why there are none"
+                yield Problem(
+                    loaded.file,
+                    f"offline.{name}.{place}",
+                    show(repr(step.seconds)),
+                    expected,
+                    "measure again",
+                )
+
+
+def energy_is_of_the_samples(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
+    """One reading before and after each timed block, and as many queries between as were timed."""
+    m = loaded.measurement
+    if m.energy is None or loaded.samples is None:
+        return
+    columns = [loaded.samples[name].tolist() for name in ("pair", "block", "side")]
+    timed = Counter(zip(*columns, strict=True))
+    named = Counter((one.pair, one.block, one.side) for one in m.energy.blocks)
+    if named.keys() != timed.keys() or max(named.values(), default=0) > 1:
+        found, expected = f"{len(named)} blocks", f"the {len(timed)} timed blocks, each once"
+        yield Problem(loaded.file, "energy.blocks", found, expected, "measure again")
+        return
+    for place, one in enumerate(m.energy.blocks):
+        rows = timed[one.pair, one.block, one.side]
+        wrong = (
+            one.queries != rows * m.repeats
+            if one.side == raw.ENTRY
+            else one.queries % rows or not one.queries
+        )
+        if wrong:
+            repeated = f"{rows * m.repeats}" if one.side == raw.ENTRY else f"a multiple of {rows}"
+            field = f"energy.blocks.{place}.queries"
+            yield Problem(loaded.file, field, str(one.queries), f"{repeated}, as timed", "measure again")
 
 
 def checks_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
@@ -331,19 +415,28 @@ def graph_is_a_runs(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> P
         yield Problem(loaded.file, "graph", m.graph, expected, "measure the model of the run")
 
 
-def time_is_possible(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
-    """No side does more operations per second than its processor's instruction set allows, plus 10%."""
+@dataclass(frozen=True)
+class Achieved:
+    """What a side's times amount to."""
+
+    field: str
+    runtime: str
+    precision: str
+    flop_per_second: float
+
+
+def achieved(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Iterator[Achieved]:
+    """Both sides' operations per second; of a side whose arithmetic no run here tells, nothing."""
     m = loaded.measurement
     if loaded.samples is None:
         return
     reference = str(MEASURING["reference"]["precision"]) if m.against == "reference" else m.precision
-    for side, graph, precision, field in (
-        (raw.REFERENCE, m.reference_graph, reference, "reference_latency_ms"),
-        (raw.ENTRY, m.graph, m.precision, "latency_ms"),
+    for side, graph, runtime, precision, field in (
+        (raw.REFERENCE, m.reference_graph, m.reference_runtime, reference, "reference_latency_ms"),
+        (raw.ENTRY, m.graph, m.runtime, m.precision, "latency_ms"),
     ):
         known = graphs.get(graph)
-        peak = peak_of(m, precision)
-        if known is None or peak is None:
+        if known is None:
             continue
         here = loaded.samples["side"] == side
         a, b, c = known.polynomial
@@ -355,17 +448,51 @@ def time_is_possible(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> 
             n = lengths[query]
             done += a + b * n + c * n * n
         seconds = float(loaded.samples["nanoseconds"][here].sum()) / 1e9
+        if seconds > 0:
+            yield Achieved(field, runtime, precision, done / seconds)
+
+
+def time_is_possible(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
+    """No side does more operations per second than its processor's instruction set allows, plus 10%; nor did the
+    products that the peaks were measured with."""
+    m = loaded.measurement
+    if m.machine.accelerator is not None:  # the table is of processors
+        return
+    peaks = (
+        Achieved(f"peaks.{place}.flop_per_second", one.runtime, one.precision, one.flop_per_second)
+        for place, one in enumerate(m.peaks)
+    )
+    for one in (*achieved(loaded, graphs), *peaks):
+        peak = peak_of(m, one.precision)
+        if peak is None:
+            continue
         limit = peak * float(MEASURING["physics"]["refused_above_peak"])
-        if seconds > 0 and done / seconds > limit:
-            found = f"{done / seconds / 1e9:.0f} GFLOP/s"
+        if one.flop_per_second > limit:
+            found = f"{one.flop_per_second / 1e9:.0f} GFLOP/s"
             expected = f"at most {limit / 1e9:.0f} on {cores_of(m)} cores of this processor"
             yield Problem(
-                loaded.file, field, found, expected, "measure again; correct machine if it is wrong"
+                loaded.file, one.field, found, expected, "measure again; correct machine if it is wrong"
             )
+
+
+def too_close_to_the_peak(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Iterator[str]:
+    """Sides that are nearly as fast as nothing but products were, in the same runtime and sitting: to be looked at."""
+    m = loaded.measurement
+    rates = {(one.runtime, one.precision): one.flop_per_second for one in m.peaks}
+    for one in achieved(loaded, graphs):
+        peak = rates.get((one.runtime, one.precision))
+        if peak is not None and one.flop_per_second > peak * float(
+            MEASURING["physics"]["review_above_measured_peak"]
+        ):
+            share = f"{one.flop_per_second / peak:.0%} of the {peak / 1e9:.3g} that {one.runtime} reached"
+            yield f"{one.field}: {one.flop_per_second / 1e9:.3g} GFLOP/s, {share} on nothing but products"
 
 
 MEASUREMENT: tuple[Callable[[LoadedMeasurement, Mapping[str, Graph]], Problems], ...] = (
     times_follow,
+    figures_beside_follow,
+    pilot_went_up_the_ladder,
+    energy_is_of_the_samples,
     checks_follow,
     graph_is_a_runs,
     time_is_possible,

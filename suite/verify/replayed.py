@@ -78,7 +78,7 @@ def replay(
         if problem is None:
             raise
         return Replayed(folder, [problem])
-    wrong = list(weights.problems(shipped, loaded.run.model)) or list(_built_alike(shipped))
+    wrong = list(weights.of_the_run(shipped, loaded.run)) or list(_built_alike(shipped))
     if wrong:
         return Replayed(folder, wrong)
     torch.set_num_threads(max(1, track_of(loaded.run.track).threads or torch.get_num_threads()))
@@ -99,6 +99,19 @@ def replay(
     )
     written = write_attestation(loaded.folder.parents[3], attestation)
     return Replayed(folder, wrong, difference, allowed, written)
+
+
+def made_here(folder: Path, store: Store | None = None) -> Path:
+    """The model folder of a run, if this machine's store has what its last stage made. UserError if not."""
+    loaded, _ = valid.load_run(folder.absolute())
+    if loaded is None:
+        raise UserError(
+            f"{folder}: found no run; name a run's folder, as in results/mini/runs/A/default/cola-11"
+        )
+    artifact = (store or Store()).get(loaded.run.stages[-1].key) if loaded.run.stages else None
+    if artifact is None:
+        raise UserError(f"{folder}: its model was not made on this machine; give --weights FOLDER", code=1)
+    return artifact.folder
 
 
 def require_rescored(report: Report) -> None:

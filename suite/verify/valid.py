@@ -21,9 +21,12 @@ from suite import folder as folders
 from suite import index, migrations, paths, tables
 from suite.canonical import digest
 from suite.data.rows import fingerprint
-from suite.documents import Attestation, Entry, Measurement, Run
+from suite.documents import Attempt, Attestation, Entry, Measurement, Run
 from suite.folder import Problem, Refused, show
+from suite.measure import machine
+from suite.profile import Profile
 from suite.protocol import MEASURING, REPORTING, TRACKS, measuring_hash, row_list, training_hash
+from suite.verify import accuracy as own_accuracy
 from suite.verify.compare import problems as compared
 from suite.verify.loaded import (
     LoadedEntry,
@@ -85,8 +88,12 @@ def load_measurement(folder: Path) -> tuple[LoadedMeasurement | None, list[Probl
         except Refused as refused:
             found.append(refused.problem)
     file = _name(folder / "measurement.json")
-    loaded = LoadedMeasurement(folder, file, raw, measurement, samples, held.subject)
-    return loaded, found + run_checks(loaded.file, MEASUREMENT, loaded)
+    scored, wrong = own_accuracy.scored(folder, file, raw, measurement, held.contents)
+    loaded = LoadedMeasurement(folder, file, raw, measurement, samples, held.subject, scored)
+    found += wrong + run_checks(loaded.file, MEASUREMENT, loaded)
+    for one in scored:
+        found += own_accuracy.placed(one, run_checks(one.file, SCORED, one))
+    return loaded, found
 
 
 def load_entry(path: Path) -> tuple[LoadedEntry | None, list[Problem]]:
@@ -106,6 +113,14 @@ def load_attestation(path: Path) -> tuple[Attestation | None, list[Problem]]:
     return attestation, found + run_checks(_name(path), ATTESTATION, path, attestation)
 
 
+def load_attempt(path: Path) -> tuple[Attempt | None, list[Problem]]:
+    """The attempt in a file and everything wrong with its shape, name and words."""
+    raw, attempt, found = _read(path, Attempt, 65_536)
+    if attempt is None:
+        return None, found
+    return attempt, found + run_checks(_name(path), ATTEMPT, path, raw, attempt)
+
+
 def load_document(path: Path, model: type[Any], max_bytes: int) -> tuple[dict[str, Any], Any, list[Problem]]:
     """The JSON and the document of a single file (None where it has another shape), and what is wrong with it."""
     return _read(path, model, max_bytes)
@@ -121,7 +136,7 @@ def _document(
     """Files and manifest of a document's folder, then the shape of the document. Every file is read once."""
     document, table = folders.DOCUMENTS[kind], folders.TABLES[kind]
     try:
-        held = folders.opened(folder, allowed=(document, table))
+        held = folders.opened(folder, allowed=folders.names(folder, kind))
     except Exception as error:
         held = folders.Opened({}, None, [broke(_name(folder), "opened", error)])
     found = list(held.problems)
@@ -481,7 +496,8 @@ def measurement_is_bounded(loaded: LoadedMeasurement) -> Problems:
                 loaded.file, "trace_lengths", str(tokens), f"1 to {MAX_TOKENS} tokens", "correct it"
             )
             break
-    yield from _size(loaded.folder, MAX_MEASUREMENT_BYTES)
+    rows = sum(split.rows for one in loaded.measurement.accuracy for split in one.dev.values())
+    yield from _size(loaded.folder, MAX_MEASUREMENT_BYTES + BYTES_PER_ROW * min(rows, tables.MAX_ROWS))
 
 
 def measurement_follows_the_protocol(loaded: LoadedMeasurement) -> Problems:
@@ -492,9 +508,47 @@ def measurement_follows_the_protocol(loaded: LoadedMeasurement) -> Problems:
         yield Problem(loaded.file, "protocol", m.protocol, f"{measuring_hash()} (measuring)", fix)
     if m.track not in TRACKS:
         yield Problem(loaded.file, "track", m.track, " or ".join(TRACKS), "correct the track")
-    expected = str(MEASURING["reference"]["runtime"]) if m.against == "reference" else m.runtime
+    expected = _reference_runtime(m.profile) if m.against == "reference" else m.runtime
     if m.reference_runtime != expected:
         yield Problem(loaded.file, "reference_runtime", m.reference_runtime, expected, "measure against it")
+
+
+def machine_is_the_profiles(loaded: LoadedMeasurement) -> Problems:
+    """The machine is of the kind that a published profile names, and its memory was held to the profile's limit."""
+    m = loaded.measurement
+    profile = _published(m.profile)
+    if profile is None:
+        return
+    for name in machine.IDENTITY:
+        wanted = getattr(profile.requires, name)
+        if wanted is not None and not m.machine.requirements.get(name, False):
+            fix = "measure on such a device, or under another profile"
+            found = show(str(getattr(m.machine, name, None) or "another"), 60)
+            yield Problem(
+                loaded.file, f"machine.requirements.{name}", found, f"{wanted}, as the profile asks", fix
+            )
+    if m.memory.limit_bytes != profile.memory_limit_bytes:
+        expected = f"{profile.memory_limit_bytes or 'no limit'}, as the profile says"
+        yield Problem(loaded.file, "memory.limit_bytes", str(m.memory.limit_bytes), expected, "measure again")
+    if (m.memory.limit_bytes is None) != (m.memory.limited_by is None):
+        expected = "what held the limit" if m.memory.limit_bytes else "nothing: there is no limit"
+        yield Problem(loaded.file, "memory.limited_by", str(m.memory.limited_by), expected, "measure again")
+    if (m.machine.accelerator is not None) != (profile.device == "cuda"):
+        expected = "a GPU's name" if profile.device == "cuda" else "nothing: the profile is of the processor"
+        found = show(str(m.machine.accelerator), 60)
+        yield Problem(loaded.file, "machine.accelerator", found, expected, "measure again")
+
+
+def offline_says_so(loaded: LoadedMeasurement) -> Problems:
+    """An offline measurement has its batches, and no other has; energy is there, or its reason, not both."""
+    m = loaded.measurement
+    if (m.arrival == "offline") != (m.offline is not None):
+        found, expected = ("nothing", "its batches") if m.offline is None else ("batches", "nothing")
+        yield Problem(loaded.file, "offline", found, f"{expected} of arrival {m.arrival}", "measure again")
+    if m.energy is not None and m.energy_reason is not None:
+        yield Problem(
+            loaded.file, "energy_reason", show(m.energy_reason, 60), "nothing: there is energy", "remove it"
+        )
 
 
 def profile_is_the_published_one(loaded: LoadedMeasurement) -> Problems:
@@ -506,22 +560,32 @@ def profile_is_the_published_one(loaded: LoadedMeasurement) -> Problems:
 
 
 @cache
-def _profile_hash(name: str) -> str | None:
+def _published(name: str) -> Profile | None:
+    """A profile that ships with lightboard, or lies on the search path."""
     if name not in paths.names("hardware_profiles"):
         return None
     from suite.loading import load_profile
 
-    return str(load_profile(name).hash)
+    return load_profile(name)
+
+
+def _reference_runtime(name: str) -> str:
+    profile = _published(name)
+    return (profile and profile.reference_runtime) or str(MEASURING["reference"]["runtime"])
+
+
+@cache
+def _profile_hash(name: str) -> str | None:
+    profile = _published(name)
+    return None if profile is None else str(profile.hash)
 
 
 @cache
 def _profile_plan(name: str) -> tuple[int, int, int] | None:
     """Pairs, rounds and queries in a round of a profile that ships with lightboard."""
-    if name not in paths.names("hardware_profiles"):
+    profile = _published(name)
+    if profile is None:
         return None
-    from suite.loading import load_profile
-
-    profile = load_profile(name)
     return profile.pairs, profile.blocks // 2, profile.block_queries
 
 
@@ -567,17 +631,48 @@ def measured_in_the_past(loaded: LoadedMeasurement) -> Problems:
     yield from dated(loaded.file, loaded.measurement.date)
 
 
+def lower_precision_is_scored(loaded: LoadedMeasurement) -> Problems:
+    """Answers of a lower precision are scored, each task once; those of float32 are the runs' own."""
+    m = loaded.measurement
+    asked = (m.against, m.arrival, m.inputs) == ("reference", "single-stream", "trace")
+    tasks = [one.task for one in m.accuracy]
+    if m.precision != "fp32" and asked and not tasks:
+        expected = f"scores by the {m.precision} answers"
+        yield Problem(loaded.file, "accuracy", "nothing", expected, "measure again with this version")
+    if tasks and (m.precision == "fp32" or not asked):
+        expected = (
+            "nothing: only a lower precision against the reference, on the trace, has scores of its own"
+        )
+        yield Problem(loaded.file, "accuracy", f"scores of {len(tasks)} tasks", expected, "remove them")
+    if len(set(tasks)) != len(tasks):
+        yield Problem(loaded.file, "accuracy", "a task twice", "each task once", "measure again")
+    if m.task is not None and any(task != m.task for task in tasks):
+        yield Problem(loaded.file, "accuracy", show(", ".join(tasks)), m.task, "measure each task by itself")
+    if tasks and m.model_file not in {one.model_file for one in m.accuracy}:
+        expected = "one of those that were scored"
+        yield Problem(loaded.file, "model_file", m.model_file, expected, "time the model that was scored")
+    there = set(folders.names(loaded.folder, "measurements")[2:])
+    for name in sorted(there - {folders.own_predictions(task) for task in tasks}):
+        yield Problem(
+            _name(loaded.folder / name), "", "predictions of no score", "one in accuracy", "remove it"
+        )
+
+
 MEASUREMENT = (
     measurement_lies_where_it_says,
     measurement_is_bounded,
     measurement_follows_the_protocol,
     profile_is_the_published_one,
+    machine_is_the_profiles,
+    offline_says_so,
     samples_are_of_the_trace,
     samples_are_enough,
+    lower_precision_is_scored,
     measured_in_the_past,
     names_nobody,
     text_is_plain,
 )
+SCORED = (predictions_fit_the_task, rows_are_the_tracks)  # of each accuracy
 
 
 # --- entries and attestations -------------------------------------------------------------------------------
@@ -627,6 +722,24 @@ def attestation_is_harmless(path: Path, attestation: Attestation) -> Problems:
 
 
 ATTESTATION = (attestation_lies_where_it_says, outcome_follows, attestation_is_harmless)
+
+
+def attempt_lies_where_it_says(path: Path, raw: dict[str, Any], attempt: Attempt) -> Problems:
+    """attempts/<16 hex digits of the cell that it tried to fill>.json, in its track."""
+    expected = f"{attempt.track}/{index.ATTEMPTS}/{index.attempt_name(attempt)}"
+    found = "/".join(path.absolute().parts[-3:])
+    if found != expected:
+        yield Problem(_name(path), "", show(found), expected, "move the file")
+
+
+def attempt_is_harmless(path: Path, raw: dict[str, Any], attempt: Attempt) -> Problems:
+    """Plain words, nobody's folders, and a day that has come."""
+    yield from text_is_plain_in(_name(path), raw)
+    yield from names_nobody_in(_name(path), raw)
+    yield from dated(_name(path), attempt.date)
+
+
+ATTEMPT = (attempt_lies_where_it_says, attempt_is_harmless)
 
 
 def attestation_name(attestation: Attestation) -> str:

@@ -17,7 +17,7 @@ from typing import Any, TypeGuard
 from suite import folder as folders
 from suite import paths
 from suite.canonical import digest
-from suite.documents import Model
+from suite.documents import Model, Run
 from suite.folder import Problem, Refused, show
 
 CONFIG, TENSORS = "config.json", "model.safetensors"
@@ -27,6 +27,7 @@ MAX_HEADER_BYTES = 4 * 2**20
 MAX_TENSOR_BYTES = 2 * 2**30
 MAX_BUFFERS = 512  # tensors in the file that are no parameters
 LARGEST_COUNT = 256  # of layers, heads, cells: what is no dimension of a tensor
+RECORD = "search"  # how an architecture was found: a record in its configuration, from which nothing is built
 
 # safetensors' names of types -> (ours, bytes); what else it knows is in no model here
 TYPES = {
@@ -161,6 +162,14 @@ def problems(shipped: Shipped, model: Model) -> Iterator[Problem]:
         yield Problem(file, "header", f"{len(others)} further tensors", f"at most {MAX_BUFFERS}", FIX)
 
 
+def of_the_run(shipped: Shipped, run: Run) -> Iterator[Problem]:
+    """Everything in which a folder is not the run's model; the weights' hash too, where the run has it."""
+    yield from problems(shipped, run.model)
+    if run.weights is not None and run.weights.sha256 != shipped.digest:
+        file = show(str(shipped.folder / TENSORS), 300)
+        yield Problem(file, "sha256", shipped.digest, f"{run.weights.sha256}, as the run has it", FIX)
+
+
 def config_problems(file: str, config: Mapping[str, Any], model: Model | None) -> Iterator[Problem]:
     """Whether a configuration can be built: one of our architectures, of sizes that its tensors have."""
     architecture = config.get("architecture")
@@ -172,7 +181,8 @@ def config_problems(file: str, config: Mapping[str, Any], model: Model | None) -
     for place, value in _leaves(config, ""):
         values += 1
         whole = isinstance(value, int) and not isinstance(value, bool)
-        if whole and not (0 <= value <= LARGEST_COUNT or value in dimensions):
+        counts = whole and not place.startswith(f"{RECORD}.")
+        if counts and not (0 <= value <= LARGEST_COUNT or value in dimensions):
             expected = f"at most {LARGEST_COUNT}, or a dimension of one of the run's tensors"
             yield Problem(file, show(place), show(repr(value)), expected, FIX)
         if isinstance(value, str) and len(value) > 200:

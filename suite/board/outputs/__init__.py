@@ -11,7 +11,7 @@ from functools import partial
 from suite.board.outputs import api, badge, cite, data, feed, preview
 from suite.board.outputs.page import data_page
 from suite.board.outputs.web import Head, address, site_map
-from suite.board.pages import Page
+from suite.board.page import Page
 from suite.board.site import Site, View
 from suite.documents import Entry
 

@@ -6,7 +6,7 @@ from suite.board.outputs.api import FILES
 from suite.board.outputs.data import TABLES
 from suite.board.outputs.places import API, DATA_PAGE, FEED, FORMATS, badge_file, table_file, view_file
 from suite.board.outputs.web import NAMES
-from suite.board.pages import Page
+from suite.board.page import Page
 from suite.board.site import Links, Site, View, known_track
 from suite.board.tables import Cell, Column, Row, Table, table
 from suite.canonical import pretty_json

@@ -18,7 +18,7 @@ from suite.board.outputs.places import (
     badge_file,
     view_file,
 )
-from suite.board.pages import Page
+from suite.board.page import Page
 from suite.board.site import Links, Site, View, track_page
 from suite.board.text import shorten
 from suite.documents import Entry

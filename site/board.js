@@ -1,0 +1,851 @@
+/* The front page explored: sorting, filtering, the chart, picking. Every page: light or dark.
+   The page is complete before this runs and without it. No framework, no request, no eval; text goes in as text. */
+"use strict";
+(() => {
+  const root = document.documentElement;
+  root.classList.add("js"); // before anything is painted, so that nothing moves later
+
+  // --- light or dark ---------------------------------------------------------------------------------------
+
+  const THEME = "lightboard-theme";
+  const systemDark = matchMedia("(prefers-color-scheme: dark)");
+  const stored = () => { try { return localStorage.getItem(THEME); } catch { return null; } };
+  const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : systemDark.matches);
+  if (["light", "dark"].includes(stored())) root.dataset.theme = stored();
+
+  function themes(changed) {
+    const button = document.querySelector(".theme");
+    const tell = () => { button.setAttribute("aria-pressed", String(dark())); changed(); };
+    button.addEventListener("click", () => {
+      const wanted = dark() ? "light" : "dark";
+      const own = wanted !== (systemDark.matches ? "dark" : "light"); // back at the system's: follow it again
+      if (own) root.dataset.theme = wanted; else delete root.dataset.theme;
+      try { if (own) localStorage.setItem(THEME, wanted); else localStorage.removeItem(THEME); } catch { /* private */ }
+      tell();
+    });
+    systemDark.addEventListener("change", tell);
+    button.setAttribute("aria-pressed", String(dark()));
+  }
+
+  // --- numbers and elements --------------------------------------------------------------------------------
+
+  function fixed(value, decimals) {
+    const text = Math.abs(value).toFixed(decimals).replace(/\B(?=(\d{3})+(?!\d))(?<!\.\d*)/g, ",");
+    return value < 0 && /[1-9]/.test(text) ? "\u2212" + text : text;
+  }
+
+  /** About so many significant digits, as suite/board/text.py prints them. */
+  function digits(value, significant = 3, most = 3) {
+    if (value === 0) return "0";
+    const size = Math.abs(value);
+    if (size < 10 ** -most) return value > 0 ? "<" + (10 ** -most).toFixed(most) : "0";
+    return fixed(value, Math.min(Math.max(significant - 1 - Math.floor(Math.log10(size)), 0), most));
+  }
+
+  const plural = (count, one, many = one + "s") => `${count === 0 ? "no" : count.toLocaleString("en")} ${count === 1 ? one : many}`;
+
+  function make(name, attributes = {}, ...children) {
+    const element = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) if (value !== null) element.setAttribute(key, value);
+    element.append(...children);
+    return element;
+  }
+
+  // --- picking: the same as suite/pick.py ------------------------------------------------------------------
+
+  const LIMITS = ["latency", "size", "memory", "score"];
+
+  const latency = (one, reference) => (one.ratio === null || reference === null ? null : reference / one.ratio);
+
+  function figure(one, limit, reference) {
+    if (limit === "latency") return latency(one, reference);
+    return limit === "size" ? one.size_bytes : limit === "memory" ? one.memory_bytes : one.score;
+  }
+
+  function holds(one, limit, value, reference) {
+    const found = figure(one, limit, reference);
+    return found !== null && (limit === "score" ? found >= value : found <= value);
+  }
+
+  function overlap(one, other) {
+    const [[low, high], [from, to]] = [one, other].map((c) => c.interval || [c.score, c.score]);
+    return low <= to && from <= high;
+  }
+
+  /** Student's t distribution, a whole number of degrees (Abramowitz and Stegun 26.7.3, 26.7.4). */
+  function cdf(t, degrees) {
+    const angle = Math.atan(t / Math.sqrt(degrees));
+    const [sine, square, odd] = [Math.sin(angle), Math.cos(angle) ** 2, degrees % 2];
+    let [term, total] = [odd ? Math.cos(angle) : 1, 0];
+    for (let k = 1 + odd; k < degrees; k += 2) {
+      total += term;
+      term *= (k / (k + 1)) * square;
+    }
+    return (1 + (odd ? (2 / Math.PI) * (angle + sine * total) : sine * total)) / 2;
+  }
+
+  function chance(one, most, reference) {
+    if (most === null || reference === null || one.ratio === null || one.log_se === null || one.degrees === null) return null;
+    const room = Math.log((most / reference) * one.ratio);
+    return one.log_se === 0 ? (room >= 0 ? 1 : 0) : cdf(room / one.log_se, one.degrees);
+  }
+
+  function compare(a, b) {
+    for (let i = 0; i < a.length; i++) {
+      if (a[i] < b[i]) return -1;
+      if (a[i] > b[i]) return 1;
+    }
+    return 0;
+  }
+
+  /** candidates, {latency, size, memory, score: number or null}, ms or null -> what suite.pick.pick gives. */
+  function pick(candidates, budget, reference) {
+    const wanted = LIMITS.filter((limit) => budget[limit] !== null);
+    const missed = new Map(candidates.map((one) => [one, wanted.filter((limit) => !holds(one, limit, budget[limit], reference))]));
+    const order = (one) => [-one.score, latency(one, reference) ?? Infinity, one.size_bytes ?? Infinity, one.entry];
+    const fits = candidates.filter((one) => !missed.get(one).length).sort((a, b) => compare(order(a), order(b)));
+    const best = fits.length ? fits[0] : null;
+    const choices = fits.map((one) => ({
+      candidate: one,
+      latency_ms: latency(one, reference),
+      chance: chance(one, budget.latency, reference),
+      tied: overlap(one, best),
+    }));
+    const steps = [];
+    for (const limit of wanted) {
+      const near = candidates
+        .filter((one) => missed.get(one).length === 1 && missed.get(one)[0] === limit)
+        .filter((one) => figure(one, limit, reference) !== null && (!best || one.score > best.score))
+        .map((one) => [Math.abs(figure(one, limit, reference) - budget[limit]), -one.score, one.entry, one])
+        .sort(compare);
+      if (!near.length) continue;
+      const [more, , , one] = near[0];
+      steps.push({ limit, more, gain: best ? one.score - best.score : null, candidate: one, latency_ms: latency(one, reference) });
+    }
+    const unmeasured = candidates.filter((one) => wanted.some((limit) => figure(one, limit, reference) === null)).length;
+    return { choices, steps, unmeasured };
+  }
+
+  globalThis.lightboardPick = pick;
+
+  // --- the state, which is the address ---------------------------------------------------------------------
+
+  const DRAWN = 200; // points of the chart, and those of its front
+  const EMPTY = {
+    find: "", method: "", level: "", sort: "", x: "", marked: [], brush: null,
+    latency: null, size: null, memory: null, score: null, reference: null, fits: false,
+  };
+  const NUMBERS = [...LIMITS, "reference"];
+
+  /** Units in the address are those of the page: ms, MB, points. */
+  function read(hash) {
+    const state = structuredClone(EMPTY);
+    if (!hash.includes("=")) return state; // a link to a place on the page
+    const given = new URLSearchParams(hash.replace(/^#/, ""));
+    for (const key of ["find", "method", "level", "sort", "x"]) state[key] = given.get(key) ?? "";
+    state.marked = (given.get("marked") ?? "").split(",").filter(Boolean);
+    const brush = (given.get("brush") ?? "").split(",").map(Number);
+    if (brush.length === 4 && brush.every(Number.isFinite)) state.brush = { x: brush.slice(0, 2), y: brush.slice(2) };
+    for (const key of NUMBERS) {
+      const value = given.has(key) ? Number(given.get(key)) : NaN;
+      if (Number.isFinite(value) && (value > 0 || key === "score")) state[key] = value;
+    }
+    state.fits = given.get("fits") === "1";
+    return state;
+  }
+
+  function written(state) {
+    const told = new URLSearchParams();
+    for (const [key, value] of Object.entries(state)) {
+      if (key === "brush") { if (value) told.set(key, [...value.x, ...value.y].map((v) => +v.toPrecision(5)).join(",")); }
+      else if (Array.isArray(value)) { if (value.length) told.set(key, value.join(",")); }
+      else if (value === true) told.set(key, "1");
+      else if (value !== null && value !== "" && value !== false) told.set(key, value);
+    }
+    return told.toString().replaceAll("%2F", "/").replaceAll("%2C", ",");
+  }
+
+  // --- the page --------------------------------------------------------------------------------------------
+
+  function explore(data) {
+    const one = (selector) => document.querySelector(selector);
+    const board = one("#board");
+    const base = one("link[rel=stylesheet]").getAttribute("href").replace(/style\.css$/, ""); // the site's root
+    const records = data.rows;
+    const known = new Map(records.map((record) => [record.id, record]));
+    const candidates = records.map((record) => record.pick).filter(Boolean);
+    const body = new Map([...board.querySelectorAll("tr[data-entry]")].map((row) => [row.dataset.entry, row]));
+    const columns = new Map(data.columns.map((column) => [column.key, column]));
+    const axes = new Map(data.axes.map((axis) => [axis.key, axis]));
+    const levels = [...(one("#at-level")?.options ?? [])].map((option) => option.value).filter(Boolean);
+    const step = Math.max(body.size, 1);
+    let shown = step; // rows in the page
+    let state = read(location.hash);
+    let chart = null;
+    let lit = "";
+    let last = null;
+    let filtered = null;
+    let rows = records;
+
+    // --- which rows, in which order ---
+
+    const reference = () => state.reference ?? data.reference_ms;
+    const budget = () => ({
+      latency: state.latency,
+      size: state.size === null ? null : state.size * 1e6,
+      memory: state.memory === null ? null : state.memory * 1e6,
+      score: state.score,
+    });
+    const axis = () => axes.get(state.x) ?? data.axes[0];
+
+    function passing() {
+      const words = state.find.toLowerCase().split(/\s+/).filter(Boolean);
+      const least = levels.indexOf(state.level);
+      const fitting = state.fits ? new Set(pick(candidates, budget(), reference()).choices.map((c) => c.candidate)) : null;
+      return records.filter((row) =>
+        words.every((word) => row.text.includes(word)) &&
+        (!state.method || row.method === state.method) &&
+        (least < 0 || levels.indexOf(row.level) >= least) &&
+        (!fitting || fitting.has(row.pick)));
+    }
+
+    function brushed(rows) {
+      if (!state.brush) return rows;
+      const key = axis()?.key;
+      const { x, y } = state.brush;
+      const inside = (value, [from, to]) => value >= Math.min(from, to) && value <= Math.max(from, to);
+      return rows.filter((row) => row.at[key] && inside(row.at[key][0], x) && inside(row.sort.score[0], y));
+    }
+
+    /** "key" rises, "-key" falls; rows without a value come last either way. */
+    function sorted(rows) {
+      const key = state.sort.replace(/^-/, "");
+      if (!columns.has(key)) return rows;
+      const sign = state.sort.startsWith("-") ? -1 : 1;
+      const value = (row) => row.sort[key] ?? null;
+      const order = new Map(rows.map((row, i) => [row, i]));
+      return [...rows].sort((a, b) => {
+        const [left, right] = [value(a), value(b)];
+        if (left === null || right === null) return (left === null) - (right === null) || order.get(a) - order.get(b);
+        return sign * compare(left, right) || order.get(a) - order.get(b);
+      });
+    }
+
+    // --- the table ---
+
+    /** A row that the page does not hold, from its cells; what they say goes in as text. */
+    function rowOf(record) {
+      if (body.has(record.id)) return body.get(record.id);
+      const row = make("tr", { "data-entry": record.id, role: "row" });
+      let at = 0;
+      const home = `tracks/${data.track}/entries/${record.id}.html`;
+      for (const [text, small, note, href, reason, span = 1, kind, drawn] of record.cells) {
+        const [set, title] = data.kinds[at];
+        const head = at === 1;
+        const cell = head ? make("th", { scope: "row", role: "rowheader" })
+          : make("td", { class: `${set} ${kind ?? ""}`.trim(), role: "cell", "data-label": at > 1 ? title : null, colspan: span > 1 ? span : null });
+        const link = href ? base + href.replace(/^~/, home) : null;
+        if (head) {
+          const who = make("span", { class: "who" }, make("a", { href: link }, text ?? ""));
+          if (small) who.append(" ", make("span", { class: "variant" }, small));
+          for (const tag of record.tags) who.append(" ", make("small", { class: "tag" }, tag));
+          cell.append(swatch(record), " ");
+          cell.append(who);
+        } else if (reason !== undefined && reason !== null) {
+          cell.append(link ? make("a", { class: "why", href: link }, reason) : make("span", { class: "why" }, reason));
+        } else {
+          if (drawn) cell.append(strip(record));
+          if (text) cell.append(link ? make("a", { href: link }, text) : text);
+          if (small) cell.append(" ", make("small", {}, small));
+          if (note) cell.append(" ", make("small", { class: "note" }, note));
+        }
+        row.append(cell);
+        at += span;
+      }
+      body.set(record.id, row);
+      pinnable(row, record);
+      return row;
+    }
+
+    const SVG = "http://www.w3.org/2000/svg";
+    const drawings = new Map();
+
+    /** A method's mark, one of the few that the site itself drew. */
+    function swatch(record) {
+      const key = `${record.hue} ${record.default ? "True" : "False"}`;
+      if (!drawings.has(key)) {
+        const source = data.swatches[key].replace("<svg", `<svg xmlns="${SVG}"`);
+        drawings.set(key, document.importNode(new DOMParser().parseFromString(source, "image/svg+xml").documentElement, true));
+      }
+      return drawings.get(key).cloneNode(true);
+    }
+
+    /** A row's interval on the scale of its column, as suite/board/charts.py draws it. */
+    function strip(record) {
+      const [low, high] = data.strip;
+      const at = (value) => 7 + ((Math.min(Math.max(value, low), high) - low) / (high - low)) * 106;
+      const part = (name, attributes) => {
+        const element = document.createElementNS(SVG, name);
+        for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+        return element;
+      };
+      const drawn = part("svg", { class: "strip", viewBox: "0 0 120 16", "aria-hidden": "true", focusable: "false" });
+      const { score, interval } = record.pick;
+      if (score < low || score > high) {
+        const [x, turn] = score < low ? [2, 6] : [118, -6];
+        drawn.append(part("path", { class: "beyond", d: `M${x + turn} 4 L${x} 8 L${x + turn} 12` }));
+        return drawn;
+      }
+      if (interval) drawn.append(part("line", { class: `whisker ${record.hue}`, x1: at(interval[0]), x2: at(interval[1]), y1: 8, y2: 8 }));
+      const mark = part("g", { transform: `translate(${at(score) - 8} 0)` });
+      mark.append(swatch(record).firstElementChild);
+      drawn.append(mark);
+      return drawn;
+    }
+
+    /** The mark before a name becomes a button that rings its point. */
+    function pinnable(row, record) {
+      const swatch = row.querySelector("th .swatch");
+      if (!swatch || !data.axes.length) return;
+      const button = make("button", { type: "button", class: "pin", "aria-pressed": "false", "aria-label": `Ring ${record.label} in the chart` });
+      swatch.replaceWith(button);
+      button.append(swatch);
+    }
+
+    function heading(words) {
+      const cell = make("th", { colspan: data.kinds.length, scope: "rowgroup", role: "rowheader" }, words);
+      return make("tr", { class: "group", role: "row" }, cell);
+    }
+
+    /** Columns keep the widths they have with all rows, whatever is filtered. */
+    let held = false;
+    function hold() {
+      if (held || getComputedStyle(board).display !== "table") return;
+      const heads = [...board.tHead.rows[0].cells];
+      const widths = heads.map((head) => head.getBoundingClientRect().width);
+      const whole = board.getBoundingClientRect().width;
+      heads.forEach((head, i) => { head.style.width = `${widths[i]}px`; });
+      board.style.width = `${whole}px`;
+      board.style.tableLayout = "fixed";
+      held = true;
+    }
+    function release() {
+      for (const element of [board, ...board.tHead.rows[0].cells]) { element.style.width = ""; element.style.tableLayout = ""; }
+      held = false;
+    }
+    let across = innerWidth;
+    addEventListener("resize", () => { if (held && innerWidth !== across) release(); across = innerWidth; });
+
+    function table(rows) {
+      hold();
+      const key = state.sort.replace(/^-/, "");
+      const flat = columns.has(key);
+      const direction = state.sort.startsWith("-") ? "from the highest down" : "from the lowest up";
+      const groups = new Map();
+      for (const row of rows.slice(0, shown)) {
+        const name = flat ? `All rows by ${columns.get(key).title}, ${key === "method" ? (state.sort.startsWith("-") ? "Z to A" : "A to Z") : direction}` : row.group;
+        if (!groups.has(name)) groups.set(name, []);
+        groups.get(name).push(rowOf(row));
+      }
+      const made = [...groups].map(([name, of]) => make("tbody", { role: "rowgroup" }, heading(name), ...of));
+      if (!made.length) made.push(make("tbody", { role: "rowgroup" }, heading("No row is left; widen the filters above")));
+      const focused = document.activeElement;
+      for (const old of [...board.tBodies]) old.remove();
+      board.append(...made);
+      if (focused && focused !== document.activeElement && board.contains(focused)) focused.focus({ preventScroll: true });
+      const more = one("#more-rows");
+      if (more) more.hidden = rows.length <= shown;
+    }
+
+    function heads() {
+      const key = state.sort.replace(/^-/, "");
+      for (const head of board.querySelectorAll("th[data-key]")) {
+        if (head.dataset.key === key) head.setAttribute("aria-sort", state.sort.startsWith("-") ? "descending" : "ascending");
+        else head.removeAttribute("aria-sort");
+      }
+    }
+
+    // --- one row lit, some ringed ---
+
+    function light(id) {
+      if (id === lit) return;
+      for (const element of document.querySelectorAll(".lit")) element.classList.remove("lit");
+      lit = id;
+      if (id) {
+        body.get(id)?.classList.add("lit");
+        for (const point of document.querySelectorAll(`.plot a[data-entry="${CSS.escape(id)}"]`)) point.classList.add("lit");
+      }
+      const readout = one(".readout");
+      if (readout) readout.textContent = id ? told(known.get(id)) : "";
+      chart?.light(id);
+    }
+
+    function told(row) {
+      const at = axis() && row.at[axis().key];
+      const score = row.sort.score ? `score ${fixed(row.sort.score[0], 1)}` : "no score";
+      return `${row.label}: ${score}${at ? `, ${digits(at[0])} ${axis().unit}` : ""}`;
+    }
+
+    function mark(id) {
+      const marked = state.marked.includes(id) ? state.marked.filter((other) => other !== id) : [...state.marked, id];
+      change({ marked });
+    }
+
+    function pins() {
+      for (const [id, row] of body) {
+        const on = state.marked.includes(id);
+        row.classList.toggle("marked", on);
+        row.querySelector(".pin")?.setAttribute("aria-pressed", String(on));
+      }
+      for (const point of document.querySelectorAll(".plot a[data-entry]")) {
+        point.classList.toggle("marked", state.marked.includes(point.dataset.entry));
+      }
+    }
+
+    // --- the budget ---
+
+    const UNITS = { latency: "ms", size: "MB", memory: "MB", score: "" };
+    const short = (value) => fixed(value, 6).replace(/\.?0+$/, ""); // a limit as it was set
+    const LIMIT_WORDS = {
+      latency: (v) => `${short(v)} ms`, size: (v) => `${short(v)} MB file`, memory: (v) => `${short(v)} MB memory`, score: (v) => `score ${short(v)}`,
+    };
+
+    /** What a slider reaches from and to: the rows' own range, a little wider. */
+    const ranges = new Map();
+    function range(limit) {
+      const name = `${limit} ${limit === "latency" ? reference() : ""}`;
+      if (!ranges.has(name)) ranges.set(name, measured(limit));
+      return ranges.get(name);
+    }
+
+    function measured(limit) {
+      const scale = limit === "size" || limit === "memory" ? 1e6 : 1;
+      const values = candidates.map((c) => figure(c, limit, reference())).filter((v) => v !== null && (v > 0 || limit === "score")).map((v) => v / scale);
+      if (!values.length) return null;
+      const [low, high] = [Math.min(...values), Math.max(...values)];
+      return limit === "score" ? [low, high] : [low * 0.9, high * 1.1];
+    }
+
+    function valueAt(limit, place) {
+      const [low, high] = range(limit);
+      if (limit === "score") return place === 0 ? null : +(low + ((high - low) * place) / 1000).toFixed(1);
+      return place === 1000 ? null : +(low * (high / low) ** (place / 1000)).toPrecision(2);
+    }
+
+    function placeOf(limit, value) {
+      if (value === null) return limit === "score" ? 0 : 1000;
+      const [low, high] = range(limit);
+      const share = limit === "score" ? (value - low) / (high - low || 1) : Math.log(value / low) / Math.log(high / low);
+      return Math.round(Math.min(Math.max(share, 0), 1) * 1000);
+    }
+
+    function limits() {
+      for (const limit of LIMITS) {
+        const slider = one(`#limit-${limit}`);
+        if (!slider) continue;
+        const known_range = range(limit);
+        slider.disabled = known_range === null;
+        const value = state[limit];
+        const words = known_range === null ? "not measured" : value === null ? `any ${limit}` : LIMIT_WORDS[limit](value);
+        if (known_range !== null && document.activeElement !== slider) slider.value = placeOf(limit, value);
+        slider.setAttribute("aria-valuetext", words);
+        slider.parentElement.querySelector("output").textContent = words;
+      }
+      const own = one("#own-ms");
+      if (own && document.activeElement !== own) {
+        own.value = state.reference ?? "";
+        own.placeholder = data.reference_ms === null ? "" : digits(data.reference_ms, 3, 2);
+      }
+    }
+
+    const percent = (p) => (p > 0.995 ? "over 99%" : p < 0.005 ? "under 1%" : `${Math.round(100 * p)}%`);
+    const link = (c) => make("a", { href: `${base}tracks/${c.entry.split("/")[0]}/entries/${c.entry.split("/").slice(1).join("/")}.html` }, c.label);
+
+    let answered = "";
+    function picked() {
+      const place = one("#picked");
+      const asked_now = JSON.stringify([budget(), reference()]);
+      if (!place || asked_now === answered) return;
+      answered = asked_now;
+      const found = pick(candidates, budget(), reference());
+      const best = found.choices[0];
+      const said = [];
+      const set = LIMITS.some((limit) => state[limit] !== null);
+      const count = make("strong", {}, best ? `${found.choices.length} of ${plural(candidates.length, "row")} fit${found.choices.length === 1 ? "s" : ""}. ` : "Nothing fits. ");
+      const first = make("p", {}, count);
+      if (best) {
+        const c = best.candidate;
+        const about = [`score ${fixed(c.score, 1)}`];
+        if (best.latency_ms !== null) about.push(`about ${digits(best.latency_ms, 3, 2)} ms`);
+        if (c.size_bytes !== null) about.push(`${digits(c.size_bytes / 1e6)} MB`);
+        first.append("Best: ", link(c), `, ${about.join(", ")}.`);
+        if (best.chance !== null) first.append(` It keeps ${short(state.latency)} ms with a chance of ${percent(best.chance)}${state.reference === null ? "" : " on your machine"}${c.noisy ? ", by a noisy measurement" : ""}.`);
+        else if (state.latency !== null) first.append(" Too few process pairs were timed to say how sure its latency is.");
+        said.push(first);
+        const tied = found.choices.slice(1).filter((choice) => choice.tied);
+        if (tied.length) {
+          const also = make("p", {}, "Not clearly worse: ");
+          tied.slice(0, 3).forEach((choice, i) => {
+            const more = choice.chance === null ? (choice.latency_ms === null ? "" : ` (${digits(choice.latency_ms, 3, 2)} ms)`) : ` (${digits(choice.latency_ms, 3, 2)} ms, ${percent(choice.chance)})`;
+            also.append(i ? ", " : "", link(choice.candidate), more);
+          });
+          also.append(tied.length > 3 ? ` and ${tied.length - 3} more.` : ".");
+          said.push(also);
+        }
+      } else said.push(first);
+      for (const one_step of found.steps) said.push(step_words(one_step));
+      if (!set) said.push(make("p", { class: "why" }, "Set a limit to see what the next step up would cost."));
+      if (found.unmeasured) said.push(make("p", { class: "why" }, `${plural(found.unmeasured, "row")} ${found.unmeasured === 1 ? "has" : "have"} no figure for a limit that is set.`));
+      if (best) {
+        const c = best.candidate;
+        said.push(make("pre", { tabindex: "0", "aria-label": "The command that fetches the model" }, make("code", {}, `lightboard get ${c.entry}${c.runtime ? ` --runtime ${c.runtime}` : ""} --out ${c.entry.split("/")[1]}`)));
+      }
+      place.replaceChildren(...said);
+    }
+
+    function step_words(one_step) {
+      const scale = one_step.limit === "size" || one_step.limit === "memory" ? 1e6 : 1;
+      const more = digits(one_step.more / scale, 2, 2);
+      const amount = one_step.limit === "score" ? `${more} points less` : `${more} ${UNITS[one_step.limit]} more${one_step.limit === "memory" ? " memory" : ""}`;
+      const buys = one_step.gain === null ? "admits" : `buys +${fixed(one_step.gain, one_step.gain < 0.1 ? 2 : 1)}:`;
+      return make("p", {}, make("strong", {}, `${amount} ${buys} `), link(one_step.candidate), ".");
+    }
+
+    // --- all of it ---
+
+    let asked = 0;
+    function change(news, quick = false) {
+      Object.assign(state, news);
+      if (!("marked" in news)) shown = step;
+      const hash = written(state);
+      try { history.replaceState(null, "", hash ? "#" + hash : location.pathname + location.search); }
+      catch { location.replace("#" + hash); }
+      if (quick) { cancelAnimationFrame(asked); asked = requestAnimationFrame(draw); } else draw();
+    }
+
+    function draw() {
+      const filters = JSON.stringify([state.find, state.method, state.level, state.fits && budget(), state.fits && state.reference]);
+      if (filters !== filtered) rows = passing();
+      filtered = filters;
+      const key = JSON.stringify([filters, state.sort, state.brush, shown]);
+      if (key !== last) {
+        const inside = brushed(rows);
+        table(sorted(inside));
+        last = key;
+        const count = inside.length === records.length ? plural(records.length, "row") : `${inside.length} of ${plural(records.length, "row")}`;
+        const status = one(".filters [role=status]");
+        if (status && status.textContent !== count) status.textContent = count;
+      }
+      heads();
+      pins();
+      controls();
+      limits();
+      picked();
+      chart?.draw(rows, filters);
+      const hash = written(state);
+      for (const other of document.querySelectorAll(".pickers a")) {
+        other.href = other.getAttribute("href").replace(/#.*/, "") + (hash ? "#" + hash : "");
+      }
+    }
+
+    function controls() {
+      const values = { "#find": state.find, "#of-method": state.method, "#at-level": state.level, "#across": axis()?.key, "#sort-by": state.sort.replace(/^-/, "") };
+      for (const [selector, value] of Object.entries(values)) {
+        const field = one(selector);
+        if (field && field.value !== value) field.value = value;
+      }
+      if (one("#fits")) one("#fits").checked = state.fits;
+      const all = one("#all-rows");
+      if (all) all.hidden = !(state.find || state.method || state.level || state.brush || state.fits || state.sort);
+      const caption = one(".explore figcaption");
+      if (caption && chart) chart.caption(caption);
+    }
+
+    // --- hands ---
+
+    function sortBy(key) {
+      const natural = (columns.get(key).rising ? "" : "-") + key;
+      const other = natural.startsWith("-") ? key : "-" + key;
+      change({ sort: state.sort === natural ? other : state.sort === other ? "" : natural });
+    }
+
+    for (const head of board.querySelectorAll("th[data-key]")) {
+      const title = columns.get(head.dataset.key)?.title;
+      if (!title) continue;
+      const button = make("button", { type: "button", class: "sort", "aria-label": `Sort by ${title}` });
+      head.append(button);
+      button.addEventListener("click", () => sortBy(head.dataset.key));
+    }
+    for (const [id, row] of body) if (known.has(id)) pinnable(row, known.get(id));
+
+    const entryOf = (event) => event.target.closest?.("[data-entry]")?.dataset.entry ?? "";
+    for (const place of [board, ...document.querySelectorAll(".plot")]) {
+      place.addEventListener("pointerover", (event) => { if (entryOf(event)) light(entryOf(event)); });
+      place.addEventListener("pointerleave", () => light(""));
+      place.addEventListener("focusin", (event) => light(entryOf(event)));
+    }
+    board.addEventListener("click", (event) => {
+      if (event.target.closest(".pin")) mark(entryOf(event));
+      else if (entryOf(event) && !event.target.closest("a, button") && !String(getSelection())) mark(entryOf(event));
+    });
+
+    const on = (selector, kind, act) => one(selector)?.addEventListener(kind, act);
+    on("#find", "input", (event) => change({ find: event.target.value }));
+    on("#of-method", "change", (event) => change({ method: event.target.value }));
+    on("#at-level", "change", (event) => change({ level: event.target.value }));
+    on("#across", "change", (event) => { chart?.clear(); change({ x: event.target.value, brush: null }); });
+    on("#sort-by", "change", (event) => change({ sort: event.target.value && (columns.get(event.target.value).rising ? "" : "-") + event.target.value }));
+    on("#fits", "change", (event) => change({ fits: event.target.checked }));
+    on("#all-rows", "click", () => { chart?.clear(); change({ find: "", method: "", level: "", brush: null, fits: false, sort: "" }); one("#find").focus(); });
+    on("#more-rows", "click", () => { shown += step; draw(); });
+    on("#own-ms", "input", (event) => change({ reference: event.target.valueAsNumber > 0 ? event.target.valueAsNumber : null }));
+    for (const limit of LIMITS) on(`#limit-${limit}`, "input", (event) => change({ [limit]: valueAt(limit, event.target.valueAsNumber) }, true));
+
+    // The picker is a sheet at the bottom of a narrow screen.
+    const sheet = one("#pick");
+    const handle = one("#pick .handle");
+    const open = (wanted) => { sheet.classList.toggle("open", wanted); handle.setAttribute("aria-expanded", String(wanted)); };
+    handle?.addEventListener("click", () => open(!sheet.classList.contains("open")));
+    sheet?.addEventListener("keydown", (event) => { if (event.key === "Escape" && sheet.classList.contains("open")) { open(false); handle.focus(); } });
+
+    addEventListener("hashchange", () => {
+      if (location.hash && !location.hash.includes("=")) return;
+      state = read(location.hash);
+      chart?.restore();
+      draw();
+    });
+
+    if (written(state)) draw(); else { heads(); pins(); controls(); limits(); picked(); }
+    return {
+      data, known, axis,
+      get state() { return state; },
+      passing, light, mark, change,
+      adopt(made) { chart = made; draw(); },
+      themed: () => chart?.themed(),
+    };
+  }
+
+  // --- the chart that is explored --------------------------------------------------------------------------
+
+  /** Loads the library once the page has been painted; then the drawn chart gives way to one that answers. */
+  function live(page) {
+    const section = document.querySelector(".explore[data-chart]");
+    const plot = section?.querySelector(".plot");
+    if (!plot || !page.data.axes.length) return;
+    const load = () => {
+      const script = make("script", { src: section.dataset.chart });
+      script.addEventListener("load", () => embed(page, plot));
+      document.head.append(script);
+    };
+    const idle = globalThis.requestIdleCallback ?? ((act) => setTimeout(act, 200));
+    if (document.readyState === "complete") idle(load); else addEventListener("load", () => idle(load));
+  }
+
+  async function embed(page, plot) {
+    const { data } = page;
+    const { spec, shapes } = globalThis.lightboardChart;
+    const place = make("div", { class: "live", role: "img" });
+    plot.append(place);
+    let view = null;
+    let frame = null;
+    let inks = null;
+    let rows = [];
+    let quiet = false; // the brush is being set from here
+    let original = null; // what the page says below the chart
+    let captioned = data.axes[0].key;
+    const CAPTION = "Bars are 95% intervals; the stepped line joins what no other row drawn beats on both counts; "
+      + "curves join the operating points of one method.";
+
+    const colour = (() => {
+      const probe = plot.appendChild(make("i", { class: "unseen", "aria-hidden": "true" }));
+      return (name, kind = "") => {
+        probe.className = `unseen ${kind}`;
+        probe.style.color = `var(${name})`;
+        return getComputedStyle(probe).color;
+      };
+    })();
+
+    function sizes() {
+      const width = plot.clientWidth;
+      const wide = matchMedia("(min-width: 36.01rem)").matches;
+      const [w, h, left, right, top, bottom, font] = wide ? [620, 420, 40, 18, 30, 46, 12.5] : [360, 330, 34, 12, 28, 44, 12];
+      const k = width / w;
+      return { k, wide, left: left * k, right: right * k, top: top * k, bottom: bottom * k, font: font * k, width, height: (width * h) / w };
+    }
+
+    const hues = () => {
+      const found = new Map();
+      for (const row of data.rows) if (!found.has(row.hue)) found.set(row.hue, colour("--hue", row.hue));
+      return found;
+    };
+
+    function readInks() {
+      inks = { ink: colour("--ink"), soft: colour("--soft"), rule: colour("--rule"), paper: colour("--paper"), hues: hues() };
+    }
+
+    /** The chart's lower end, with room for the baselines that lie under it. */
+    function scoreDomain() {
+      const [low, high] = data.y_domain;
+      const outside = data.lines.filter((line) => line.y < low || line.y > high).length;
+      const room = outside * 15.5 * frame.k;
+      return [low - ((high - low) * room) / (frame.height - frame.top - frame.bottom - room), high];
+    }
+
+    const lines = () => {
+      const [low, high] = data.y_domain;
+      let below = 0;
+      return [...data.lines].sort((a, b) => b.y - a.y).map(({ y, label }) => {
+        const outside = y < low || y > high;
+        return { y: outside ? low : y, below: outside ? below++ : -1, label: outside ? `${y < low ? "below" : "above"}: ${label}` : label };
+      });
+    };
+
+    /** The best by score, as many as can be told apart, what lies on the front, and what is ringed. */
+    function drawable() {
+      const { key, better } = page.axis();
+      const all = rows.filter((row) => row.at[key] && !row.baseline);
+      if (all.length <= DRAWN) return all;
+      const kept = new Set([...all].sort((a, b) => b.sort.score[0] - a.sort.score[0]).slice(0, DRAWN));
+      for (const row of all) if (page.state.marked.includes(row.id)) kept.add(row);
+      let best = -Infinity;
+      const sign = better === "more" ? -1 : 1;
+      for (const row of [...all].sort((a, b) => sign * (a.at[key][0] - b.at[key][0]) || b.sort.score[0] - a.sort.score[0])) {
+        if (row.sort.score[0] > best) kept.add(row);
+        best = Math.max(best, row.sort.score[0]);
+      }
+      return all.filter((row) => kept.has(row));
+    }
+
+    function points() {
+      const { key } = page.axis();
+      return drawable().map((row) => {
+        const [x, from = null, to = null] = row.at[key];
+        const [low, high] = row.pick?.interval ?? [null, null];
+        const hue = inks.hues.get(row.hue);
+        return {
+          id: row.id, label: row.default ? row.name : "", x, x_low: from, x_high: to,
+          y: row.sort.score[0], y_low: low, y_high: high,
+          hue, fill: row.default ? hue : inks.paper, stroke: row.default ? inks.paper : hue,
+          width: row.default ? 1 : 1.6, shape: shapes[row.shape] ?? "circle", family: row.method,
+          size: (row.default ? 85 : 55) * frame.k ** 2, opacity: row.noisy && key === "speed" ? 0.45 : 1, reference: row.reference,
+        };
+      });
+    }
+
+    /** Steps: between two points of the front, the lower score is what is to be had. */
+    function front(drawn) {
+      const { better, domain } = page.axis();
+      const sign = better === "more" ? -1 : 1;
+      const corners = [];
+      let best = -Infinity;
+      for (const point of [...drawn].sort((a, b) => sign * (a.x - b.x) || b.y - a.y)) {
+        if (point.y <= best) continue;
+        if (corners.length) corners.push({ x: point.x, y: best });
+        corners.push({ x: point.x, y: point.y });
+        best = point.y;
+      }
+      if (corners.length) corners.push({ x: better === "more" ? domain[0] : domain[1], y: best });
+      return corners.map((corner, order) => ({ ...corner, order }));
+    }
+
+    function parameters() {
+      const { title, better, suffix, domain, ticks } = page.axis();
+      return {
+        lit: "", pinned: page.state.marked,
+        x_domain: domain, y_domain: scoreDomain(), x_ticks: ticks[frame.wide ? "wide" : "narrow"], x_suffix: suffix,
+        x_title: better === "more" ? `${title}, log scale →` : `← ${title}, log scale`,
+        y_title: "board score ↑", left: frame.left, k: frame.k, ink: inks.ink, soft: inks.soft, rule: inks.rule,
+      };
+    }
+
+    /** Names beside their points where there is room: the library's own placing, which its grammar lacks. */
+    const labelled = (compiled) => {
+      compiled.marks.push({
+        type: "text", name: "labels", interactive: false, from: { data: "marks_marks" },
+        encode: { update: { text: { field: "datum.label" }, fontSize: { value: frame.font }, fill: { signal: "ink" } } },
+        transform: [{
+          type: "label", size: { signal: "[width, height]" }, offset: [5 * frame.k],
+          anchor: ["right", "left", "top-right", "bottom-right", "top-left", "bottom-left", "top", "bottom"],
+        }],
+      });
+      return compiled;
+    };
+
+    async function build() {
+      frame = sizes();
+      readInks();
+      const own = structuredClone(spec);
+      const drawn = points();
+      const values = parameters();
+      for (const parameter of own.params) if (parameter.name in values) parameter.value = values[parameter.name];
+      const brush = own.params.find((parameter) => parameter.name === "brush");
+      if (page.state.brush) brush.value = structuredClone(page.state.brush);
+      Object.assign(own.datasets, { points: drawn, front: front(drawn), lines: lines() });
+      own.width = frame.width - frame.left - frame.right;
+      own.height = frame.height - frame.top - frame.bottom;
+      own.padding = { left: frame.left, right: frame.right, top: frame.top, bottom: frame.bottom };
+      own.config.axis.labelFontSize = frame.font;
+      own.config.text.fontSize = frame.font * 0.95;
+      own.config.font = getComputedStyle(document.body).fontFamily;
+      const made = await globalThis.vegaEmbed(place, own, {
+        mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false, tooltip: false, patch: labelled,
+      });
+      view = made.view;
+      view.addEventListener("pointerover", (event, item) => page.light(item?.datum?.id ?? ""));
+      view.addEventListener("pointerout", () => page.light(""));
+      view.addEventListener("click", (event, item) => { if (item?.datum?.id) page.mark(item.datum.id); });
+      view.addSignalListener("brush", (name, value) => {
+        if (quiet) return;
+        const found = value.x && value.y ? { x: [...value.x].sort((a, b) => a - b), y: [...value.y].sort((a, b) => a - b) } : null;
+        if (JSON.stringify(found) !== JSON.stringify(page.state.brush)) page.change({ brush: found }, true);
+      });
+      plot.classList.add("answers");
+      place.setAttribute("aria-label", `Board score against ${page.axis().title}: ${drawn.length} rows drawn; the table below has the same numbers`);
+    }
+
+    let told = "";
+    let building = Promise.resolve();
+    const again = () => { building = building.then(build); return building; };
+
+    const chart = {
+      light(id) { view?.signal("lit", id).runAsync(); },
+      draw(found, filters) {
+        rows = found;
+        if (!view) return;
+        const key = JSON.stringify([page.axis().key, filters, page.state.marked]);
+        if (key === told) return;
+        told = key;
+        const drawn = points();
+        for (const [name, value] of Object.entries(parameters())) if (name !== "lit") view.signal(name, value);
+        view.data("points", drawn).data("front", front(drawn)).runAsync();
+        place.setAttribute("aria-label", `Board score against ${page.axis().title}: ${drawn.length} rows drawn; the table below has the same numbers`);
+      },
+      clear() {
+        if (!view || !page.state.brush) return;
+        quiet = true;
+        view.signal("brush_x", []).signal("brush_y", []).runAsync().then(() => { quiet = false; });
+      },
+      restore() { again(); },
+      themed() { again(); },
+      caption(element) {
+        original ??= [...element.childNodes].map((node) => node.cloneNode(true));
+        const { key, title } = page.axis();
+        if (key === captioned) return;
+        captioned = key;
+        if (key === data.axes[0].key) element.replaceChildren(...original.map((node) => node.cloneNode(true)));
+        else element.replaceChildren(make("strong", {}, `Score against ${title}.`), " Up is better, left is less. " + CAPTION);
+      },
+    };
+    rows = page.passing();
+    await again();
+    page.adopt(chart);
+    let width = plot.clientWidth;
+    new ResizeObserver(() => { if (Math.abs(plot.clientWidth - width) > 1) { width = plot.clientWidth; again(); } }).observe(plot);
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const page = globalThis.lightboardData && document.querySelector("#board") ? explore(globalThis.lightboardData) : null;
+    themes(() => page?.themed());
+    if (page) live(page);
+  });
+})();

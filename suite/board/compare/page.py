@@ -1,0 +1,120 @@
+"""The compare page of a track: printed, the pairs that matter; with its script, any two to four entries."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from suite.board import front, svg
+from suite.board.compare import data
+from suite.board.compare.paired import Comparable, comparable, name_of
+from suite.board.page import Page, page
+from suite.board.site import Links, Site, known_track
+from suite.board.tables import Cell, Column, Row, Table, gap, table, value
+from suite.board.text import Missing, fixed, shorten, span
+from suite.documents import Entry
+from suite.statistics import Difference
+
+PAIRS = 60  # printed
+
+
+def compare_path(track: str) -> str:
+    return f"tracks/{track}/compare.html"
+
+
+def compare_pages(site: Site, track: str) -> Iterator[Page]:
+    """The page and what its script reads."""
+    path = compare_path(track)
+    links = Links(path)
+    known = known_track(track)
+    found = comparable(site, track)
+    tables = _tables(site, links, found)
+    yield page(
+        path,
+        "compare.html",
+        "board",
+        f"Compare, {known.title if known else track} track",
+        links,
+        track=track,
+        track_title=known.title if known else track,
+        track_href=links.track(track),
+        tables=tables,
+        index=links.to(data.index_path(track)),
+        count=len(found.entries),
+        local=site.local is not None,
+    )
+    yield from data.scripts(site, links, found)
+
+
+def _tables(site: Site, links: Links, found: Comparable) -> list[Table]:
+    """Each ranked row against the reference, and against the row below it."""
+    ranked = [e for e in front.group(found.entries).ranked if e.board_score]
+    reference = site.reference(found.track)
+    known = known_track(found.track)
+    core = [task for task in (known.core if known else ()) if task in found.splits]
+    tables = []
+    if reference is not None and any(e is reference for e in found.entries):
+        pairs = [(e, reference) for e in found.entries if e.default and e is not reference]
+        tables.append(
+            _table(site, links, found, pairs, core, "Each method less the reference", "against-reference")
+        )
+    neighbours = list(itertools.pairwise(ranked))
+    if neighbours:
+        tables.append(
+            _table(site, links, found, neighbours, core, "Each row less the one below it", "neighbours")
+        )
+    return tables
+
+
+def _table(
+    site: Site,
+    links: Links,
+    found: Comparable,
+    pairs: Sequence[tuple[Entry, Entry]],
+    core: Sequence[str],
+    caption: str,
+    ident: str,
+) -> Table:
+    columns = [
+        Column("Entries", kind="text"),
+        Column("Score", f"points, mean of {len(core)}"),
+        *(Column(site.task(task).title, "points", href=links.task(task)) for task in core),
+        Column("Disagree", "percent of rows, mean of tasks"),
+    ]
+    rows = []
+    same = len({name_of(other) for _, other in pairs}) == 1  # then the caption names it
+    for one, other in pairs[:PAIRS]:
+        href = f"#entries={one.recipe}/{one.variant},{other.recipe}/{other.variant}"
+        cells = [
+            _difference(found.difference(one, other, tasks)) for tasks in (core, *([task] for task in core))
+        ]
+        shares = [
+            share for task in core if not isinstance(share := found.disagreement(one, other, task), Missing)
+        ]
+        cells.append(
+            value(fixed(100 * sum(shares) / len(shares), 1))
+            if shares
+            else gap(Missing("not scored on the same rows"))
+        )
+        name = shorten(site.label(one), 50) + ("" if same else f" less {shorten(site.label(other), 50)}")
+        rows.append(Row(Cell(text=name, href=href), tuple(cells), swatch=svg.swatch(site.mark(one.recipe))))
+    notes = [
+        "Paired on the same examples; small figures are 95% intervals and raw p, uncorrected for the number of "
+        "comparisons. Grey: cannot be told from no difference. Disagree: rows answered differently, each entry by "
+        "its first seed; regressions are left out.",
+    ]
+    if len(pairs) > PAIRS:
+        notes.append(f"The first {PAIRS} of {len(pairs):,} pairs.")
+    return table(f"{caption}, {found.track} track", columns, rows, ident, notes=notes)
+
+
+def _difference(found: Difference | Missing) -> Cell:
+    if isinstance(found, Missing):
+        return gap(found)
+    said = f"{span(found.interval, 1)}, {p_words(found.p)}"
+    unsure = found.interval[0] <= 0 <= found.interval[1]
+    return value(fixed(found.value, 1), said, faint=unsure)
+
+
+def p_words(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p {fixed(p, 3 if p < 0.1 else 2)}"

@@ -1,0 +1,96 @@
+"""An entry's page: a data sheet, then the evidence that every figure follows from."""
+
+from __future__ import annotations
+
+from suite import reproduce
+from suite.board import changes, svg
+from suite.board.compare.page import compare_path
+from suite.board.entries import (
+    confusion,
+    exits,
+    figures,
+    quality,
+    saved,
+    searched,
+    speed,
+    timing,
+    training,
+    trust,
+)
+from suite.board.facts import Fact
+from suite.board.local import NEEDS_DATA
+from suite.board.page import Page, page
+from suite.board.site import (
+    Links,
+    Site,
+    entry_page,
+    known_track,
+)
+from suite.board.text import (
+    sentence,
+    shorten,
+)
+from suite.documents import Entry
+
+
+def entry_sheet(site: Site, entry: Entry) -> Page:
+    path = entry_page(entry)
+    links = Links(path)
+    view = site.default_view(entry.track)
+    known = known_track(entry.track)
+    return page(
+        path,
+        "entry.html",
+        "board",
+        f"{shorten(site.label(entry), 80)}, {entry.track}",
+        links,
+        entry=entry,
+        label=site.label(entry),
+        name=f"{entry.recipe}/{entry.variant}",
+        swatch=svg.swatch(site.mark(entry.recipe), hollow=not entry.default),
+        summary=figures.summary(site, entry, view),
+        method_title=site.title(entry.ablation_of or entry.recipe),
+        method_href=links.method(entry.ablation_of or entry.recipe),
+        track_href=links.track(entry.track),
+        track_title=known.title if known else entry.track,
+        figures=figures.figures(site, entry, view, links),
+        quality=quality.quality(site, entry, links),
+        runs=quality.runs(site, entry, links),
+        data=quality.data(site, entry, links),
+        cells=searched.found_cells(site, entry),
+        exits=exits.exits(site, entry),
+        saved=saved.saved(site, entry, links),
+        stages=training.stages(site, entry),
+        speeds=speed.speeds(site, entry, links),
+        timings=timing.timings(site, entry, links),
+        curves=training.curves(site, entry, [t for t in quality.ordered_tasks(entry) if t in entry.quality]),
+        environments=trust.environments(site, entry),
+        settings=trust.settings_text(entry.settings),
+        commands=reproduce.commands(entry),
+        changes=changes.of_entry(site, entry, links),
+        confusions=confusion.confusions(site, entry),
+        no_confusion=sentence(
+            f"Which label is taken for which needs the gold labels, which no site publishes; {NEEDS_DATA}"
+        )
+        if site.local is None
+        else "The data at hand has no gold labels for its runs, or its tasks have no labels.",
+        compare_href=links.to(compare_path(entry.track))
+        + f"#entries={entry.recipe}/{entry.variant}"
+        + (
+            f",{other.recipe}/{other.variant}"
+            if (other := site.reference(entry.track)) and other is not entry
+            else ""
+        ),
+        checked=trust.record(site, entry),
+        signatures=trust.signatures(site, entry),
+        evidence=trust.evidence(site, entry, links),
+        protocol=trust.protocol_lines(entry, links),
+        protocol_href=links.to("protocol.html"),
+        identity=[
+            Fact("recipe", entry.recipe),
+            Fact("variant", entry.variant),
+            Fact("method module", entry.method),
+            Fact("division", entry.division),
+            Fact("recipe hash", entry.recipe_hash),
+        ],
+    )

@@ -1,0 +1,179 @@
+"""An entry's scores: by task, by run, and on which examples."""
+
+from __future__ import annotations
+
+from suite.board.front import (
+    SUBSET,
+    may_diverge,
+)
+from suite.board.site import (
+    Links,
+    Site,
+    anchor,
+    evidence_folder,
+    known_track,
+)
+from suite.board.tables import Cell, Column, Row, Table, gap, table, value
+from suite.board.text import (
+    Missing,
+    digits,
+    field_label,
+    fixed,
+    span,
+)
+from suite.documents import Entry, Estimate, Run
+
+
+def ordered_tasks(entry: Entry) -> list[str]:
+    known = known_track(entry.track)
+    order = {task: i for i, task in enumerate(known.tasks)} if known else {}
+    missing = [task for task in (known.core if known else ()) if task not in entry.quality]
+    return sorted([*entry.quality, *missing], key=lambda task: (order.get(task, len(order)), task))
+
+
+def run_documents(site: Site, entry: Entry) -> list[tuple[str, Run]]:
+    """Task and run document of every run that is in the results tree."""
+    found = []
+    for task in ordered_tasks(entry):
+        for line in entry.quality[task].runs if task in entry.quality else ():
+            document = site.evidence.run(entry.track, line.run)
+            if isinstance(document, Run):
+                found.append((task, document))
+    return found
+
+
+def first_runs(site: Site, entry: Entry) -> dict[str, Run]:
+    found: dict[str, Run] = {}
+    for task, document in run_documents(site, entry):
+        found.setdefault(task, document)
+    return found
+
+
+def quality(site: Site, entry: Entry, links: Links) -> Table:
+    known = known_track(entry.track)
+    columns = [
+        Column("Task", kind="text"),
+        Column("Score", "points"),
+        Column("95% interval"),
+        Column("Retention", "share"),
+        Column("Runs"),
+        Column("Kind", kind="text"),
+    ]
+    rows = []
+    for task in ordered_tasks(entry):
+        name = Cell(text=site.task(task).title, href=links.task(task))
+        core = "core" if known and task in known.core else "extended"
+        found = entry.quality.get(task)
+        if found is None:
+            rows.append(Row(name, (gap(Missing("no run yet"), 4), Cell(text=core)), ident=f"task-{task}"))
+            continue
+        said = [core, *([SUBSET] if found.dev_subset else [])]
+        rows.append(
+            Row(
+                name,
+                (
+                    value(fixed(found.score, 1), href="#runs"),
+                    Cell(text=span(found.interval, 1), number=False),
+                    retention_cell(found.retention, found.retention_reason),
+                    Cell(text=str(len(found.runs)), number=True),
+                    Cell(text=", ".join(said)),
+                ),
+                ident=f"task-{task}",
+            )
+        )
+    notes = [
+        f"{site.task(t).title}: {n}" for t in ordered_tasks(entry) if (n := site.task_note(entry.track, t))
+    ]
+    return table("Score by task", columns, rows, "quality", notes=notes)
+
+
+def retention_cell(retention: Estimate | None, reason: str | None, href: str | None = None) -> Cell:
+    if retention is None:
+        return Cell(reason=reason or "not computed", href=href)
+    small = span(retention.interval, 2) if retention.interval else "no interval"
+    return value(fixed(retention.value, 2), small, href)
+
+
+def runs(site: Site, entry: Entry, links: Links) -> Table:
+    columns = [
+        Column("Run", kind="text"),
+        Column("Score", "points"),
+        Column("Metrics", kind="text"),
+        Column("Calibration", "error, Brier", kind="text"),
+        Column("Dev rows"),
+        Column("Training", "TFLOP"),
+        Column("Evidence", kind="text"),
+    ]
+    rows = []
+    for task in ordered_tasks(entry):
+        found = entry.quality.get(task)
+        for line in found.runs if found else ():
+            document = site.evidence.run(entry.track, line.run)
+            metrics = ", ".join(f"{field_label(k)} {fixed(v, 3)}" for k, v in sorted(line.metrics.items()))
+            tags = tuple(
+                tag
+                for tag, true in (
+                    ("diverged", line.diverged and may_diverge(entry)),
+                    (SUBSET, found and found.dev_subset),
+                )
+                if true
+            )
+            name = Cell(text=f"{site.task(task).title}, seed {line.seed}")
+            if isinstance(document, Missing):
+                cells: tuple[Cell, ...] = (
+                    value(fixed(line.score, 2)),
+                    Cell(text=metrics),
+                    gap(document, 3),
+                    gap(document),
+                )
+            else:
+                href = links.to(evidence_folder(entry.track, line.run)) + "/run.json"
+                dev = sum(split.rows for split in document.data.dev.values())
+                calibration = ", ".join(
+                    fixed(v, 3) for _, v in sorted(document.calibration.items(), reverse=True)
+                )
+                cells = (
+                    value(fixed(line.score, 2), f"±{fixed(document.score_sd, 2)} sampling", href),
+                    Cell(text=metrics),
+                    Cell(text=calibration) if calibration else Cell(reason="regression: none"),
+                    Cell(text=f"{dev:,}", number=True),
+                    value(digits(document.training_cost.tflop)),
+                    Cell(text="run.json", href=href),
+                )
+            rows.append(Row(name, cells, ident=f"run-{anchor(line.run)}", tags=tags))
+    return table("Every run, by task and seed", columns, rows, "runs")
+
+
+def data(site: Site, entry: Entry, links: Links) -> Table | None:
+    columns = [
+        Column("Task", kind="text"),
+        Column("Source", kind="text"),
+        Column("Train", "rows"),
+        Column("Selection", "rows"),
+        Column("Dev", "rows", kind="text"),
+        Column("Dev fingerprint", kind="text"),
+    ]
+    rows = []
+    for task, document in first_runs(site, entry).items():
+        used = document.data
+        dev = ", ".join(
+            f"{split.rows:,}" + (f" ({name})" if len(used.dev) > 1 else "")
+            for name, split in sorted(used.dev.items())
+        )
+        prints = ", ".join(
+            split.fingerprint.removeprefix("sha256:")[:12] for _, split in sorted(used.dev.items())
+        )
+        rows.append(
+            Row(
+                Cell(text=site.task(task).title, href=links.task(task)),
+                (
+                    Cell(text=used.source, declared=True),
+                    Cell(text=f"{used.train.rows:,}", number=True),
+                    Cell(text=f"{used.selection.rows:,}", number=True),
+                    Cell(text=dev),
+                    Cell(text=prints),
+                ),
+                tags=(SUBSET,) if used.dev_subset else (),
+            )
+        )
+    return table("Which examples", columns, rows, "data") if rows else None

@@ -1,0 +1,172 @@
+"""Why an entry can be believed: who checked it, its files, its protocol, what it was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from suite import signing
+from suite.board.entries.quality import run_documents
+from suite.board.facts import Fact, facts_of
+from suite.board.site import (
+    PROTOCOL,
+    Links,
+    Site,
+    evidence_folder,
+)
+from suite.board.tables import Cell, Column, Row, Table, table
+from suite.board.text import (
+    counted,
+    listed,
+    sentence,
+    shorten,
+)
+from suite.canonical import pretty_json
+from suite.documents import Attestation, Entry, Level, Run, Signature
+from suite.protocol import hashes
+
+
+def _check_figures(one: Attestation) -> str:
+    """What a retraining or a replay found, in brackets; empty for other checks."""
+    found = one.evidence
+    if found is None:
+        return ""
+    if found.score is not None and found.interval is not None:
+        low, high = found.interval
+        return f" ({found.score:.2f} in {len(found.seeds)} new seeds, expected {low:.2f} to {high:.2f})"
+    if found.largest_difference is not None and found.tolerance is not None:
+        return f" (scores differ by {found.largest_difference:.1g}, {found.tolerance:.1g} is allowed)"
+    return ""
+
+
+def check_words(site: Site, track: str, place: str) -> list[str]:
+    return [
+        f"{one.date}: {one.level}, {one.outcome}{_check_figures(one)}, by {shorten(one.by, 80)} "
+        f"with Lightboard {shorten(one.lightboard, 20)}"
+        for one in sorted(site.evidence.checks(track, place), key=lambda a: (a.date, a.level, a.by))
+    ]
+
+
+def record(site: Site, entry: Entry) -> Table | None:
+    """Who checked how many of the entry's documents to which level, the highest level first; None: nobody."""
+    found: dict[tuple[str, str, str, str], set[str]] = {}
+    dates: dict[tuple[str, str, str, str], list[str]] = {}
+    places = documents(entry)
+    for place in places:
+        for one in site.evidence.checks(entry.track, place):
+            key: tuple[str, str, str, str] = (one.level, one.outcome, one.by, one.lightboard)
+            found.setdefault(key, set()).add(place)
+            dates.setdefault(key, []).append(one.date)
+    order: list[str] = list(get_args(Level))
+    rows = []
+    for key in sorted(found, key=lambda key: (-order.index(key[0]), key[1:])):
+        level, outcome, by, version = key
+        first, last = min(dates[key]), max(dates[key])
+        rows.append(
+            Row(
+                Cell(text=level),
+                (
+                    Cell(text=outcome),
+                    Cell(text=f"{len(found[key]):,} of {len(places):,}"),
+                    Cell(text=shorten(by, 80), declared=True),
+                    Cell(text=first if first == last else f"{first} to {last}", declared=True),
+                    Cell(text=shorten(version, 20), declared=True),
+                ),
+            )
+        )
+    columns = [
+        Column("Level", kind="text"),
+        Column("Outcome", kind="text"),
+        Column("Documents", kind="text"),
+        Column("By", kind="text"),
+        Column("When", kind="text"),
+        Column("With Lightboard", kind="text"),
+    ]
+    return table("Who checked it", columns, rows, "checked") if rows else None
+
+
+def signatures(site: Site, entry: Entry) -> list[str]:
+    """Whose keys vouched for how many of the documents, and whether the signature holds."""
+    places = documents(entry)
+    covered: dict[str, tuple[Signature, int]] = {}
+    for place in places:
+        for one in site.evidence.signed(entry.track, place):
+            name = signing.file_name(one)
+            covered[name] = (one, covered[name][1] + 1 if name in covered else 1)
+    return [
+        f"{sentence(signing.who(one.key, {}))[:-1]}: {count:,} of {counted(len(places), 'document')}, {_holds(one)}"
+        for _, (one, count) in sorted(covered.items())
+    ]
+
+
+def _holds(one: Signature) -> str:
+    if not signing.available():
+        return "not checked where this site was built"
+    return "the signature holds" if signing.holds(one) else "the signature does not hold"
+
+
+def documents(entry: Entry) -> list[str]:
+    """The runs and measurements that an entry names, each once."""
+    runs = [line.run for quality in entry.quality.values() for line in quality.runs]
+    return list(dict.fromkeys([*runs, *(line.measurement for line in entry.speed)]))
+
+
+def evidence(site: Site, entry: Entry, links: Links) -> list[tuple[str, list[tuple[str, str]], list[str]]]:
+    """Document, its files, and who checked it."""
+    found = []
+    places = [line.run for q in entry.quality.values() for line in q.runs]
+    for place in places:
+        folder = links.to(evidence_folder(entry.track, place))
+        files = [(name, f"{folder}/{name}") for name in site.evidence.names(entry.track, place)]
+        found.append((place, files, check_words(site, entry.track, place)))
+    return found
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Software and processor that some of the runs were made with."""
+
+    runs: str
+    facts: tuple[Fact, ...]
+    versions: tuple[Fact, ...]
+
+
+def environments(site: Site, entry: Entry) -> list[Surroundings]:
+    groups: dict[str, tuple[Run, list[str]]] = {}
+    for task, document in run_documents(site, entry):
+        key = document.environment.model_dump_json()
+        groups.setdefault(key, (document, []))[1].append(f"{site.task(task).title} seed {document.seed}")
+    found = []
+    for document, names in groups.values():
+        one = document.environment
+        which = "all runs" if len(groups) == 1 else listed(names) if len(names) <= 6 else f"{len(names)} runs"
+        facts = facts_of(one, ("cpu", "cores", "threads", "accelerator", "cpu_flags"))
+        facts = [fact if not fact.missing else Fact(fact.label, "none", True) for fact in facts]
+        versions = tuple(Fact(name, version, declared=True) for name, version in sorted(one.versions.items()))
+        found.append(Surroundings(which, tuple(facts), versions))
+    return found
+
+
+def protocol_lines(entry: Entry, links: Links) -> list[tuple[str, str, str]]:
+    """Part, hash, and whether that is the protocol of today."""
+    current = hashes(entry.track)
+    lines: list[tuple[str, str, str]] = []
+    for name, part in PROTOCOL.items():
+        given = entry.protocol.get(name)
+        if given is None:
+            lines.append((name, "none", "not recorded"))
+            continue
+        same = given == current[name]
+        lines.append(
+            (
+                name,
+                given,
+                f"version {part['version']}" if same else "another version than this site’s",
+            )
+        )
+    return lines
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    return pretty_json(dict(settings)).rstrip()

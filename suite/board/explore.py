@@ -1,0 +1,327 @@
+"""What a front page hands to its script: every row as numbers, the axes of the chart, the rows not printed.
+
+The page is complete without: the script only sorts, filters, draws and picks what stands here. One file per
+front page, a plain script, since pages opened from a folder may not fetch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from suite import pick
+from suite.board import charts, front, vega
+from suite.board.cut import PRINTED
+from suite.board.site import Links, Shown, Site, View
+from suite.board.tables import Cell, Row, Table
+from suite.board.text import clean, level_words, shorten
+from suite.documents import Entry, Level, Measurement
+from suite.protocol import MEASURING
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What can stand across the chart; ``values`` by entry, with the interval where there is one."""
+
+    key: str
+    title: str
+    better: Literal["more", "less"]
+    suffix: str
+    unit: str  # after a value in words
+    values: Mapping[str, tuple[float, tuple[float, float] | None]]
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What the template needs beside the printed rows; ``data`` is the script's place below the root."""
+
+    data: str
+    chart: str | None
+    axes: tuple[Quantity, ...]
+    methods: tuple[tuple[str, str], ...]
+    levels: tuple[str, ...]
+    rows: int
+    printed: int
+    command: str  # the same choice on the command line
+
+
+def data_path(track: str, view: View) -> str:
+    return f"tracks/{track}/data/{view.profile or 'unmeasured'}/{view.runtime or 'best'}.js"
+
+
+def ident(entry: Entry) -> str:
+    return f"{entry.recipe}/{entry.variant}"
+
+
+# --- what there is to choose from ---------------------------------------------------------------------------
+
+
+def candidates(site: Site, track: str, view: View) -> list[pick.Candidate]:
+    """Every row with a board score, as its front page shows it."""
+    return [_candidate(site, e, site.speed(e, view)) for e in site.of(track) if e.board_score]
+
+
+def _candidate(site: Site, entry: Entry, shown: Any) -> pick.Candidate:
+    assert entry.board_score is not None
+    size = front.file_size(entry, shown)
+    timed = shown if isinstance(shown, Shown) else None
+    pairs = timed.ratio.pairs if timed else 0
+    return pick.Candidate(
+        entry=f"{entry.track}/{ident(entry)}",
+        label=shorten(site.label(entry), 60),
+        score=entry.board_score.value,
+        interval=entry.board_score.interval,
+        runtime=timed.runtime if timed else None,
+        ratio=timed.ratio.value if timed and timed.ratio.value > 0 else None,
+        log_se=pick.log_standard_error(timed.ratio.interval, pairs) if timed else None,
+        degrees=pairs - 1 if timed and pairs > 1 else None,
+        noisy=timed.noisy if timed else False,
+        size_bytes=size[0] if size else None,
+        memory_bytes=(timed.memory or None) if timed else None,
+    )
+
+
+def reference_ms(site: Site, track: str, profile: str | None) -> float | None:
+    """The reference's own milliseconds a query on a profile, in the runtime that every ratio is against."""
+    reference = site.reference(track)
+    if reference is None or profile is None:
+        return None
+    shown = site.speed(reference, View(profile, MEASURING["reference"]["runtime"]))
+    return shown.p50 if isinstance(shown, Shown) else None
+
+
+# --- the axes -----------------------------------------------------------------------------------------------
+
+
+def quantities(site: Site, track: str, view: View) -> list[Quantity]:
+    """Every axis that some row can be drawn on, in the order they are offered."""
+    entries = [e for e in site.of(track) if e.board_score and not site.is_baseline(e)]
+    shown = {ident(e): s for e in entries if isinstance(s := site.speed(e, view), Shown)}
+    joules = {name: j for name, s in shown.items() if (j := _joules(site, track, s)) is not None}
+
+    def of(key: str, title: str, unit: str, values: Mapping[str, float | None]) -> Quantity:
+        known = {name: (value, None) for name, value in values.items() if value}
+        return Quantity(key, title, "less", "", unit, known)
+
+    def size(entry: Entry) -> float | None:
+        found = front.file_size(entry, site.speed(entry, view))
+        return found[0] / 1e6 if found else None
+
+    speed = {name: (s.ratio.value, s.ratio.interval) for name, s in shown.items() if s.ratio.value > 0}
+    found = [
+        Quantity(
+            "speed", "times as fast as the reference", "more", "×", "times the reference’s speed", speed
+        ),
+        of("flops", "GFLOPs at 128 tokens", "GFLOPs", {ident(e): _giga(e) for e in entries}),
+        of(
+            "parameters",
+            "million parameters",
+            "million parameters",
+            {ident(e): e.cost.parameters.total / 1e6 for e in entries},
+        ),
+        of("bytes", "size of the model file, MB", "MB", {ident(e): size(e) for e in entries}),
+        of(
+            "memory",
+            "memory when answering, MB",
+            "MB of memory",
+            {n: s.memory / 1e6 for n, s in shown.items()},
+        ),
+        of("energy", "joules a query", "J a query", joules),
+        of(
+            "training",
+            "training cost, TFLOP",
+            "TFLOP of training",
+            {ident(e): e.training_cost.tflop for e in entries},
+        ),
+    ]
+    return [one for one in found if one.values]
+
+
+def _giga(entry: Entry) -> float | None:
+    flops = entry.cost.flops_per_example.get("128")
+    return None if flops is None else flops / 1e9
+
+
+def _joules(site: Site, track: str, shown: Shown) -> float | None:
+    """Where a counter was read; never an estimate."""
+    document = site.measured(track, shown.measurement)
+    energy = document.energy if isinstance(document, Measurement) else None
+    return energy.joules_per_query if energy else None
+
+
+def _axis(one: Quantity) -> dict[str, Any]:
+    low, high = charts.log_domain([v for value, span in one.values.values() for v in (value, *(span or ()))])
+    return {
+        "key": one.key,
+        "title": one.title,
+        "better": one.better,
+        "suffix": one.suffix,
+        "unit": one.unit,
+        "domain": _round([low, high]),
+        "ticks": {"wide": charts.log_ticks(low, high, 9), "narrow": charts.log_ticks(low, high, 6)},
+    }
+
+
+# --- the rows -----------------------------------------------------------------------------------------------
+
+
+def explored(site: Site, links: Links, track: str, view: View, board: Table) -> Explored:
+    entries = site.of(track)
+    titles = sorted({(site.title(e.recipe), e.recipe) for e in entries}, key=lambda t: (t[0].lower(), t[1]))
+    levels = [level for level in get_args(Level) if any(e.level == level for e in entries)]
+    on = f" --profile {view.profile}" if view.profile else ""
+    return Explored(
+        data=links.to(data_path(track, view)),
+        chart=links.to(vega.FILE) if vega.script() is not None else None,
+        axes=tuple(quantities(site, track, view)),
+        methods=tuple((recipe, shorten(title, 40)) for title, recipe in titles),
+        levels=tuple(levels),
+        rows=len(board.rows),
+        printed=min(len(board.rows), PRINTED),
+        command=f"lightboard pick --track {track}{on} --max-latency 20ms --max-size 30MB",
+    )
+
+
+def printed(board: Table) -> Table:
+    """The first rows of a table, as many as a page holds."""
+    return replace(board, rows=board.rows[:PRINTED])
+
+
+def data(site: Site, links: Links, track: str, view: View, board: Table) -> str:
+    """The script of a front page. ``links`` are those of the page ``board`` was made for."""
+    entries = {ident(e): e for e in site.of(track)}
+    axes = quantities(site, track, view)
+    choices = {one.entry.partition("/")[2]: one for one in candidates(site, track, view)}
+    scored = [e for e in entries.values() if e.board_score and not site.is_baseline(e)]
+    lines = front.baselines(site, links, list(entries.values()), view)
+    rows: list[dict[str, Any]] = []
+    swatches: dict[str, Any] = {}
+    told = {
+        "track": track,
+        "profile": view.profile,
+        "where": site.on_profile(view.profile) if view.profile else None,
+        "reference_ms": reference_ms(site, track, view.profile),
+        "columns": [_column(c.key, c.title) for c in board.columns if c.key],
+        "kinds": [[c.kind, c.title] for c in board.columns],
+        "axes": [_axis(one) for one in axes],
+        "y_domain": _round(charts.score_domain(_ends(scored), [line.y for line in lines]))
+        if scored
+        else None,
+        "lines": [{"y": line.y, "label": shorten(line.label, 44)} for line in lines],
+        "swatches": swatches,
+        "strip": front.score_domain(site, list(entries.values())),
+        "rows": rows,
+    }
+    opens = ""
+    for number, row in enumerate(board.rows):
+        entry = entries[row.entry]
+        opens = row.opens or opens
+        record = {
+            "group": opens,
+            **_record(site, entry, site.speed(entry, view), choices.get(row.entry), axes),
+        }
+        if number >= PRINTED:
+            home = links.entry(entry)
+            record["cells"] = [_cell(c, home) for c in (*row.lead, _head(row), *row.cells)]
+            record["tags"] = list(row.tags)
+            swatches[f"{record['hue']} {record['default']}"] = row.swatch
+        rows.append(record)
+    text = json.dumps(_tidy(told), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return f"globalThis.lightboardData = {text};\n"
+
+
+def _ends(entries: Sequence[Entry]) -> list[float]:
+    scores = [e.board_score for e in entries if e.board_score]
+    return [value for s in scores for value in (s.value, *(s.interval or ()))]
+
+
+_TEXT = ("method",)
+_RISING = ("rank", "parameters", "flops", "bytes", "latency", "training")  # less is better: first click
+
+
+def _column(key: str, title: str) -> dict[str, Any]:
+    return {"key": key, "title": title, "rising": key in _TEXT + _RISING}
+
+
+def _record(
+    site: Site, entry: Entry, shown: Any, choice: pick.Candidate | None, axes: Sequence[Quantity]
+) -> dict[str, Any]:
+    timed = shown if isinstance(shown, Shown) else None
+    size = front.file_size(entry, shown)
+    mark = site.mark(entry.recipe)
+    levels = get_args(Level)
+    return {
+        "id": ident(entry),
+        "label": shorten(site.label(entry), 60),
+        "name": shorten(site.title(entry.recipe), 26),
+        "method": entry.recipe,
+        "level": entry.level,
+        "default": entry.default,
+        "reference": site.is_reference(entry),
+        "baseline": site.is_baseline(entry),
+        "noisy": bool(timed and timed.noisy),
+        "hue": mark.hue,
+        "shape": mark.shape,
+        "text": " ".join(
+            str(clean(part)).lower()
+            for part in (
+                site.label(entry),
+                ident(entry),
+                entry.division,
+                level_words(entry.level, entry.retrained),
+            )
+        ),
+        "pick": vars(choice) if choice else None,
+        "at": {
+            one.key: _round([value, *(span or ())])
+            for one in axes
+            if (found := one.values.get(ident(entry))) is not None
+            for value, span in [found]
+        },
+        "sort": {
+            "rank": [entry.ranks.lowest, entry.ranks.highest] if entry.ranks else None,
+            "method": [site.label(entry).lower()],
+            "score": [entry.board_score.value] if entry.board_score else None,
+            "parameters": [entry.cost.parameters.total],
+            "flops": [giga] if (giga := _giga(entry)) is not None else None,
+            "bytes": [size[0]] if size else None,
+            "speed": [timed.ratio.value] if timed else None,
+            "latency": [timed.p50] if timed and timed.p50 is not None else None,
+            "level": [levels.index(entry.level), entry.retrained],
+            "training": [entry.training_cost.tflop],
+            **{f"task-{name}": [q.score] for name, q in entry.quality.items()},
+        },
+    }
+
+
+def _head(row: Row) -> Cell:
+    return replace(row.head, small=row.variant)
+
+
+def _cell(cell: Cell, home: str) -> list[Any]:
+    """text, small, note, href, reason, span, class, drawn; the end is cut where it says nothing.
+
+    ``href`` is cut to what follows ``home``, the entry's own page; ``drawn``: the row's interval stands here.
+    """
+    kind = " ".join(n for n, on in (("gap", cell.reason is not None), ("faint", cell.faint)) if on)
+    href = "~" + cell.href.removeprefix(home) if cell.href and cell.href.startswith(home) else cell.href
+    parts = [cell.text, cell.small, cell.note, href, cell.reason, cell.span, kind, cell.drawing is not None]
+    plain: list[Any] = [None, "", "", None, None, 1, "", False]
+    while parts and parts[-1] == plain[len(parts) - 1]:
+        parts.pop()
+    return parts
+
+
+def _tidy(value: Any) -> Any:
+    """Strings cleaned as in templates."""
+    if isinstance(value, Mapping):
+        return {str(clean(key)): _tidy(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_tidy(one) for one in value]
+    return str(clean(value)) if isinstance(value, str) else value
+
+
+def _round(values: Sequence[float]) -> list[float]:
+    return [float(f"{value:.5g}") for value in values]

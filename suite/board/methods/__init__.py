@@ -1,0 +1,1 @@
+"""The methods' pages: idea, diagram, variants, cost, ablations, strengths, what its paper says."""

@@ -1,0 +1,261 @@
+"""Where a method shines and where it fails: sentences, each of them computed from its entry and the others'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from suite.board.front import may_diverge
+from suite.board.site import Links, Shown, Site, View
+from suite.board.text import counted, digits, fixed, listed, ratio_span, span, times_faster
+from suite.documents import Entry, Interval
+from suite.protocol import REPORTING
+
+NARROW = 0.35  # an interval of a retention wider than this says too little to call anything kept
+FEWEST = 3  # methods among which a best one means something
+SAME = 1.02  # arithmetic that differs by less is the same
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence and the evidence it links to."""
+
+    text: str
+    href: str
+
+
+def rivals(site: Site, entry: Entry) -> list[Entry]:
+    """The default variants of the other compressed models of the track."""
+    return [
+        e
+        for e in site.of(entry.track)
+        if e.default
+        and e.recipe != entry.recipe
+        and e.division == "standard"
+        and not site.is_reference(e)
+        and not site.is_baseline(e)
+    ]
+
+
+def strengths(site: Site, links: Links, entry: Entry, view: View, tasks: Sequence[str]) -> list[Finding]:
+    others = rivals(site, entry)
+    return [
+        *_kept(site, links, entry, tasks),
+        *_best(site, links, entry, others, tasks),
+        *_faster(site, links, entry, view),
+        *_smaller(site, links, entry),
+        *_cheap(links, entry, others),
+    ]
+
+
+def weaknesses(site: Site, links: Links, entry: Entry, view: View, tasks: Sequence[str]) -> list[Finding]:
+    others = rivals(site, entry)
+    return [
+        *_lost(site, links, entry, tasks),
+        *_below_line(site, links, entry, tasks),
+        *_dominated(site, links, entry, others, tasks),
+        *_slower(site, links, entry, view),
+        *_costly(links, entry, others),
+        *_diverged(site, links, entry, tasks),
+    ]
+
+
+# --- for it -------------------------------------------------------------------------------------------------
+
+
+def _kept(site: Site, links: Links, entry: Entry, tasks: Sequence[str]) -> Iterator[Finding]:
+    whole = [
+        task
+        for task in tasks
+        if (kept := entry.quality[task].retention) is not None
+        and kept.interval is not None
+        and kept.interval[1] >= 1
+        and kept.interval[1] - kept.interval[0] <= NARROW
+    ]
+    if whole and not site.is_reference(entry):
+        names = listed(site.task(task).title for task in whole)
+        yield Finding(
+            f"Cannot be told apart from the reference on {names}: the interval of what it keeps reaches all of it.",
+            links.entry(entry, f"task-{whole[0]}"),
+        )
+
+
+def _best(
+    site: Site, links: Links, entry: Entry, others: Sequence[Entry], tasks: Sequence[str]
+) -> Iterator[Finding]:
+    for task in tasks:
+        known = [e for e in others if task in e.quality]
+        own = entry.quality[task]
+        if len(known) + 1 < FEWEST or site.is_reference(entry) or site.is_baseline(entry):
+            continue
+        second = max(known, key=lambda e: e.quality[task].score)
+        lead = own.score - second.quality[task].score
+        if lead > 0:
+            overlap = _overlap(own.interval, second.quality[task].interval)
+            yield Finding(
+                f"Scores highest of {len(known) + 1} compressed models on {site.task(task).title}: "
+                f"{fixed(own.score, 1)}, {fixed(lead, 1)} above {site.label(second)}"
+                + ("; their intervals overlap." if overlap else "."),
+                links.entry(entry, f"task-{task}"),
+            )
+
+
+def _faster(site: Site, links: Links, entry: Entry, view: View) -> Iterator[Finding]:
+    shown = site.speed(entry, view)
+    if (
+        isinstance(shown, Shown)
+        and view.profile
+        and shown.ratio.value >= 1.05
+        and not site.is_reference(entry)
+    ):
+        ends = f" ({ratio_span(shown.ratio.interval)})" if shown.ratio.interval else ""
+        speed = times_faster(shown.ratio.value, "the reference")
+        yield Finding(
+            f"Is {speed}{ends} {site.on_profile(view.profile)}, with {shown.runtime}.",
+            links.entry(entry, "speed"),
+        )
+
+
+def _smaller(site: Site, links: Links, entry: Entry) -> Iterator[Finding]:
+    reference = site.reference(entry.track)
+    if reference is None or site.is_reference(entry):
+        return
+    whole, own = reference.cost.parameters.total, entry.cost.parameters.total
+    flops, own_flops = reference.cost.flops_per_example.get("128"), entry.cost.flops_per_example.get("128")
+    if whole and own < whole:
+        arithmetic = (
+            f" and {fixed(100 * own_flops / flops, 0)}% of its arithmetic at 128 tokens"
+            if flops and own_flops is not None
+            else ""
+        )
+        share = 100 * own / whole
+        yield Finding(
+            f"Has {fixed(share, 0) if share >= 1 else '<1'}% of the reference’s parameters{arithmetic}.",
+            links.entry(entry, "parameters"),
+        )
+
+
+def _training(entry: Entry) -> float | None:
+    """TFLOP per task and seed."""
+    return entry.training_cost.tflop / len(entry.quality) if entry.quality else None
+
+
+def _cost_beside(entry: Entry, others: Sequence[Entry]) -> tuple[float, float] | None:
+    own = _training(entry)
+    costs = [cost for e in others if (cost := _training(e)) is not None]
+    return (
+        (own, median(costs)) if own is not None and len(costs) + 1 >= FEWEST and median(costs) > 0 else None
+    )
+
+
+def _cheap(links: Links, entry: Entry, others: Sequence[Entry]) -> Iterator[Finding]:
+    found = _cost_beside(entry, others)
+    if found and found[0] < 0.8 * found[1]:
+        yield Finding(
+            f"Trains for {digits(found[0])} TFLOP a task; half of the other compressed models take more than "
+            f"{digits(found[1])}.",
+            links.entry(entry, "training"),
+        )
+
+
+# --- against it ---------------------------------------------------------------------------------------------
+
+
+def _lost(site: Site, links: Links, entry: Entry, tasks: Sequence[str]) -> Iterator[Finding]:
+    kept = [
+        (retention.value, task)
+        for task in tasks
+        if (retention := entry.quality[task].retention) is not None and retention.value < 0.95
+    ]
+    if not kept or site.is_reference(entry):
+        return
+    value, task = min(kept)
+    retention = entry.quality[task].retention
+    ends = f" ({span(retention.interval, 2)})" if retention and retention.interval else ""
+    most = " most" if len(kept) > 1 else ""
+    yield Finding(
+        f"Loses{most} on {site.task(task).title}: it keeps {fixed(value, 2)}{ends} of what the reference gains over "
+        "the majority class.",
+        links.entry(entry, f"task-{task}"),
+    )
+
+
+def _below_line(site: Site, links: Links, entry: Entry, tasks: Sequence[str]) -> Iterator[Finding]:
+    """Below a model that does not read."""
+    lines = [
+        e for e in site.of(entry.track) if site.is_baseline(e) and e.default and e.recipe != entry.recipe
+    ]
+    for line in lines:
+        below = [t for t in tasks if t in line.quality and entry.quality[t].score < line.quality[t].score]
+        if below and line.recipe != REPORTING["baselines"]["majority"] and not site.is_baseline(entry):
+            names = listed(site.task(task).title for task in below)
+            yield Finding(
+                f"Scores below {site.label(line)} on {names}.", links.entry(entry, f"task-{below[0]}")
+            )
+
+
+def _dominated(
+    site: Site, links: Links, entry: Entry, others: Sequence[Entry], tasks: Sequence[str]
+) -> Iterator[Finding]:
+    own = entry.cost.flops_per_example.get("128")
+    if own is None or site.is_reference(entry) or site.is_baseline(entry):
+        return
+    better: dict[str, list[str]] = {}
+    for task in tasks:
+        light = [
+            e
+            for e in others
+            if task in e.quality
+            and (flops := e.cost.flops_per_example.get("128")) is not None
+            and flops <= own * SAME
+        ]
+        best = max(light, key=lambda e: e.quality[task].score, default=None)
+        if best is not None and best.quality[task].score > entry.quality[task].score:
+            overlap = _overlap(best.quality[task].interval, entry.quality[task].interval)
+            gap = fixed(best.quality[task].score - entry.quality[task].score, 1)
+            said = f"{site.task(task).title} (by {gap}{', intervals overlap' if overlap else ''})"
+            better.setdefault(site.label(best), []).append(said)
+    for name, found in better.items():
+        yield Finding(
+            f"{name} scores higher with no more arithmetic on {listed(found)}.", links.entry(entry, "quality")
+        )
+
+
+def _slower(site: Site, links: Links, entry: Entry, view: View) -> Iterator[Finding]:
+    shown = site.speed(entry, view)
+    if (
+        isinstance(shown, Shown)
+        and view.profile
+        and shown.ratio.value < 0.975
+        and not site.is_reference(entry)
+    ):
+        speed = times_faster(shown.ratio.value, "the reference")
+        yield Finding(f"Is {speed} {site.on_profile(view.profile)}.", links.entry(entry, "speed"))
+
+
+def _costly(links: Links, entry: Entry, others: Sequence[Entry]) -> Iterator[Finding]:
+    found = _cost_beside(entry, others)
+    if found and found[0] > 1.5 * found[1]:
+        yield Finding(
+            f"Trains for {digits(found[0])} TFLOP a task, {fixed(found[0] / found[1], 1)} times the median of the "
+            "other compressed models.",
+            links.entry(entry, "training"),
+        )
+
+
+def _diverged(site: Site, links: Links, entry: Entry, tasks: Sequence[str]) -> Iterator[Finding]:
+    if not may_diverge(entry):
+        return
+    for task in tasks:
+        runs = entry.quality[task].runs
+        bad = sum(run.diverged for run in runs)
+        if bad:
+            yield Finding(
+                f"Diverged on {site.task(task).title} in {bad} of {counted(len(runs), 'run')}: all one class.",
+                links.entry(entry, f"task-{task}"),
+            )
+
+
+def _overlap(one: Interval, other: Interval) -> bool:
+    return one[0] <= other[1] and other[0] <= one[1]

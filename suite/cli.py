@@ -628,11 +628,26 @@ def site(
         str | None,
         typer.Option("--data", help="folder:PATH, hub or auto: show texts too; not for publishing"),
     ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="where it will stand: for a site map, previews and canonical links"),
+    ] = None,
 ) -> None:
     """Build the static website."""
+    from rich.progress import Progress
+
     from suite.board import build
 
-    out.print(str(build(results, folder, data)), markup=False, soft_wrap=True)
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task("website", total=None)
+        page = build(
+            results,
+            folder,
+            data,
+            url=url,
+            told=lambda done, of: progress.update(task, completed=done, total=of),
+        )
+    out.print(str(page), markup=False, soft_wrap=True)
 
 
 @app.command()

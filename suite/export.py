@@ -1,6 +1,7 @@
 """The whole board as tables, for those who would rather compute than read: parquet, CSV and JSON of each.
 
 ``entries``: a row per entry and task. ``runs``: a row per seed. ``speeds``: a row per measurement that an entry has.
+``differences``: a row per ablation and task.
 Units are in the column names; ``fraction`` is 0 to 1 (correlations from -1), ``times`` a ratio to the reference.
 The same results give the same bytes.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,25 @@ import pandas as pd
 from suite import index
 from suite.documents import Entry
 from suite.folder import write_file
-from suite.index import load_results
 
 Record = dict[str, Any]
 
 
 def tables(results: Path, track: str | None = None) -> dict[str, pd.DataFrame]:
     """Name -> table."""
-    entries = index.entries(results, track)
-    frame = load_results(results, track)
+    return tables_of(index.entries(results, track))
+
+
+def tables_of(entries: Sequence[Entry]) -> dict[str, pd.DataFrame]:
+    """Name -> table of these entries."""
+    frame = index.frame(entries)
     return {
         "entries": frame.rename(columns={name: _with_unit(name) for name in frame.columns}),
         "runs": pd.DataFrame([row for entry in entries for row in _runs(entry)]),
         "speeds": pd.DataFrame([row for entry in entries for row in _speeds(entry)]),
+        "differences": pd.DataFrame(
+            [row for entry in entries for row in _differences(entry)], columns=list(_DIFFERENCES)
+        ),
     }
 
 
@@ -94,16 +101,54 @@ def _speeds(entry: Entry) -> Iterator[Record]:
         }
 
 
+_DIFFERENCES = (
+    "track",
+    "division",
+    "recipe",
+    "variant",
+    "recipe_hash",
+    "ablation_of",
+    "task",
+    "difference_points",
+    "difference_low_points",
+    "difference_high_points",
+    "p_fraction",
+    "seeds_count",
+)
+
+
+def _differences(entry: Entry) -> Iterator[Record]:
+    for task, found in entry.differences.items():
+        low, high = found.interval
+        yield {
+            **_name(entry),
+            "ablation_of": entry.ablation_of,
+            "task": task,
+            "difference_points": found.value,
+            "difference_low_points": low,
+            "difference_high_points": high,
+            "p_fraction": found.p,
+            "seeds_count": len(found.seeds),
+        }
+
+
 # --- on disk ------------------------------------------------------------------------------------------------
 
 
 def export(results: Path, out: Path, track: str | None = None) -> list[Path]:
-    """Write ``entries``, ``runs`` and ``speeds`` as ``.parquet``, ``.csv`` and ``.json``; gives the files."""
-    written = []
-    for name, frame in tables(results, track).items():
-        for suffix, content in (("parquet", _parquet(frame)), ("csv", _csv(frame)), ("json", _json(frame))):
-            written.append(write_file(out / f"{name}.{suffix}", content))
-    return written
+    """Write every table as ``.parquet``, ``.csv`` and ``.json``; gives the files."""
+    return [
+        write_file(out / f"{name}.{suffix}", content)
+        for name, frame in tables(results, track).items()
+        for suffix, content in encoded(frame)
+    ]
+
+
+def encoded(frame: pd.DataFrame) -> Iterator[tuple[str, bytes]]:
+    """Suffix and bytes of a table in every format."""
+    yield "parquet", _parquet(frame)
+    yield "csv", _csv(frame)
+    yield "json", _json(frame)
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:
@@ -122,12 +167,13 @@ def _csv(frame: pd.DataFrame) -> bytes:
 
 
 def _json(frame: pd.DataFrame) -> bytes:
-    """A list of objects; null where there is no value. Not by pandas, which rounds."""
-    records = [
-        {str(key): _plain(value) for key, value in record.items()}
-        for record in frame.to_dict(orient="records")
+    """A list of objects, one a line; null where there is no value. Not by pandas, which rounds."""
+    names = [str(name) for name in frame.columns]
+    lines = [
+        json.dumps(dict(zip(names, map(_plain, row), strict=True)), ensure_ascii=False, allow_nan=False)
+        for row in frame.itertuples(index=False, name=None)
     ]
-    return (json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
+    return ("[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n").encode("utf-8")
 
 
 def _plain(value: Any) -> Any:

@@ -894,9 +894,14 @@ def load_results(results: Path | str = "results", track: str | None = None) -> p
     where figure is ``speedup`` (times as fast as the reference), its ``_low`` and ``_high`` ends (95%), or
     ``p50_ms``, ``p90_ms``, ``peak_memory_bytes``.
     """
+    return frame(entries(results, track))
+
+
+def frame(of: Iterable[Entry]) -> pd.DataFrame:
+    """The same table of entries at hand."""
     import pandas as pd
 
-    rows = [row for entry in entries(results, track) for row in _rows(entry)]
+    rows = [row for entry in of for row in _rows(entry)]
     return pd.DataFrame(rows, columns=list(dict.fromkeys(name for row in rows for name in row)) or _COLUMNS)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import browser as browsers
 import numpy as np
 import pytest
 from hypothesis import given
@@ -1110,59 +1111,19 @@ def test_links_are_relative() -> None:
 # --- in a browser -------------------------------------------------------------------------------------------
 
 
-ONE_OF_EACH = (
-    "index.html",
-    "tracks/demo/index.html",
-    "tracks/mini/entries/early/default.html",
-    "tracks/mini/entries/half/default.html",
-    "tracks/mini/entries/stranger/default.html",
-    "methods.html",
-    "methods/truncation.html",
-    "methods/theseus.html",
-    "tasks.html",
-    "tasks/qqp.html",
-    "hardware.html",
-    "hardware/cpu-1-thread.html",
-    "protocol.html",
-)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", browsers.SCHEMES)
+@pytest.mark.parametrize("width", browsers.WIDTHS)
 def test_in_a_browser(site: Path, pages: dict[str, Node], scheme: str, width: int) -> None:
-    """From files: the style arrives, nothing is refused or fetched, nothing scrolls sideways, axe agrees."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if binary is None:
-        pytest.skip("no Chromium on this machine")
-    try:
-        from axe_playwright_python.sync_playwright import Axe
-    except ImportError:
-        Axe = None
-    with sync_api.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=binary, args=["--no-sandbox"])
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        page, other = context.new_page(), context.new_page()  # axe fetches the style itself, and is refused
-        complaints: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on(
-            "request",
-            lambda request: None if request.url.startswith("file:") else complaints.append(request.url),
-        )
+    """Every page, from files: the style arrives, nothing is refused or fetched, nothing scrolls sideways."""
+    with browsers.launched() as browser:
+        watched = browsers.Watched(browser, width, scheme)
         for name in pages:
-            page.goto((site / name).as_uri())
+            page = watched.open(site / name)
             ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
             assert ground == ("rgb(252, 252, 250)" if scheme == "light" else "rgb(21, 23, 26)")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-            if Axe is not None and name in ONE_OF_EACH:
-                other.goto((site / name).as_uri())
-                other.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-                found = Axe().run(other).response["violations"]
-                told = [(one["id"], one["nodes"][0]["html"][:200]) for one in found]
-                assert told == [], name
-        browser.close()
-    assert complaints == []
+    assert (watched.complaints, watched.outside) == ([], [])
 
 
 if __name__ == "__main__":  # python tests/test_board.py OUT: a site to look at

@@ -6,13 +6,13 @@ import builtins
 import copy
 import dataclasses
 import json
-import os
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import browser as browsers
 import pytest
 import test_board as boards
 from test_board import DEMO, HOSTILE, MINI, Case, write_results
@@ -23,7 +23,6 @@ from suite.board.site import View, load_site
 from suite.index import entries as stored_entries
 from suite.pick import Budget, Candidate, pick
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FRONT = "index.html"
 MANY = 30
 PRINTED = 20  # of them
@@ -211,15 +210,10 @@ class Page:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"no Chromium at {CHROMIUM}; CHROMIUM names another")
     if vega.script() is None:
         pytest.skip("altair and vl-convert are not installed")
-    with api.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+    with browsers.launched() as started:
         yield started
-        started.close()
 
 
 Opener = Callable[..., Page]

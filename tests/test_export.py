@@ -141,6 +141,7 @@ def test_the_command_prints_or_writes(
 
 UNITS = ("points", "fraction", "times", "ms", "bytes", "count", "tflop", "hours", "tokens", "dev")
 WITHOUT = {
+    "ablation_of",
     "track", "division", "recipe", "variant", "default", "method", "level", "task", "core", "dev_subset", "seed",
     "diverged", "document", "recipe_hash", "profile", "runtime", "precision", "arrival", "inputs", "verdict",
     "inherited", "rank_lowest", "rank_highest",
@@ -157,7 +158,8 @@ def test_every_number_has_its_unit_in_the_columns_name(results: Path) -> None:
 
 def test_the_three_formats_say_the_same_as_the_documents(results: Path, tmp_path: Path) -> None:
     written = {path.name for path in export(results, tmp_path)}
-    assert written == {f"{t}.{s}" for t in ("entries", "runs", "speeds") for s in ("parquet", "csv", "json")}
+    names = ("entries", "runs", "speeds", "differences")
+    assert written == {f"{t}.{s}" for t in names for s in ("parquet", "csv", "json")}
     stored = entries(results)
     records = json.loads((tmp_path / "runs.json").read_text(encoding="utf-8"))
     assert len(records) == sum(len(q.runs) for entry in stored for q in entry.quality.values())

@@ -1,24 +1,33 @@
-"""The site as files: templates filled, the style sheet, the evidence copied beside the pages.
+"""The site as files: templates filled, the style sheet, the evidence copied beside the pages, everything as data.
 
-The same results give the same bytes: nothing here looks at a clock, and all is written in a fixed order.
+The same results give the same bytes: nothing here looks at a clock, and every file depends on the results alone.
+Where there are many entries, processes share the work: each takes a share and writes its files.
 """
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from suite import paths
-from suite.board import colours, vega
+from suite.board import colours, outputs, vega
 from suite.board.changes import log_file
+from suite.board.entries.page import entry_sheet
+from suite.board.page import Page
 from suite.board.pages import pages
 from suite.board.site import Site, evidence_folder, load_site
+from suite.board.tables import inside
 from suite.board.text import clean, field_label, plain_value
 from suite.canonical import pretty_json
 from suite.documents import Entry
@@ -30,25 +39,43 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'"
 )
+SHARED_FROM = 400  # entries; below, starting processes costs more than it saves
+AT_ONCE = 100  # entries of a share
+PROCESSES = 4  # at most: each holds what it makes
+
+File = tuple[str, bytes]  # path below the site's root, content
+Share = Callable[[], Iterator[File]]
+Told = Callable[[int, int], None]  # shares done, of how many
 
 
-def build(results: Path, out: Path, data: str | None = None) -> Path:
+def build(
+    results: Path,
+    out: Path,
+    data: str | None = None,
+    *,
+    url: str | None = None,
+    processes: int | None = None,
+    told: Told | None = None,
+) -> Path:
     """Write the site of a results tree into ``out``; gives its first page.
 
     ``out`` appears whole: it is made beside its place and renamed. An existing folder is replaced only when
     it is empty or an earlier site. ``data`` as ``lightboard verify`` takes it: the site then shows texts and gold
-    labels, and says that it is not for publishing. Raises :class:`UserError`.
+    labels, and says that it is not for publishing. ``url`` is where the site will stand: with it pages name their
+    address and there are a sitemap and ``robots.txt``. ``told`` hears of progress. Raises :class:`UserError`.
     """
     results, out = Path(results), Path(out)
+    base = outputs.address(url)
     _check_place(results, out)
     site = load_site(stored_entries(results), results, data)
     out.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".site-", dir=out.parent))
     try:
-        for path, content in files(site):
-            target = made / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+        _write(shares(site, base), made, _processes(site, processes), told or _silent)
+        if base is not None:
+            pages_made = (path.relative_to(made).as_posix() for path in made.rglob("*.html"))
+            for path, content in outputs.site_map(site, base, pages_made):
+                (made / path).write_bytes(content)
         _permit(made)
         if out.exists():
             shutil.rmtree(out)
@@ -56,6 +83,19 @@ def build(results: Path, out: Path, data: str | None = None) -> Path:
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return out / "index.html"
+
+
+def _silent(done: int, of: int) -> None:
+    pass
+
+
+def _processes(site: Site, asked: int | None) -> int:
+    """One where there is little to do, or where a process cannot be copied with what it has read."""
+    if sys.platform != "linux":
+        return 1
+    if asked is not None:
+        return asked
+    return min(PROCESSES, len(os.sched_getaffinity(0))) if len(site.entries) >= SHARED_FROM else 1
 
 
 def _check_place(results: Path, out: Path) -> None:
@@ -74,17 +114,92 @@ def _permit(folder: Path) -> None:
     folder.chmod(0o777 & ~mask)
 
 
-def files(site: Site) -> Iterator[tuple[str, bytes]]:
-    """Path below the site's root and content of every file."""
+# --- sharing the work ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Work:
+    shares: Sequence[Share]
+    out: Path
+
+
+_work: _Work | None = None  # reaches the other processes by being there when they are forked
+
+
+def _write(made_of: Sequence[Share], out: Path, processes: int, told: Told) -> None:
+    global _work
+    _work = _Work(made_of, out)
+    try:
+        if processes == 1:
+            for number in range(len(made_of)):
+                _write_share(number)
+                told(number + 1, len(made_of))
+            return
+        gc.collect()
+        gc.freeze()  # what all read stays shared: a collection would touch every page of memory
+        with multiprocessing.get_context("fork").Pool(processes) as pool:
+            for done, _ in enumerate(pool.imap_unordered(_write_share, range(len(made_of))), 1):
+                told(done, len(made_of))
+    finally:
+        _work = None
+        gc.unfreeze()
+
+
+def _write_share(number: int) -> None:
+    assert _work is not None
+    for path, content in _work.shares[number]():
+        target = _work.out / path
+        try:
+            target.write_bytes(content)
+        except FileNotFoundError:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+
+
+def shares(site: Site, url: str | None = None) -> list[Share]:
+    """The files of a site in shares that do not depend on each other, the long ones first."""
+    print_pages = Printer(site, url)
+    entries = site.entries
+    return [
+        partial(print_pages.all, lambda: pages(site)),
+        *outputs.shares(site, url, print_pages.one),
+        *(
+            partial(entry_files, site, entries[at : at + AT_ONCE], print_pages)
+            for at in range(0, len(entries), AT_ONCE)
+        ),
+        partial(evidence_files, site),
+        partial(fixed_files, site),
+    ]
+
+
+class Printer:
+    """Pages to files; the templates are read once."""
+
+    def __init__(self, site: Site, url: str | None) -> None:
+        self.head = outputs.Head(site, url)
+        self.environment = templates(paths.root() / "site" / "templates")
+        self.environment.globals["local"] = site.local is not None
+
+    def one(self, page: Page) -> File:
+        if not page.template:
+            return page.path, str(page.context["text"]).encode("utf-8")
+        template = self.environment.get_template(page.template)
+        return page.path, template.render({**page.context, **self.head.of(page)}).encode("utf-8")
+
+    def all(self, made: Callable[[], Iterator[Page]]) -> Iterator[File]:
+        for page in made():
+            yield self.one(page)
+
+
+def entry_files(site: Site, entries: Sequence[Entry], printer: Printer) -> Iterator[File]:
+    """The page of each entry and what else there is of it."""
+    for entry in entries:
+        yield printer.one(entry_sheet(site, entry))
+        yield from outputs.of_entry(site, entry)
+
+
+def fixed_files(site: Site) -> Iterator[File]:
     source = paths.root() / "site"
-    environment = templates(source / "templates")
-    environment.globals["local"] = site.local is not None
-    for page in pages(site):
-        if page.template:
-            text = environment.get_template(page.template).render(page.context)
-        else:
-            text = str(page.context["text"])
-        yield page.path, text.encode("utf-8")
     style = (source / "style.css").read_text(encoding="utf-8")
     yield "style.css", f"{style}\n/* one hue per method */\n{site.hue_rules()}".encode()
     yield "compare.js", (source / "compare.js").read_bytes()
@@ -92,12 +207,11 @@ def files(site: Site) -> Iterator[tuple[str, bytes]]:
     if (chart := vega.script()) is not None:
         yield vega.FILE, chart
     yield "icon.svg", (source / "icon.svg").read_bytes()
-    yield from evidence_files(site)
     yield from log_files(site)
     yield MARKER, b"Made by lightboard site; replaced whole when it is made again.\n"
 
 
-def evidence_files(site: Site) -> Iterator[tuple[str, bytes]]:
+def evidence_files(site: Site) -> Iterator[File]:
     """Every document that an entry names, as it is."""
     for track in site.tracks():
         for place in sorted(
@@ -107,7 +221,7 @@ def evidence_files(site: Site) -> Iterator[tuple[str, bytes]]:
                 yield f"{evidence_folder(track, place)}/{name}", content
 
 
-def log_files(site: Site) -> Iterator[tuple[str, bytes]]:
+def log_files(site: Site) -> Iterator[File]:
     """Every entry of every log."""
     for track in site.evidence.logged_tracks():
         for entry in site.evidence.log(track):
@@ -135,6 +249,7 @@ def templates(folder: Path) -> Environment:
     environment.filters["plain"] = plain_value
     environment.tests["simple_list"] = _is_simple_list
     environment.globals["policy"] = POLICY
+    environment.globals["inside"] = inside
     environment.globals["paper"] = colours.PAPER
     environment.globals["local"] = False
     return environment

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 from markupsafe import Markup
@@ -93,8 +94,15 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        low, high = self.low, self.high
+        if self.log:
+            low, high, value = math.log(low), math.log(high), math.log(value)
         return self.start + (value - low) / (high - low) * (self.end - self.start)
+
+    def all(self, values: Sequence[float]) -> list[float]:
+        """The places of many values on a linear scale."""
+        low, start, stretch = self.low, self.start, (self.end - self.start) / (self.high - self.low)
+        return [start + (value - low) * stretch for value in values]
 
     def clipped(self, value: float) -> float:
         return self(min(max(value, self.low), self.high))
@@ -497,12 +505,17 @@ class Trace:
     values: tuple[float, ...]
 
 
-def thinned(trace: Trace, most: int = 90) -> Trace:
+@cache
+def _places(count: int, most: int) -> tuple[int, ...]:
+    return tuple(sorted({round(i * (count - 1) / (most - 1)) for i in range(most)}))
+
+
+def thinned(trace: Trace, most: int = 60) -> Trace:
     """At most so many points, evenly taken, the first and the last among them (a drawing shows no more)."""
     count = len(trace.steps)
     if count <= most:
         return trace
-    kept = sorted({round(i * (count - 1) / (most - 1)) for i in range(most)})
+    kept = _places(count, most)
     return Trace(trace.name, tuple(trace.steps[i] for i in kept), tuple(trace.values[i] for i in kept))
 
 
@@ -527,7 +540,7 @@ def curve(traces: Sequence[Trace], *, ident: str, title: str, description: str, 
     grid.append(el("text", f"{last:,}", class_="tick", x=right, y=bottom + 15, text_anchor="end"))
     parts.append(el("g", *grid, aria_hidden="true"))
     for trace in traces:
-        line = svg.path([(across(s), up(v)) for s, v in zip(trace.steps, trace.values, strict=True)])
+        line = svg.path(zip(across.all(trace.steps), up.all(trace.values), strict=True))
         parts.append(el("path", el("title", trace.name), class_=f"course {mark.hue}", d=line))
     return el(
         "svg",

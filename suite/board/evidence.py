@@ -26,6 +26,7 @@ from suite.tasks import Task
 _PART = r"[a-z0-9][a-z0-9_.-]{0,199}"
 _PLACE = re.compile(rf"(runs|measurements)/{_PART}/{_PART}/{_PART}")
 _NOT_HERE = Missing("the document is not in this results tree")
+_KEPT = 512  # documents of a kind in memory at a time: a page reads its own entry's, and those only
 
 T = TypeVar("T", bound=BaseModel)
 T2 = TypeVar("T2")
@@ -38,26 +39,41 @@ def is_place(path: str) -> bool:
 
 @dataclass
 class Evidence:
-    """Documents of one results tree, each read once."""
+    """Documents of one results tree. The latest read stay in memory; of the others what every page asks."""
 
     results: Path
     _runs: dict[tuple[str, str], Run | Missing] = field(default_factory=dict)
     _measurements: dict[tuple[str, str], Measurement | Missing] = field(default_factory=dict)
+    _timed_tasks: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    _names: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    _subjects: dict[tuple[str, str], str | None] = field(default_factory=dict)
     _logs: dict[str, list[LogEntry]] = field(default_factory=dict)
     _checks: dict[str, dict[str, list[Attestation]]] = field(default_factory=dict)
     _signatures: dict[str, dict[str, list[Signature]]] = field(default_factory=dict)
 
     def run(self, track: str, path: str) -> Run | Missing:
-        key = (track, path)
-        if key not in self._runs:
-            self._runs[key] = self._read(Run, track, path, "runs")
-        return self._runs[key]
+        return self._latest(self._runs, Run, track, path, "runs")
 
     def measurement(self, track: str, path: str) -> Measurement | Missing:
+        return self._latest(self._measurements, Measurement, track, path, "measurements")
+
+    def timed_task(self, track: str, path: str) -> str | None:
+        """The task whose weights a measurement timed; None where it timed none, or cannot be read."""
         key = (track, path)
-        if key not in self._measurements:
-            self._measurements[key] = self._read(Measurement, track, path, "measurements")
-        return self._measurements[key]
+        if key not in self._timed_tasks:
+            found = self.measurement(track, path)
+            self._timed_tasks[key] = found.task if isinstance(found, Measurement) else None
+        return self._timed_tasks[key]
+
+    def _latest(
+        self, kept: dict[tuple[str, str], T | Missing], model: type[T], track: str, path: str, kind: str
+    ) -> T | Missing:
+        key = (track, path)
+        found = kept.pop(key) if key in kept else self._read(model, track, path, kind)
+        kept[key] = found  # the latest stands last
+        if len(kept) > _KEPT:
+            del kept[next(iter(kept))]
+        return found
 
     def _read(self, model: type[T], track: str, path: str, kind: str) -> T | Missing:
         if not is_place(path) or not path.startswith(f"{kind}/"):
@@ -102,14 +118,20 @@ class Evidence:
         """Who checked a document, by level and date."""
         if track not in self._checks:
             self._checks[track] = self._attestations(track)
+        key = (track, path)
+        if key not in self._subjects:
+            self._subjects[key] = self._subject(track, path)
+        subject = self._subjects[key]
+        return self._checks[track].get(subject, []) if subject else []
+
+    def _subject(self, track: str, path: str) -> str | None:
         folder = self._folder(track, path) if is_place(path) else None
         if folder is None:
-            return []
+            return None
         try:
-            subject = folders.subject(folder)
+            return folders.subject(folder)
         except UserError:
-            return []
-        return self._checks[track].get(subject, [])
+            return None
 
     def _attestations(self, track: str) -> dict[str, list[Attestation]]:
         found: dict[str, list[Attestation]] = defaultdict(list)
@@ -122,6 +144,13 @@ class Evidence:
                 continue  # verify names it; it counts for nothing
             found[one.subject].append(one)
         return found
+
+    def names(self, track: str, path: str) -> tuple[str, ...]:
+        """The names of a document folder's files that the site holds, in order."""
+        key = (track, path)
+        if key not in self._names:
+            self._names[key] = tuple(sorted(self.files(track, path)))
+        return self._names[key]
 
     def files(self, track: str, path: str) -> dict[str, bytes]:
         """File name -> bytes of a document folder: the ones that the layout knows, and no others."""

@@ -13,13 +13,12 @@ from typing import Any, Literal, get_args
 
 from suite import pick
 from suite.board import charts, front, vega
+from suite.board.cut import PRINTED
 from suite.board.site import Links, Shown, Site, View
 from suite.board.tables import Cell, Row, Table
 from suite.board.text import clean, level_words, shorten
 from suite.documents import Entry, Level, Measurement
 from suite.protocol import MEASURING
-
-PRINTED = 200  # rows in the page itself; the rest come with the script
 
 
 @dataclass(frozen=True)

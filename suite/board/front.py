@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from markupsafe import Markup
 
-from suite.board import charts, svg
+from suite.board import charts, cut, svg
 from suite.board.charts import Axis, Line, Point
 from suite.board.site import Links, Shown, Site, View, anchor, known_track
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
@@ -33,7 +34,7 @@ from suite.documents import Entry
 from suite.protocol import REPORTING
 
 SUBSET = "dev subset"
-DRAWN = 200  # points of a chart, and those of its front
+DRAWN = cut.PRINTED  # points of a chart, and those of its front
 
 
 @dataclass(frozen=True)
@@ -279,6 +280,7 @@ def rows_of(
 ) -> list[Row]:
     """Full rows: rank, method, score, tasks, cost, speed, level, training."""
     rows = []
+    mixed = {task: mixed_subset(entries, task) for task in tasks}
     for entry in entries:
         shown = site.speed(entry, view)
         made = named_row(
@@ -287,7 +289,7 @@ def rows_of(
             entry,
             [
                 *score_cells(site, entry, links, domain),
-                *(task_cell(entry, t, links, mixed=mixed_subset(entries, t)) for t in tasks),
+                *(task_cell(entry, t, links, mixed=mixed[t]) for t in tasks),
                 *cost_cells(entry, shown, links),
                 *speed_cells(entry, shown, links),
                 level_cell(entry, links),
@@ -371,12 +373,19 @@ def extended(site: Site, links: Links, track: str) -> Table | None:
         return None
     rows = [e for e in entries if any(t in e.quality for t in tasks)]
     rows.sort(key=lambda e: (-(e.board_score.value if e.board_score else -1e9), e.recipe, e.variant))
+    mixed = {task: mixed_subset(rows, task) for task in tasks}
+    printed = rows[: cut.PRINTED]
     made = [
-        named_row(site, links, e, [task_cell(e, t, links, mixed=mixed_subset(rows, t)) for t in tasks])
-        for e in rows
+        named_row(site, links, e, [task_cell(e, t, links, mixed=mixed[t]) for t in tasks]) for e in printed
     ]
     columns = [Column("Method", kind="text"), *(task_column(site, links, track, t) for t in tasks)]
-    return table("Extended tasks: shown, not averaged into the score", columns, made, "extended")
+    return table(
+        "Extended tasks: shown, not averaged into the score",
+        columns,
+        made,
+        "extended",
+        notes=cut.said(len(printed), len(rows)),
+    )
 
 
 def task_notes(site: Site, track: str) -> list[tuple[str, str]]:
@@ -524,14 +533,17 @@ def thinned(points: Sequence[Point], better: Literal["more", "less"]) -> list[Po
 
 
 def legend(site: Site, links: Links, entries: Sequence[Entry]) -> list[Legend]:
-    """Every method drawn, by name."""
-    names = sorted({e.recipe for e in entries if e.board_score and not site.is_baseline(e)})
+    """Every method drawn, by name; of very many the best rows' alone."""
+    scored = [e for e in entries if e.board_score and not site.is_baseline(e)]
+    best = sorted(scored, key=lambda e: -(e.board_score.value if e.board_score else 0.0))[:DRAWN]
+    names = sorted({e.recipe for e in best})
+    count = Counter(e.recipe for e in entries)
     return [
         Legend(
             svg.swatch(site.mark(name)),
             shorten(site.title(name), 40),
             links.method(name),
-            sum(e.recipe == name for e in entries) > 1,
+            count[name] > 1,
         )
         for name in names
     ]

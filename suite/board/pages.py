@@ -9,7 +9,6 @@ from typing import Any
 
 from suite.board import changes, explore, front
 from suite.board.compare.page import compare_pages, compare_path
-from suite.board.entries.page import entry_sheet
 from suite.board.hardware.page import hardware_list, profile_page
 from suite.board.methods.page import method_page, methods_list
 from suite.board.page import Page, page
@@ -31,13 +30,12 @@ from suite.board.text import (
     number_word,
     sentence,
 )
-from suite.canonical import pretty_json
 from suite.documents import Entry
 from suite.protocol import TRACKS, reporting_hash
 
 
 def pages(site: Site) -> Iterator[Page]:
-    """Every page, in a fixed order."""
+    """Every page but the entries' own, which are many and can be made apart."""
     tracks = site.tracks()
     yield home(site, tracks)
     for track in tracks:
@@ -47,8 +45,6 @@ def pages(site: Site) -> Iterator[Page]:
         yield from front_scripts(site, track)
         yield from downloads(site, track)
         yield from compare_pages(site, track)
-    for entry in site.entries:
-        yield entry_sheet(site, entry)
     recipes = sorted({entry.recipe for entry in site.entries if entry.ablation_of is None})
     yield methods_list(site, recipes)
     for recipe in recipes:
@@ -117,10 +113,6 @@ def front_page(site: Site, track: str, view: View | None, path: str | None = Non
         notes=front.task_notes(site, track),
         flags=_flags(site, entries, shown),
         compare=links.to(compare_path(track)),
-        downloads=[
-            ("CSV", links.to(f"tracks/{track}/entries.csv")),
-            ("JSON", links.to(f"tracks/{track}/entries.json")),
-        ],
         built=(
             counted(len(entries), "entry", "entries"),
             PROTOCOL["reporting"]["version"],
@@ -195,8 +187,8 @@ def _flags(site: Site, entries: Sequence[Entry], view: View) -> list[str]:
 
 def downloads(site: Site, track: str) -> Iterator[Page]:
     entries = [entry for entry in site.entries if entry.track == track]
-    everything = [entry.model_dump(mode="json", by_alias=True) for entry in entries]
-    yield Page(f"tracks/{track}/entries.json", "", {"text": pretty_json(everything)})
+    everything = ",\n".join(entry.model_dump_json(by_alias=True) for entry in entries)
+    yield Page(f"tracks/{track}/entries.json", "", {"text": f"[\n{everything}\n]\n"})
     yield Page(f"tracks/{track}/entries.csv", "", {"text": _csv(site, track, entries)})
 
 

@@ -98,6 +98,16 @@ def anchor(place: str) -> str:
     return place if is_place(place) else "speed"
 
 
+@dataclass(frozen=True)
+class Known:
+    """What every page asks of a track again, found once: with many entries each answer is a long walk."""
+
+    entries: tuple[Entry, ...]  # without ablations
+    reference: Entry | None
+    subset: frozenset[str]  # tasks of which some row was scored on a dev subset
+    views: tuple[View, ...]
+
+
 @dataclass
 class Site:
     """The results as the pages see them."""
@@ -109,6 +119,10 @@ class Site:
     tasks: dict[str, Task] = field(default_factory=dict)
     local: Local | None = None  # the data at hand, of a build that is not for publishing
     _hues: dict[str, Mark] = field(default_factory=dict)
+    _tracks: list[str] = field(default_factory=list)
+    _known: dict[str, Known] = field(default_factory=dict)
+    _by_recipe: dict[str, list[Entry]] = field(default_factory=dict)
+    _speeds: dict[tuple[int, View], Shown | Missing] = field(default_factory=dict)
 
     # --- names -------------------------------------------------------------------------------------------
 
@@ -168,21 +182,46 @@ class Site:
 
     def tracks(self) -> list[str]:
         """Tracks that have entries; the protocol's in its order of use (mini, base, demo), then others."""
-        order = {"mini": 0, "base": 1, "demo": 2}
-        names = {entry.track for entry in self.entries}
-        return sorted(names, key=lambda name: (order.get(name, 3), name))
+        if not self._tracks:
+            order = {"mini": 0, "base": 1, "demo": 2}
+            names = {entry.track for entry in self.entries}
+            self._tracks += sorted(names, key=lambda name: (order.get(name, 3), name))
+        return list(self._tracks)
 
-    def of(self, track: str) -> list[Entry]:
+    def known(self, track: str) -> Known:
+        if track not in self._known:
+            entries = tuple(e for e in self.entries if e.track == track and e.ablation_of is None)
+            rule = TRACKS.get(track)
+            name = rule.reference_recipe if rule else "reference"
+            self._known[track] = Known(
+                entries=entries,
+                reference=next((e for e in entries if e.recipe == name and e.default), None),
+                subset=frozenset(
+                    t for e in entries for t, quality in e.quality.items() if quality.dev_subset
+                ),
+                views=tuple(self._views(entries)),
+            )
+        return self._known[track]
+
+    def of(self, track: str) -> tuple[Entry, ...]:
         """What the track's tables and charts show; ablations stand on their parents' pages alone."""
-        return [entry for entry in self.entries if entry.track == track and entry.ablation_of is None]
+        return self.known(track).entries
+
+    def of_recipe(self, recipe: str) -> Sequence[Entry]:
+        """Its entries and its ablations', on every track."""
+        if not self._by_recipe:
+            for entry in self.entries:
+                for name in {entry.recipe, entry.ablation_of or entry.recipe}:
+                    self._by_recipe.setdefault(name, []).append(entry)
+        return self._by_recipe.get(recipe, ())
 
     def ablations(self, track: str, recipe: str) -> list[Entry]:
-        return [e for e in self.entries if (e.track, e.ablation_of) == (track, recipe) and e.differences]
+        return [
+            e for e in self.of_recipe(recipe) if (e.track, e.ablation_of) == (track, recipe) and e.differences
+        ]
 
     def reference(self, track: str) -> Entry | None:
-        known = TRACKS.get(track)
-        name = known.reference_recipe if known else "reference"
-        return next((e for e in self.of(track) if e.recipe == name and e.default), None)
+        return self.known(track).reference
 
     def is_reference(self, entry: Entry) -> bool:
         reference = self.reference(entry.track)
@@ -202,13 +241,16 @@ class Site:
 
     def dev_subset(self, track: str, task: str) -> bool:
         """Whether some row of the track was scored on fewer dev rows than the official set has."""
-        return any(task in e.quality and e.quality[task].dev_subset for e in self.of(track))
+        return task in self.known(track).subset
 
     # --- speed -------------------------------------------------------------------------------------------
 
-    def views(self, track: str) -> list[View]:
+    def views(self, track: str) -> tuple[View, ...]:
         """Profiles that something was measured on, the commonest first, each with its runtimes."""
-        lines = [line for entry in self.of(track) for line in entry.speed if _ranked(line)]
+        return self.known(track).views
+
+    def _views(self, entries: Sequence[Entry]) -> list[View]:
+        lines = [line for entry in entries for line in entry.speed if _ranked(line)]
         if not lines:
             return []
         count: dict[str, int] = {}
@@ -232,6 +274,12 @@ class Site:
 
     def speed(self, entry: Entry, view: View) -> Shown | Missing:
         """What a row shows of an entry's speed: single queries, the trace's true lengths."""
+        key = id(entry), view  # of this site's own entries, which live as long as it does
+        if key not in self._speeds:
+            self._speeds[key] = self._speed(entry, view)
+        return self._speeds[key]
+
+    def _speed(self, entry: Entry, view: View) -> Shown | Missing:
         if view.profile is None:
             return Missing("not measured yet")
         lines = [s for s in entry.speed if s.profile == view.profile and _ranked(s)]
@@ -257,9 +305,8 @@ class Site:
     def _shown(self, entry: Entry, lines: Sequence[Speed]) -> Shown | Missing:
         tasks: list[str] = []
         for line in lines:
-            document = self.measured(entry.track, line.measurement)
-            if isinstance(document, Measurement) and document.task is not None:
-                tasks.append(document.task)
+            if (task := self.evidence.timed_task(entry.track, line.measurement)) is not None:
+                tasks.append(task)
         if tasks:
             known = TRACKS.get(entry.track)
             lacking = [t for t in (known.core if known else ()) if t not in tasks]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 from markupsafe import Markup, escape
 
@@ -22,11 +23,21 @@ def el(name: str, *children: Child, **attributes: str | float | None) -> Markup:
     for key, value in attributes.items():
         if value is None:
             continue
-        shown = number(value) if isinstance(value, int | float) else clean(value)
-        parts.append(f'{key.rstrip("_").replace("_", "-")}="{escape(shown)}"')
+        shown = _shown(value) if isinstance(value, str) else number(value)
+        parts.append(f'{_written(key)}="{shown}"')
     head = " ".join(parts)
     inner = join(children)
     return Markup(f"<{head}>{inner}</{name}>") if inner else Markup(f"<{head}/>")
+
+
+@lru_cache(4096)
+def _shown(value: str) -> str:
+    return str(escape(clean(value)))
+
+
+@cache
+def _written(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")
 
 
 def join(children: Iterable[Child]) -> Markup:
@@ -36,14 +47,18 @@ def join(children: Iterable[Child]) -> Markup:
 
 def number(value: float) -> str:
     """A coordinate: one decimal, no trailing zero, no minus before zero."""
-    text = f"{value:.1f}".removesuffix(".0")
-    return "0" if text == "-0" else text
+    text = f"{value:.1f}"
+    if text[-1] == "0":
+        text = text[:-2]
+        return "0" if text == "-0" else text
+    return text
 
 
 def path(points: Iterable[tuple[float, float]], *, close: bool = False) -> str:
     """Path data through the points."""
-    text = " ".join(f"{'M' if i == 0 else 'L'}{number(x)} {number(y)}" for i, (x, y) in enumerate(points))
-    return text + " Z" if close else text
+    text = " L".join([f"{x:.1f} {y:.1f}" for x, y in points])
+    text = f"{text} ".replace(".0 ", " ").replace("-0 ", "0 ")[:-1]  # as number() writes them, at once
+    return f"M{text} Z" if close else f"M{text}" if text else ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +98,7 @@ def mark(one: Mark, x: float, y: float, r: float = 5.0, *, hollow: bool = False)
     return el("path", class_=kind, d=_outline(one.shape, x, y, r))
 
 
+@cache
 def swatch(one: Mark, *, hollow: bool = False) -> Markup:
     """The mark as it stands before a name; decoration, the name says it all."""
     drawn = mark(one, 8, 8, 4.6, hollow=hollow)

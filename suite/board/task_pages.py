@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from suite.board import charts, front
+from suite.board import charts, cut, front
 from suite.board.charts import Bar
 from suite.board.entries.quality import retention_cell
 from suite.board.facts import Fact
@@ -150,8 +150,9 @@ def _task_on(site: Site, links: Links, name: str, track: str, entries: Sequence[
         Column("Seeds", kind="text"),
     ]
     mixed = front.mixed_subset(entries, name)
+    printed = ordered[: cut.PRINTED]
     rows, bars = [], []
-    for entry in ordered:
+    for entry in printed:
         found = entry.quality[name]
         metrics = (
             ", ".join(
@@ -216,7 +217,13 @@ def _task_on(site: Site, links: Links, name: str, track: str, entries: Sequence[
         "title": known.title if known else track,
         "href": links.track(track),
         "figure": figure,
-        "table": table(f"All rows, {known.title if known else track} track", columns, rows, f"rows-{track}"),
+        "table": table(
+            f"All rows, {known.title if known else track} track",
+            columns,
+            rows,
+            f"rows-{track}",
+            notes=cut.said(len(printed), len(ordered)),
+        ),
         "reason": "",
         "core": bool(known and name in known.core),
     }

@@ -31,12 +31,24 @@ def clean(value: Any) -> Any:
     """
     if value is None:
         return ""
-    if not isinstance(value, str) or isinstance(value, Markup):
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
         return value
-    return "".join(c for c in value if c in _KEPT_CONTROLS or unicodedata.category(c) not in _UNPRINTABLE)
+    return value.translate(_KEPT)
 
 
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Cn", "Co"})
+
+
+class _Kept(dict[int, int | None]):
+    """What becomes of a character, found out at its first use: itself or nothing."""
+
+    def __missing__(self, code: int) -> int | None:
+        kept = chr(code) in _KEPT_CONTROLS or unicodedata.category(chr(code)) not in _UNPRINTABLE
+        self[code] = code if kept else None
+        return self[code]
+
+
+_KEPT = _Kept()
 
 
 def shorten(text: str, limit: int) -> str:

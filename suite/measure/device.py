@@ -61,7 +61,8 @@ def main(folder: Path, arguments: list[str] | None = None) -> int:
 def whole(folder: Path, kit: dict[str, Any]) -> None:
     """UserError where a file is not the one that was packed."""
     for name, packed in kit["files"].items():
-        if digest_file(folder / name) != packed:
+        file = folder / name
+        if not file.resolve().is_relative_to(folder.resolve()) or digest_file(file) != packed:
             raise UserError(f"{name} is not the file that was packed: unpack the kit again")
 
 

@@ -611,9 +611,9 @@ def compare(
             )
         elif kind == "reference" and inputs == "trace":
             observed |= _beside(subject, sides, asked, theirs, plan, outcome.repeats[ENTRY], streams, tell)
+        observed["accuracy"] = [one.accuracy for one in own]
         observed["seconds"] = time.monotonic() - started
         observed["peaks"] = [Peak(**vars(rate)) for rate in peak.of((name, other), plan, tell)]
-        observed["accuracy"] = [one.accuracy for one in own]
         measurement = Measurement.model_validate({**about, **observed, "machine": state})
         files = {
             "measurement.json": pretty_json(measurement.model_dump(mode="json", by_alias=True)).encode(),

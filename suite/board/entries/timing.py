@@ -141,9 +141,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
         _state(m, ident, title),
         (*machine, *held),
         tuple(Fact(k, v, declared=True) for k, v in sorted(m.versions.items())),
-        tuple(
-            (name, f"{folder}/{name}") for name in sorted(site.evidence.files(entry.track, line.measurement))
-        ),
+        tuple((name, f"{folder}/{name}") for name in site.evidence.names(entry.track, line.measurement)),
         tuple(check_words(site, entry.track, line.measurement)),
     )
 

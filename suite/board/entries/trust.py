@@ -118,7 +118,7 @@ def evidence(site: Site, entry: Entry, links: Links) -> list[tuple[str, list[tup
     places = [line.run for q in entry.quality.values() for line in q.runs]
     for place in places:
         folder = links.to(evidence_folder(entry.track, place))
-        files = [(name, f"{folder}/{name}") for name in sorted(site.evidence.files(entry.track, place))]
+        files = [(name, f"{folder}/{name}") for name in site.evidence.names(entry.track, place)]
         found.append((place, files, check_words(site, entry.track, place)))
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from suite import reproduce
-from suite.board import front
+from suite.board import cut, front
 from suite.board.facts import Fact
 from suite.board.hardware import curves, matrix
 from suite.board.page import Page, page
@@ -170,7 +170,8 @@ def _measured_rows(site: Site, links: Links, profile: str, track: str) -> Table 
         )
     )
     rows = []
-    for entry, line in lines:
+    printed = lines[: cut.PRINTED]
+    for entry, line in printed:
         href = links.entry(entry, anchor(line.measurement))
         noisy = line.verdict == "noisy"
         document = site.measured(track, line.measurement)
@@ -212,7 +213,14 @@ def _measured_rows(site: Site, links: Links, profile: str, track: str) -> Table 
             )
         )
     title = TRACKS[track].title if track in TRACKS else track
-    return table(f"Measured on the {title} track", columns, rows, f"measured-{track}", hidden_caption=True)
+    return table(
+        f"Measured on the {title} track",
+        columns,
+        rows,
+        f"measured-{track}",
+        hidden_caption=True,
+        notes=cut.said(len(printed), len(lines)),
+    )
 
 
 def _machines(site: Site, profile: str) -> list[str]:

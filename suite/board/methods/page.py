@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from suite import reproduce
-from suite.board import front, svg
+from suite.board import cut, front, svg
 from suite.board.entries import figures, quality, training
 from suite.board.front import (
     cost_cells,
@@ -43,7 +43,9 @@ def methods_list(site: Site, recipes: Sequence[str]) -> Page:
     shown = []
     for recipe in recipes:
         known = site.recipes.get(recipe)
-        tracks = sorted({e.track for e in site.entries if e.recipe == recipe}, key=site.tracks().index)
+        tracks = sorted(
+            {e.track for e in site.of_recipe(recipe) if e.recipe == recipe}, key=site.tracks().index
+        )
         shown.append(
             {
                 "href": links.method(recipe),
@@ -62,7 +64,11 @@ def method_page(site: Site, recipe: str) -> Page:
     known = site.recipes.get(recipe)
     parts = []
     for track in site.tracks():
-        entries = [e for e in site.of(track) if e.recipe == recipe]
+        entries = [
+            e
+            for e in site.of_recipe(recipe)
+            if (e.track, e.recipe) == (track, recipe) and e.ablation_of is None
+        ]
         if entries:
             parts.append(_method_on(site, links, recipe, track, entries))
     return page(
@@ -75,15 +81,15 @@ def method_page(site: Site, recipe: str) -> Page:
         recipe=known,
         swatch=svg.swatch(site.mark(recipe)),
         parts_of=parts,
-        modules=sorted({e.method for e in site.entries if e.recipe == recipe}),
+        modules=sorted({e.method for e in site.of_recipe(recipe) if e.recipe == recipe}),
         published=published.published(site, links, recipe, _defaults(site, recipe)),
     )
 
 
 def _defaults(site: Site, recipe: str) -> list[Entry]:
     """The ranked variant on every track."""
-    found = (e for track in site.tracks() for e in site.of(track) if e.recipe == recipe and e.default)
-    return list(found)
+    of = [e for e in site.of_recipe(recipe) if e.recipe == recipe and e.default and e.ablation_of is None]
+    return sorted(of, key=lambda e: site.tracks().index(e.track))
 
 
 def _diagram(site: Site, chosen: Entry) -> Diagram | Missing:
@@ -144,7 +150,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
     ordered = sorted(
         entries, key=lambda e: (not e.default, -(e.board_score.value if e.board_score else -1e9), e.variant)
     )
-    chosen = ordered[0]
+    chosen, printed = ordered[0], ordered[: cut.PRINTED]
     columns = [
         Column("Rank", "range", kind="rank"),
         Column("Variant", kind="text"),
@@ -157,8 +163,9 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
     variants = table(
         f"Variants, {track} track",
         columns,
-        compact_rows(site, links, ordered, view),
+        compact_rows(site, links, printed, view),
         f"variants-{track}",
+        notes=cut.said(len(printed), len(ordered)),
     )
     departures = sorted({text for entry in entries for text in entry.departures})
     tasks = [t for t in quality.ordered_tasks(chosen) if t in chosen.quality]
@@ -170,7 +177,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
         "href": links.track(track),
         "variants": variants,
         "departures": departures,
-        "retention": retention.retention_table(site, links, track, ordered),
+        "retention": retention.retention_table(site, links, track, printed),
         "retention_figure": retention.retention_figure(site, links, track, chosen, tasks),
         "family": knobs.family_figure(site, links, track, ordered, view),
         "ablations": ablations.ablation_table(site, links, track, recipe),

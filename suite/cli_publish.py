@@ -1,4 +1,4 @@
-"""The commands between a finished run and the world: submit, sign, log, compare, migrate, card, export."""
+"""The commands between a finished run and the world: submit, sign, log, compare, migrate, card, export, get."""
 
 from __future__ import annotations
 
@@ -171,7 +171,43 @@ def export(
         typer.echo(str(path))
 
 
+def get(
+    entry: EntryArgument,
+    folder: Annotated[Path, typer.Option("--out", help="the folder to make")],
+    runtime: Annotated[str, typer.Option("--runtime", "-r", help="what will run it")] = "onnx",
+    task: Annotated[str | None, typer.Option("--task", help="default: the track's first")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="default: the track's first")] = None,
+    place: Annotated[
+        str | None, typer.Option("--from", help="where the weights are: a file, a folder, an fsspec URL")
+    ] = None,
+    track: TrackOption = None,
+    results: ResultsOption = Path("results"),
+) -> None:
+    """Hand out an entry's model, tokenizer and labels, and ten lines that run it with nothing but its runtime."""
+    from rich.console import Console
+
+    from suite.get import SCRIPT
+    from suite.get import get as hand_out
+
+    with Console(stderr=True, highlight=False).status("looking for the weights") as status:
+        got = hand_out(
+            results,
+            entry,
+            folder,
+            track=track,
+            runtime_name=runtime,
+            task=task,
+            seed=seed,
+            place=place,
+            tell=status.update,
+        )
+    typer.echo(f"{got.folder}: trained on {got.task}, seed {got.seed}; weights from {got.source}")
+    if got.others and task is None:
+        typer.echo(f"other tasks: {', '.join(got.others)} (--task)")
+    typer.echo(f"try it: python {got.folder / SCRIPT} 'a text'")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (submit, keygen, log, compare, migrate, card, export):
+    for command in (submit, keygen, log, compare, migrate, card, export, get):
         app.command()(command)

@@ -150,6 +150,18 @@ class Curve(Strict):
     values: Annotated[tuple[Number, ...], EVIDENCE]
 
 
+PUBLIC = r"^(?:https?|s3|gs|gcs|az|abfs|hf)://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%+=-]+)*/?$"
+
+
+class Weights(Strict):
+    """The trained weights, ``model.safetensors``, by their hash, and where someone says that they lie."""
+
+    sha256: Annotated[Hash, EVIDENCE]
+    place: Annotated[Annotated[str, StringConstraints(pattern=PUBLIC, max_length=400)] | None, DECLARED] = (
+        None
+    )
+
+
 class Environment(Strict):
     """Software and processor, without names of hosts, users or paths."""
 
@@ -194,6 +206,8 @@ class Run(Strict):
     curves: Annotated[tuple[Curve, ...], EVIDENCE]
     departures: Annotated[tuple[Text, ...], DECLARED] = ()
     environment: Annotated[Environment, DECLARED]
+    weights: Annotated[Weights | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    """None in documents older than the field."""
 
 
 # --- what a measurement leaves ------------------------------------------------------------------------------
@@ -348,6 +362,22 @@ class Once(Strict):
     tokenise_seconds_per_example: Annotated[Number | None, EVIDENCE]  # None: a device kit holds no texts
 
 
+class Accuracy(Strict):
+    """The score of a runtime of lower precision: its own answers to a task's whole dev sets, one example at a time,
+    unpadded. They lie beside the measurement in ``predictions-<task>.parquet``, with the columns of a run's.
+    """
+
+    task: Annotated[Name, DECLARED]
+    seed: Annotated[Count, DECLARED]  # of the run whose weights answered
+    model_file: Annotated[Hash, EVIDENCE]
+    dev: Annotated[dict[Name, Split], EVIDENCE]
+    metrics: Annotated[dict[str, Number], DERIVED]
+    score: Annotated[Number, DERIVED]
+    score_sd: Annotated[Number, DERIVED]
+    calibration: Annotated[dict[str, Number], DERIVED]
+    diverged: Annotated[bool, DERIVED]
+
+
 class MachineState(Strict):
     """What could change under a measurement; None where this machine does not say."""
 
@@ -429,6 +459,8 @@ class Measurement(Strict):
         tuple[AtLength, ...], DERIVED
     ] = ()  # shortest first; empty unless inputs are lengths
     answers: Annotated[Answers, EVIDENCE]
+    accuracy: Annotated[tuple[Accuracy, ...], EVIDENCE] = Field((), exclude_if=_is_empty)
+    """Of a precision below fp32, timed query by query against the reference; fp32 inherits its runs' scores."""
     repeat_check: Annotated[RepeatCheck, EVIDENCE]
     memory: Annotated[Memory, EVIDENCE]
     once: Annotated[Once, EVIDENCE]
@@ -583,8 +615,20 @@ class Quality(Strict):
     retention_reason: Annotated[Text | None, DERIVED] = None
 
 
+class OwnScore(Strict):
+    """A task's score in a lower precision, beside the same weights' in full precision."""
+
+    seed: Annotated[Count, DERIVED]
+    score: Annotated[Number, DERIVED]
+    full_precision: Annotated[Number, DERIVED]
+    change: Annotated[Estimate, DERIVED]  # points; over the examples, since both sides are one training
+
+
 class Speed(Strict):
-    """One measurement as it applies to this entry (``inherited``: made on another run with the same graph)."""
+    """One measurement as it applies to this entry (``inherited``: made on another run with the same graph).
+
+    Of a lower precision only the entry's own: its time is shown with the scores that its answers have.
+    """
 
     profile: Annotated[Name, DERIVED]
     runtime: Annotated[Name, DERIVED]
@@ -599,6 +643,8 @@ class Speed(Strict):
     model_bytes: Annotated[Count, DERIVED]
     inherited: Annotated[bool, DERIVED]
     measurement: Annotated[str, DERIVED]
+    scores: Annotated[dict[Name, OwnScore], DERIVED] = Field(default_factory=dict, exclude_if=_is_empty)
+    """Task -> score by this runtime's own answers, where its precision is below fp32."""
 
 
 class EmptyCell(Strict):

@@ -466,6 +466,24 @@ def _compare(
 KINDS = ("runs", "measurements")
 DOCUMENTS = {"runs": "run.json", "measurements": "measurement.json"}
 TABLES = {"runs": "predictions.parquet", "measurements": "samples.parquet"}
+_OWN_PREDICTIONS = re.compile(r"predictions-[a-z0-9][a-z0-9_.-]{0,40}\.parquet")
+
+
+def own_predictions(task: str) -> str:
+    """The table of a task's predictions in a measurement of lower precision."""
+    return f"predictions-{task}.parquet"
+
+
+def names(folder: Path, kind: str) -> tuple[str, ...]:
+    """The files that a document's folder of this kind may hold, beside its manifest: document, table, and of a
+    measurement the predictions that are there."""
+    try:
+        with os.scandir(folder) as scan:
+            there = sorted(item.name for item, _ in zip(scan, range(MAX_FILES + 1), strict=False))
+    except OSError:
+        there = []
+    more = [name for name in there if kind == "measurements" and _OWN_PREDICTIONS.fullmatch(name)]
+    return (DOCUMENTS[kind], TABLES[kind], *more)
 
 
 def subfolders(folder: Path) -> list[Path]:

@@ -41,6 +41,7 @@ from suite.documents import (
     Level,
     LogEntry,
     Measurement,
+    OwnScore,
     Parameters,
     Quality,
     Ranks,
@@ -59,6 +60,7 @@ from suite.tasks import task as task_named
 if TYPE_CHECKING:
     import pandas as pd
 
+FULL = str(MEASURING["reference"]["precision"])  # in which runs are scored
 LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted", "replayed", "retrained")
 
 
@@ -84,6 +86,9 @@ class MeasurementFacts:
     path: str  # below results/<track>/
     subject: str
     measurement: Measurement
+    influence: Mapping[str, NDArray[np.float64]] = field(
+        default_factory=dict
+    )  # task -> [examples], as a run's
 
     @property
     def location(self) -> str:
@@ -161,7 +166,20 @@ def read_measurement(folder: Path, track: Path) -> MeasurementFacts:
     """The facts of one measurement folder; :class:`Refused` when it cannot be read."""
     path = folder / folders.DOCUMENTS["measurements"]
     measurement = parse(Measurement, folders.read_bytes(path, folders.MAX_JSON_BYTES), path)
-    return MeasurementFacts(folder.relative_to(track).as_posix(), folders.subject(folder), measurement)
+    influence = {}
+    for accuracy in measurement.accuracy:
+        task, table = known_task(accuracy.task), folder / folders.own_predictions(accuracy.task)
+        if task is None:
+            problem = folders.Problem(
+                str(path), "accuracy", accuracy.task, "a known task", "correct the task's name"
+            )
+            raise Refused(problem)
+        splits = tables.read_influence(folders.read_bytes(table), table, task)
+        parts = [splits[name].influence for name in task.dev_splits if name in splits]
+        influence[accuracy.task] = np.concatenate(parts) if parts else np.zeros(0)
+    return MeasurementFacts(
+        folder.relative_to(track).as_posix(), folders.subject(folder), measurement, influence
+    )
 
 
 ATTEMPTS = "attempts"
@@ -738,8 +756,8 @@ class _Speeds:
         for facts in (facts for graph in graphs for facts in self._by_graph.get(graph, ())):
             m = facts.measurement
             own = _is_own(m, group)
-            if not own and m.task is not None:
-                continue
+            if not own and (m.task is not None or m.precision != FULL):
+                continue  # it hangs on the weights: its time, or the answers that its time is worth
             key: tuple[str, ...] = (m.profile, m.runtime, m.precision, m.arrival, m.inputs, m.task or "")
             # The entry's own before inherited ones, then the newest; the path decides between equals.
             merit = (own, m.date, facts.path)
@@ -752,6 +770,28 @@ class _Speeds:
                 alone = found[key].get("alone")
                 lines.append(_speed(found[key]["reference"][1], alone[1] if alone else None, group))
         return lines
+
+
+def _scores(facts: MeasurementFacts, group: _Group) -> dict[str, OwnScore]:
+    """Task -> what the answers of a lower precision score, and how far that is from the same weights' own score."""
+    found: dict[str, OwnScore] = {}
+    for one in facts.measurement.accuracy:
+        dev = tuple(sorted((name, split.fingerprint) for name, split in one.dev.items()))
+        for run in group.runs:
+            if (run.run.task, run.run.seed, run.fingerprints) != (one.task, one.seed, dev):
+                continue
+            lower = statistics.Evidence((one.score,), (facts.influence[one.task],), (one.diverged,))
+            # One training gave both sides: how far seeds lie apart plays no part between them.
+            change = statistics.paired_difference(
+                {one.task: lower}, {one.task: _evidence([run])}, {one.task: statistics.SeedSpread(None, 0)}
+            )
+            found[one.task] = OwnScore(
+                seed=one.seed,
+                score=one.score,
+                full_precision=run.run.score,
+                change=Estimate(value=change.value, interval=change.interval),
+            )
+    return found
 
 
 def _is_own(m: Measurement, group: _Group) -> bool:
@@ -779,6 +819,7 @@ def _speed(facts: MeasurementFacts, alone: MeasurementFacts | None, group: _Grou
         model_bytes=m.model_bytes,
         inherited=not _is_own(m, group),
         measurement=facts.path,
+        scores=_scores(facts, group),
     )
 
 

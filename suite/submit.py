@@ -188,10 +188,10 @@ def _document(
 ) -> tuple[dict[str, bytes], bool]:
     """A document's files without the manifest, scrubbed, and whether that changed them."""
     kind = place.partition("/")[0]
-    name, table = folders.DOCUMENTS[kind], folders.TABLES[kind]
-    if wrong := folders.check(folder, allowed=(name, table)):
+    name, held = folders.DOCUMENTS[kind], folders.names(folder, kind)
+    if wrong := folders.check(folder, allowed=held):
         raise UserError(f"{wrong[0]}", code=1)
-    files = {one: folders.read_bytes(folder / one) for one in (name, table)}
+    files = {one: folders.read_bytes(folder / one) for one in held}
     document: dict[str, Any] = folders.parse_json(files[name], folder / name)
     found = list(scrub.search(f"{place}/{name}", _KIND[kind], document, private))
     if fixed := [one for one in found if not one.declared]:

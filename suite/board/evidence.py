@@ -129,7 +129,7 @@ class Evidence:
         if folder is None:
             return {}
         kind = path.partition("/")[0]
-        wanted = (folders.DOCUMENTS[kind], folders.TABLES[kind], folders.MANIFEST)
+        wanted = (*folders.names(folder, kind), folders.MANIFEST)
         found: dict[str, bytes] = {}
         for name in wanted:
             file = folder / name

@@ -26,6 +26,7 @@ from suite.board.text import (
     round_number,
     sentence,
     shorten,
+    signed,
     times_faster,
 )
 from suite.documents import Entry
@@ -217,6 +218,13 @@ def speed_cells(entry: Entry, shown: Shown | Missing, links: Links) -> list[Cell
     small = ratio_span(ratio.interval) if ratio.interval else f"{counted(ratio.pairs, 'pair')}, no interval"
     where = shown.runtime + ("" if shown.precision == "fp32" else f" {shown.precision}")
     note = f"mean of {len(shown.tasks)} tasks" if shown.tasks else ""
+    if shown.precision != "fp32":
+        lower = (
+            "not scored"
+            if shown.own is None
+            else f"scores {fixed(shown.own[0], 1)} ({signed(shown.own[1], 1)})"
+        )
+        note = ", ".join(filter(None, (note, f"{shown.precision} {lower}")))
     doubt = "noisy" if shown.noisy else ""
     first = value(digits(ratio.value, 3, 2), small, href, faint=shown.noisy, note=doubt)
     if shown.p50 is None:

@@ -186,7 +186,9 @@ def _flags(site: Site, entries: Sequence[Entry], view: View) -> list[str]:
         )
     if any(one.precision != "fp32" for one in shown):
         said.append(
-            "Lower precision: the time is of the lower precision, the score of what the runs were scored at."
+            "Lower precision: the time is of the lower precision; beside it stands what its own answers score, on "
+            "average over the tasks, and in brackets how far that is from the same weights in full precision. The "
+            "other scores of the row are of full precision."
         )
     return said
 

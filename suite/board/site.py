@@ -50,6 +50,7 @@ class Shown:
     bytes: int
     measurement: str
     tasks: tuple[str, ...]  # more than one: a mean over them
+    own: tuple[float, float] | None = None  # of a lower precision: mean score over all tasks, and its change
 
 
 @dataclass(frozen=True)
@@ -281,7 +282,21 @@ class Site:
             bytes=max(line.model_bytes for line in lines),
             measurement=first.measurement,
             tasks=tuple(sorted(tasks)) if len(lines) > 1 else (),
+            own=own_score(entry, lines),
         )
+
+
+def own_score(entry: Entry, lines: Iterable[Speed]) -> tuple[float, float] | None:
+    """Mean score of a lower precision's own answers over the entry's tasks, and how far that is from the same weights'
+    in full precision; None where one of the tasks was not scored."""
+    scores = {task: own for line in lines for task, own in line.scores.items()}
+    if not scores or set(scores) != set(entry.quality):
+        return None
+    count = len(scores)
+    return (
+        math.fsum(own.score for own in scores.values()) / count,
+        math.fsum(own.change.value for own in scores.values()) / count,
+    )
 
 
 def _below(rules: str, selector: str) -> str:

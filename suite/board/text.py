@@ -60,6 +60,11 @@ def fixed(value: float, decimals: int) -> str:
     return text
 
 
+def signed(value: float, decimals: int) -> str:
+    """With its sign, as a difference is written."""
+    return ("+" if value > 0 else "") + fixed(value, decimals)
+
+
 def digits(value: float, significant: int = 3, most_decimals: int = 3) -> str:
     """About so many significant digits, never in powers of ten; small values say that they are small.
 

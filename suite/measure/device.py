@@ -24,6 +24,7 @@ from suite.measure import latency, machine
 from suite.measure.samples import ENTRY
 from suite.measure.worker import split
 from suite.runtimes import runtime
+from suite.runtimes._exits import PLAN
 
 SCHEMA = "lightboard/kit-answer/1"
 RUNTIME = "onnx"
@@ -54,6 +55,12 @@ def main(folder: Path, arguments: list[str] | None = None) -> int:
     return 0
 
 
+def model_file(folder: Path, side: str) -> Path:
+    """A side's model: one file, or a folder of pieces where examples leave early."""
+    pieces = folder / side / PLAN
+    return pieces if pieces.exists() else folder / f"{side}.onnx"
+
+
 def check(folder: Path, kit: dict[str, Any]) -> dict[str, float]:
     """Side -> largest difference from the expected answers; UserError where it is more than the kit allows."""
     found: dict[str, float] = {}
@@ -62,7 +69,7 @@ def check(folder: Path, kit: dict[str, Any]) -> dict[str, float]:
     with np.load(folder / "expected.npz", allow_pickle=False) as stored:
         expected = {side: stored[side] for side in ("reference", "entry")}
     for side, logits in expected.items():
-        answer = runtime(RUNTIME).prepare(folder / f"{side}.onnx", kit["plan"]["threads"])
+        answer = runtime(RUNTIME).prepare(model_file(folder, side), kit["plan"]["threads"])
         worst = 0.0
         for done, (query, wanted) in enumerate(zip(asked, logits, strict=True)):
             worst = max(worst, float(np.abs(answer(*query)[0] - wanted).max()))
@@ -94,7 +101,7 @@ def measure(folder: Path, kit: dict[str, Any]) -> dict[str, Any]:
 
     sides = {
         name: latency.Side(
-            f"the {name}", RUNTIME, folder / f"{name}.onnx", bool(kit["adaptive"]) and name == "entry"
+            f"the {name}", RUNTIME, model_file(folder, name), bool(kit["adaptive"]) and name == "entry"
         )
         for name in ("reference", "entry")
     }

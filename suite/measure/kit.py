@@ -39,6 +39,7 @@ from suite.folder import Refused, write
 from suite.index import measurement_location
 from suite.measure import estimate
 from suite.measure.device import RUNTIME, SCHEMA
+from suite.runtimes import shipped
 from suite.tables import write_samples
 from suite.verify import verify
 
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     "__init__", "errors", "canonical", "paths", "protocol",
-    "runtimes/__init__", "runtimes/onnx",
+    "runtimes/__init__", "runtimes/_exits", "runtimes/onnx",
     "measure/__init__", "measure/latency", "measure/worker", "measure/samples", "measure/memory",
     "measure/energy",
     "measure/machine", "measure/device",
@@ -124,7 +125,7 @@ def bundle(subject: Subject, profile: Profile, out: Path) -> Path:
         "adaptive": subject.adaptive,
         "tolerance": {name: side.tolerance for name, side in sides.items()},
         "model_file": digest_file(sides["entry"].file),
-        "model_bytes": sides["entry"].file.stat().st_size,
+        "model_bytes": sum(path.stat().st_size for path in shipped(sides["entry"].file)),
         "lightboard": suite.__version__,
     }
     trace = asked.trace
@@ -134,7 +135,7 @@ def bundle(subject: Subject, profile: Profile, out: Path) -> Path:
         "measure.pyz": program(),
         "trace.npz": _npz(ids=trace.ids, types=trace.types, offsets=trace.offsets),
         "expected.npz": _npz(**{name: side.logits for name, side in sides.items()}),
-        **{f"{name}.onnx": side.file for name, side in sides.items()},
+        **{name: path for side, ready in sides.items() for name, path in _packed(side, ready.file).items()},
     }
     part = out.with_name(out.name + ".part")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -142,6 +143,12 @@ def bundle(subject: Subject, profile: Profile, out: Path) -> Path:
         _fill(archive, files)
     part.replace(out)
     return out
+
+
+def _packed(side: str, model_file: Path) -> dict[str, Path]:
+    """Name in the kit -> file: ``entry.onnx``, or a folder ``entry/`` of a plan and its pieces."""
+    files = shipped(model_file)
+    return {f"{side}.onnx": files[0]} if len(files) == 1 else {f"{side}/{path.name}": path for path in files}
 
 
 def program() -> bytes:

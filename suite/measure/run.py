@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 import suite
 from suite import models
 from suite.canonical import digest_file, pretty_json
+from suite.data.encode import Encoded
 from suite.documents import Answers, AtBatch, EnergyBlock, Measurement, Memory, Once, RepeatCheck
 from suite.errors import UserError
-from suite.folder import write
+from suite.folder import own_predictions, write
 from suite.index import measurement_location
 from suite.loading import load_profile, load_recipe, resolve
-from suite.measure import attempts, cost, estimate, extras, latency, machine, offline
+from suite.measure import accuracy, attempts, cost, estimate, extras, latency, machine, offline
 from suite.measure.samples import ENTRY, REFERENCE
 from suite.measure.worker import split
 from suite.paths import load_module
@@ -36,7 +37,7 @@ from suite.protocol import MEASURING, measuring_hash
 from suite.protocol import Track as ProtocolTrack
 from suite.protocol import track as track_of
 from suite.recipe import TrackSettings
-from suite.runtimes import device_of, exported, runtime
+from suite.runtimes import Example, device_of, exported, runtime, shipped
 from suite.tables import write_samples
 
 Against = Literal["reference", "alone"]
@@ -72,6 +73,12 @@ class Trained:
     task: str
     folder: Path
     logits: Logits
+    labelled: accuracy.Labelled | None = None  # for runtimes of lower precision
+
+    @property
+    def training(self) -> Sequence[Example]:
+        """Training examples, for runtimes that calibrate."""
+        return self.labelled.training if self.labelled else ()
 
 
 def measure(
@@ -355,8 +362,16 @@ def _trained(recipe: str, variant: str, track: ProtocolTrack, task: str, data: s
                 return None
             execute([job.predictions], store)
             folder = store.folder(job.predictions.key)
-            logits = [np.load(folder / f"{split}.npy") for split in job.cell.task.dev_splits]
-            return Trained(task, store.folder(job.model.key), np.concatenate(logits))
+            splits = job.cell.task.dev_splits
+            logits = [np.load(folder / f"{split}.npy") for split in splits]
+            encoded = store.folder(job.cell.encoded.key)
+            labelled = accuracy.Labelled(
+                seed=job.cell.seed,
+                training=accuracy.calibration(Encoded.load(encoded / "selection"), job.cell.seed),
+                dev={split: Encoded.load(encoded / split) for split in splits},
+                fingerprints={split: job.cell.draw.fingerprints[split] for split in splits},
+            )
+            return Trained(task, store.folder(job.model.key), np.concatenate(logits), labelled)
     raise UserError(f"recipe {recipe}: no variant {variant!r} on track {track.name}")
 
 
@@ -467,7 +482,7 @@ def prepared(trained: Trained, name: str, asked: Queries, threads: int) -> Ready
     Another precision has answers of its own, scored apart: its timed answers are held against its own.
     """
     module = runtime(name)
-    file = exported(name, trained.folder)
+    file = exported(name, trained.folder, trained.training)
     mine = _answers(module.prepare(file, threads), asked)
     if module.PRECISION != "fp32":
         return Ready(file, mine, tolerance(mine))
@@ -480,6 +495,41 @@ def prepared(trained: Trained, name: str, asked: Queries, threads: int) -> Ready
             code=1,
         )
     return Ready(file, logits, allowed)
+
+
+def scores(subject: Subject, name: str, threads: int, tell: Tell) -> list[accuracy.Scored]:
+    """A lower precision's scores on each task of a subject, with that task's own weights; none of float32."""
+    module = runtime(name)
+    if module.PRECISION == "fp32":
+        return []
+    found = []
+    for trained in (subject.entry, *subject.others):
+        if trained.labelled is None:
+            raise UserError(f"runtime {name}: no labels of {trained.task} to score its answers by", code=1)
+        tell(f"{subject.recipe}/{subject.variant} in {name}: answering all of {trained.task}'s dev sets")
+        file = exported(name, trained.folder, trained.training)
+        answer = module.prepare(file, threads)
+        found.append(accuracy.scored(answer, digest_file(file), trained.task, trained.labelled))
+    return found
+
+
+def as_scored(entry: Ready, name: str, asked: Queries, found: Sequence[accuracy.Scored]) -> Ready:
+    """What must come back while it is timed: on the examples that were scored, the answers that were scored."""
+    of_model = {
+        one.accuracy.task: one.logits for one in found if one.accuracy.model_file == digest_file(entry.file)
+    }
+    logits = entry.logits.copy()
+    for query, (task, row) in enumerate(asked.origin):
+        if task in of_model:
+            logits[query] = of_model[task][row]
+    largest = float(np.abs(logits - entry.logits).max())
+    if not largest <= entry.tolerance:
+        raise UserError(
+            f"runtime {name}: asked the same again, its answers differ by {largest:.2g}, more than "
+            f"{entry.tolerance:.2g}: its scores would say nothing of the answers that are timed",
+            code=1,
+        )
+    return Ready(entry.file, logits, entry.tolerance)
 
 
 # --- the measurement ----------------------------------------------------------------------------------------
@@ -531,6 +581,10 @@ def compare(
         tell(f"{what}: exporting and comparing answers")
         entry = entry or _ready(subject.entry, name, asked, plan.threads)
         reference = _ready(subject.reference, other, theirs, plan.threads)
+        own: list[accuracy.Scored] = []
+        if kind == "reference" and inputs == "trace" and arrival == "single-stream":
+            own = scores(subject, name, plan.threads, tell)
+            entry = as_scored(entry, name, asked, own)
         tokenising = tokenise_seconds(subject.examples, asked, subject.tokenizer)
         sides = (
             latency.Side("the reference", other, reference.file),
@@ -556,10 +610,12 @@ def compare(
             )
         elif kind == "reference" and inputs == "trace":
             observed |= _beside(subject, sides, asked, theirs, plan, outcome.repeats[ENTRY], streams, tell)
+        observed["accuracy"] = [one.accuracy for one in own]
         measurement = Measurement.model_validate({**about, **observed, "machine": state})
         files = {
             "measurement.json": pretty_json(measurement.model_dump(mode="json", by_alias=True)).encode(),
             "samples.parquet": write_samples(vars(outcome.samples)),
+            **{own_predictions(one.accuracy.task): one.table for one in own},
         }
         write(folder, files, replace=True)
     return made
@@ -603,14 +659,19 @@ def _beside(
     if same is not None:
         with _telling(tell, "spot check"):
             other = latency.Side(
-                f"another run ({same.task})", entry.runtime, exported(entry.runtime, same.folder)
+                f"another run ({same.task})",
+                entry.runtime,
+                exported(entry.runtime, same.folder, same.training),
             )
             tell(f"{entry.name} in {entry.runtime}: timing another run of its graph ({same.task})")
             found["spot_check"] = extras.spot_check(entry, other, same.task, asked.trace, plan)
     if subject.adaptive and models.read_config(subject.entry.folder).get("speed"):
         with _telling(tell, "worst case"), extras.without_early_exit(subject.entry.folder) as folder:
             slowest = latency.Side(
-                f"{entry.name}, nobody leaving", entry.runtime, exported(entry.runtime, folder), True
+                f"{entry.name}, nobody leaving",
+                entry.runtime,
+                exported(entry.runtime, folder, subject.entry.training),
+                True,
             )
             tell(f"{entry.name} in {entry.runtime}: timing it with nobody leaving early")
             found["worst_case"] = extras.worst_case(reference, slowest, asked.trace, plan, theirs.trace)
@@ -721,7 +782,7 @@ def _observed(
         "threads": plan.threads,
         "repeats": outcome.repeats[ENTRY],
         "model_file": digest_file(entry.file),
-        "model_bytes": entry.file.stat().st_size,
+        "model_bytes": sum(path.stat().st_size for path in shipped(entry.file)),
         "answers": Answers(
             queries=len(outcome.answers),
             largest_difference=largest,

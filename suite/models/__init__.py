@@ -6,11 +6,13 @@ goes in, ``tokenizer.json``. Each module of this package has ``build(config, att
 logits [batch, outputs], float32.
 
 An architecture whose time depends on its input says ``ADAPTIVE = True``. A model with early exits also has
-``adaptive`` (whether it has exits before the last), ``blocks`` (called in order, so that an example that leaves at
-exit k has been through the first k), ``every_exit`` (the logits of all exits, through all blocks, without control flow
-that depends on data: what it costs is counted there), ``forward_exits`` (logits, and the exit each example took,
+``adaptive`` (whether it has exits before the last), ``embed`` (hidden states and an additive mask of the three
+inputs), ``blocks`` (called in order on those two, each giving hidden states and logits, so that an example that leaves
+at exit k has been through the first k), ``every_exit`` (the logits of all exits, through all blocks, without control
+flow that depends on data: what it costs is counted there), ``forward_exits`` (logits, and the exit each example took,
 int64 [batch], 1 is the first) and ``uncertainties`` ([batch, exits - 1]; who is below ``speed`` leaves). ``speed`` is
-in its configuration; 0 switches early exits off, and only then can the model be exported as one graph.
+in its configuration; 0 switches early exits off, and only then can the model be exported as one graph. Otherwise
+``embed`` and each block are exported by themselves, and :mod:`suite.runtimes._exits` decides between them.
 """
 
 from __future__ import annotations

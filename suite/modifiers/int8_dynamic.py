@@ -1,6 +1,8 @@
 """8-bit weights; activations in 8 bits by the range that each example has at each layer when it comes by.
 
-Nothing is trained or measured: the weights decide everything.
+Nothing is trained or measured: the weights decide everything. This is what the runtime ``onnx_int8_dynamic`` computes,
+in float32 and so without its speed: a model made here gives its own answers there, but for the few examples in which
+some value falls on a rounding's edge.
 """
 
 from __future__ import annotations

@@ -11,9 +11,10 @@ import numpy as np
 
 from suite import models
 from suite.budget import budget_tflop
-from suite.canonical import pretty_json
+from suite.canonical import digest_file, pretty_json
 from suite.data.encode import Encoded
-from suite.documents import Curve, Data, Environment, Model, Run, Split, StageCost, TrainingCost
+from suite.documents import Curve, Data, Environment, Model, Run, Split, StageCost, TrainingCost, Weights
+from suite.errors import UserError
 from suite.measure.cost import count_module
 from suite.measure.machine import cpu
 from suite.measure.recount import flops_per_example, graph, parameters, precision
@@ -78,6 +79,7 @@ def run_files(job: Job, store: Store) -> dict[str, bytes]:
         curves=_curves(job, store),
         departures=job.resolved.recipe.tracks[cell.track.name].departures,
         environment=_environment(cell.threads),
+        weights=weights(store.folder(job.model.key)),
     )
     return {
         "run.json": pretty_json(run.model_dump(mode="json", by_alias=True)).encode(),
@@ -112,6 +114,23 @@ def describe(folder: Path, dev: list[Encoded], taken: np.ndarray | None = None) 
         exits=exits,
         bytes={f"safetensors/{precision(cost.weights)}": (folder / "model.safetensors").stat().st_size},
     )
+
+
+def weights(folder: Path) -> Weights:
+    """A model folder's weights by their hash, and their place below the URL in LIGHTBOARD_WEIGHTS.
+
+    Nothing is sent there: whoever sets it copies each file to the place that the run says.
+    """
+    found = digest_file(folder / "model.safetensors")
+    base = os.environ.get("LIGHTBOARD_WEIGHTS")
+    place = f"{base.rstrip('/')}/{found.removeprefix('sha256:')}.safetensors" if base else None
+    try:
+        return Weights(sha256=found, place=place)
+    except ValueError:
+        message = (
+            f"LIGHTBOARD_WEIGHTS: {base!r} is no place that others can read; expected https, s3, gs, az or hf"
+        )
+        raise UserError(message) from None
 
 
 def training_cost(stages: tuple[StageCost, ...], budget: float | None) -> TrainingCost:

@@ -6,19 +6,32 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from suite.runtimes import Run, Tokens
+from suite.runtimes import Run, Tokens, _exits, run_of
+
+if TYPE_CHECKING:
+    from suite.runtimes._pieces import Piece
 
 NAME = "executorch"
 PRECISION = "fp32"
 SHAPES = "dynamic"
 EXPORT_VERSION = 1
+LEAVING = "compaction"  # every example is answered by itself, and leaves by itself
+
+LINES = """\
+import torch, executorch.runtime
+def load(file):
+    method = executorch.runtime.Runtime.get().load_program(file).load_method("forward")
+    return lambda given: [o.numpy().copy() for o in method.execute([*map(torch.from_numpy, given.values())])]
+"""
 
 LONGEST = 512  # memory is planned for this length, so no more than is needed
 SHORTEST = 3  # below it a slice becomes a single token, which the exporter takes for a constant
@@ -36,23 +49,29 @@ def describe() -> dict[str, str]:
 
 def export(model_folder: Path, out: Path) -> Path:
     """``out/model.pte``, weights inside; one example of 3 to 512 tokens (or as many as the model has positions)."""
+    from suite.runtimes._pieces import whole
+
+    return export_piece(whole(model_folder), out)
+
+
+def export_piece(piece: Piece, out: Path) -> Path:
+    """``out/<name>.pte`` of all of a model, or of one piece; one example, its length free."""
     import torch
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
     from torch.export import Dim
 
-    from suite import models
-
-    model = models.load(model_folder)
-    longest = min(LONGEST, int(models.read_config(model_folder).get("positions", LONGEST)))
-    ids = torch.ones((1, min(7, longest)), dtype=torch.int64)
-    length = {1: Dim("length", min=SHORTEST, max=longest)}
+    longest = min(LONGEST, piece.longest)
+    length = Dim("length", min=SHORTEST, max=longest)
+    shapes = tuple(
+        {axis: length for axis, what in one.free().items() if what == "length"} for one in piece.inputs
+    )
     with _quiet(), torch.no_grad():
         program: Any = torch.export.export(
-            model, (ids, ids.clone(), torch.zeros_like(ids)), dynamic_shapes=(length, length, length)
+            piece.module, piece.example(1, min(7, longest)), dynamic_shapes=shapes
         )
         lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
-    file = out / "model.pte"
+    file = out / f"{piece.name}.pte"
     file.write_bytes(lowered.buffer)
     return file
 
@@ -73,23 +92,36 @@ def _quiet() -> Any:
 
 def prepare(model_file: Path, threads: int) -> Run:
     """Load the program; a batch is answered one example at a time, each at its true length (or padded to 3)."""
-    import torch
     from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
-    from executorch.runtime import Runtime
 
     _unsafe_reset_threadpool(threads)
-    method = Runtime.get().load_program(model_file).load_method("forward")
+    one = run_of(model_file, partial(load, threads=threads))
 
     def run(ids: Tokens, mask: Tokens, types: Tokens) -> NDArray[np.float32]:
         rows = []
         for row in range(len(ids)):
             end = max(SHORTEST, int(mask[row].sum()))
-            given = [torch.from_numpy(_fill(part[row : row + 1, :end], end)) for part in (ids, mask, types)]
-            rows.append(method.execute(given)[0].numpy()[0].copy())
+            rows.append(one(*(_fill(part[row : row + 1, :end], end) for part in (ids, mask, types)))[0])
         logits: NDArray[np.float32] = np.stack(rows)
         return logits
 
     return run
+
+
+def load(file: Path, threads: int) -> _exits.Piece:
+    """One program; ``threads`` is the process', which ``prepare`` set before the first was loaded.
+
+    Its arguments have no names: it takes them in the order in which they are given.
+    """
+    import torch
+    from executorch.runtime import Runtime
+
+    method = Runtime.get().load_program(file).load_method("forward")
+
+    def answer(given: Mapping[str, _exits.Array]) -> list[_exits.Array]:
+        return [one.numpy().copy() for one in method.execute([*map(torch.from_numpy, given.values())])]
+
+    return answer
 
 
 def _fill(part: Tokens, length: int) -> Tokens:

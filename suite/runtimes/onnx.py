@@ -7,20 +7,29 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from suite.runtimes import Run, _exits, run_of
 
-from suite.runtimes import Run, Tokens
+if TYPE_CHECKING:
+    from suite.runtimes._pieces import Piece
 
 NAME = "onnx"
 PRECISION = "fp32"
 SHAPES = "dynamic"
-EXPORT_VERSION = 1  # by hand, when ``export`` comes to write something else
+EXPORT_VERSION = 2  # by hand, when ``export`` comes to write something else
+LEAVING = "compaction"
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+INPUTS = _exits.INPUTS
+
+LINES = """\
+import onnxruntime
+def load(file):
+    session = onnxruntime.InferenceSession(file)
+    return lambda given: session.run(None, {one.name: given[one.name] for one in session.get_inputs()})
+"""
 
 
 def available() -> str | None:
@@ -36,27 +45,32 @@ def describe() -> dict[str, str]:
 
 def export(model_folder: Path, out: Path) -> Path:
     """``out/model.onnx``, weights inside; batch and length are free, up to the model's positions."""
+    from suite.runtimes._pieces import whole
+
+    return export_piece(whole(model_folder), out)
+
+
+def export_piece(piece: Piece, out: Path) -> Path:
+    """``out/<name>.onnx`` of all of a model, or of one piece; batch and length are free."""
     import torch
     from torch.export import Dim
 
-    from suite import models
-
-    model = models.load(model_folder)
-    longest = int(models.read_config(model_folder).get("positions", 512))
-    shape = {0: Dim("batch", min=1, max=256), 1: Dim("length", min=2, max=longest)}
-    # Two examples and an odd length: a batch of one, or equal sizes, would be taken for constants.
-    ids = torch.ones((2, min(7, longest)), dtype=torch.int64)
-    file = out / "model.onnx"
+    free = {"batch": Dim("batch", min=1, max=256), "length": Dim("length", min=2, max=piece.longest)}
+    shapes = tuple({axis: free[what] for axis, what in one.free().items()} for one in piece.inputs)
+    file = out / f"{piece.name}.onnx"
     with _quiet(), torch.no_grad():
         program: Any = torch.onnx.export(
-            model,
-            (ids, ids.clone(), torch.zeros_like(ids)),
+            piece.module,
+            # Two examples and an odd length: a batch of one, or equal sizes, would be taken for constants.
+            piece.example(2, min(7, piece.longest)),
             dynamo=True,
-            input_names=list(INPUTS),
-            output_names=["logits"],
-            dynamic_shapes=dict.fromkeys(INPUTS, shape),
+            input_names=[one.name for one in piece.inputs],
+            output_names=list(piece.outputs),
+            dynamic_shapes=shapes,
             verbose=False,
         )
+        for node in program.model.graph.all_nodes():
+            node.metadata_props.clear()  # lines of source code with this machine's paths
         program.save(str(file), external_data=False)
     return file
 
@@ -78,19 +92,18 @@ def _quiet() -> Iterator[None]:
 
 
 def prepare(model_file: Path, threads: int) -> Run:
-    """A session with ``threads`` threads inside an operator and one operator at a time."""
+    """Sessions with ``threads`` threads inside an operator and one operator at a time."""
+    return run_of(model_file, partial(load, threads=threads))
+
+
+def load(file: Path, threads: int) -> _exits.Piece:
+    """One graph, on the inputs that it has: one that changes nothing has left it."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(model_file), options, providers=["CPUExecutionProvider"])
-    taken = {node.name for node in session.get_inputs()}  # an input that changes nothing leaves the graph
-
-    def run(ids: Tokens, mask: Tokens, types: Tokens) -> NDArray[np.float32]:
-        feed = {name: value for name, value in zip(INPUTS, (ids, mask, types), strict=True) if name in taken}
-        logits: NDArray[np.float32] = session.run(["logits"], feed)[0]
-        return logits
-
-    return run
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    names = [node.name for node in session.get_inputs()]
+    return lambda given: session.run(None, {name: given[name] for name in names})

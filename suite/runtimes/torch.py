@@ -15,6 +15,13 @@ SHAPES = "dynamic"
 EXPORTS = False  # the weights that were trained are the file that ships
 LEAVING = "compaction"  # models drop from the batch who has left it
 
+LINES = """\
+import torch; from suite import models  # the architectures are Lightboard's own
+def load(file):
+    model = models.load(__import__("pathlib").Path(file).parent)
+    return lambda given: [model(*map(torch.from_numpy, given.values())).detach().numpy()]
+"""
+
 
 def available() -> str | None:
     """None: torch is a dependency."""

@@ -28,6 +28,7 @@ from suite.documents import Attestation, Entry, Level, Signature
 from suite.errors import UserError
 from suite.folder import Problem, Refused, show
 from suite.verify import changes, recounted, rescored, valid
+from suite.verify.accuracy import placed
 from suite.verify.copies import Answers
 from suite.verify.gold import Gold
 from suite.verify.loaded import LoadedMeasurement, LoadedRun, broke, run_checks
@@ -347,7 +348,8 @@ class _Verifier:
         outcomes["valid"] = "failed" if found else "passed"
         if loaded is not None:
             if self.wants("rescored"):
-                outcomes["rescored"] = self._rescore(loaded)
+                outcomes["rescored"], wrong = self._rescored(loaded)
+                self.add(wrong)
             if self.wants("recounted"):
                 wrong = run_checks(loaded.file, recounted.RUN, loaded)
                 self.add(wrong)
@@ -358,23 +360,31 @@ class _Verifier:
             outcomes |= {name: "failed" for name in LEVELS[1:] if self.wants(name)}
         self._done(folder, "run", outcomes, loaded)
 
-    def _rescore(self, loaded: LoadedRun) -> Outcome:
+    def _rescore_own(self, loaded: LoadedMeasurement) -> Outcome:
+        """The scores of a lower precision, as runs' are; the worst outcome of its tasks."""
+        outcomes: list[Outcome] = []
+        for one in loaded.scored:
+            outcome, wrong = self._rescored(one)
+            wrong += run_checks(one.file, (self.answers.of_full_precision,), one)
+            self.add(placed(one, wrong))
+            outcomes.append("failed" if wrong else outcome)
+        return next((o for o in ("failed", "skipped: no data") if o in outcomes), "passed")
+
+    def _rescored(self, loaded: LoadedRun) -> tuple[Outcome, list[Problem]]:
         if loaded.task is None or loaded.predictions is None:
-            return "failed"
+            return "failed", []  # said at level valid
         gold = self.gold.get(loaded.task, loaded.run.track)
         reason = self.gold.reasons.get((loaded.task.name, loaded.run.track))
         if gold is not None:
             reason = rescored.unusable(loaded, gold)
         if gold is None or reason is not None:
             wrong = run_checks(loaded.file, rescored.WITHOUT_GOLD, loaded)
-            self.add(wrong)
             if wrong:
-                return "failed"
+                return "failed", wrong
             self._note(f"{loaded.run.task}: rescored is skipped: {reason}")
-            return "skipped: no data"
+            return "skipped: no data", []
         wrong = run_checks(loaded.file, rescored.RUN, loaded, gold)
-        self.add(wrong)
-        return "failed" if wrong else "passed"
+        return "failed" if wrong else "passed", wrong
 
     def measurement(self, folder: Path) -> None:
         if self._seen(folder):
@@ -383,6 +393,8 @@ class _Verifier:
         loaded, found = _guarded(valid.load_measurement, folder)
         self.add(found)
         outcomes["valid"] = "failed" if found else "passed"
+        if self.wants("rescored") and loaded is not None and loaded.scored:
+            outcomes["rescored"] = self._rescore_own(loaded)
         if self.wants("recounted"):
             outcomes["recounted"] = "failed"
             if loaded is not None:

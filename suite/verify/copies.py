@@ -83,6 +83,19 @@ class Answers:
         other = self.first[key].setdefault(one.digest, one)
         return ([], []) if other is one else _equal(loaded, one, other)
 
+    def of_full_precision(self, loaded: LoadedRun) -> Iterator[Problem]:
+        """A lower precision's answers that are, to the last bit, the run's own: they were never computed."""
+        run = loaded.run
+        if loaded.predictions is None or run.diverged:
+            return
+        scores = [split.scores for _, split in sorted(loaded.predictions.items())]
+        digest = digest_bytes(b"".join(part.tobytes() for part in scores))
+        key = (run.task, *sorted((name, split.fingerprint) for name, split in run.data.dev.items()))
+        for one in self.kept.get(key, ()):
+            if (one.digest, one.recipe_hash, one.variant) == (digest, run.recipe_hash, run.variant):
+                found, fix = f"exactly the scores of {one.file}", "score the lower precision's own answers"
+                yield Problem(loaded.table, "scores", found, "those of the precision named", fix)
+
     def alike(self) -> Iterator[str]:
         """A line for every two runs of different recipes whose answers are nearly the same."""
         for runs in self.kept.values():

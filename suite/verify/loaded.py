@@ -26,10 +26,11 @@ class LoadedRun:
     task: Task | None
     predictions: dict[str, Split] | None  # None where the table cannot be read
     subject: str | None = None  # the digest of the manifest it was held against
+    table_name: str = "predictions.parquet"
 
     @property
     def table(self) -> str:
-        return show(str(self.folder / "predictions.parquet"), 300)
+        return show(str(self.folder / self.table_name), 300)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,7 @@ class LoadedMeasurement:
     measurement: Measurement
     samples: dict[str, Any] | None
     subject: str | None = None
+    scored: tuple[LoadedRun, ...] = ()  # its accuracies, each as the run whose checks it has to pass
 
     @property
     def table(self) -> str:

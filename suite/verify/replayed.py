@@ -78,7 +78,7 @@ def replay(
         if problem is None:
             raise
         return Replayed(folder, [problem])
-    wrong = list(weights.problems(shipped, loaded.run.model)) or list(_built_alike(shipped))
+    wrong = list(weights.of_the_run(shipped, loaded.run)) or list(_built_alike(shipped))
     if wrong:
         return Replayed(folder, wrong)
     torch.set_num_threads(max(1, track_of(loaded.run.track).threads or torch.get_num_threads()))

@@ -26,6 +26,7 @@ from suite.folder import Problem, Refused, show
 from suite.measure import machine
 from suite.profile import Profile
 from suite.protocol import MEASURING, REPORTING, TRACKS, measuring_hash, row_list, training_hash
+from suite.verify import accuracy as own_accuracy
 from suite.verify.compare import problems as compared
 from suite.verify.loaded import (
     LoadedEntry,
@@ -87,8 +88,12 @@ def load_measurement(folder: Path) -> tuple[LoadedMeasurement | None, list[Probl
         except Refused as refused:
             found.append(refused.problem)
     file = _name(folder / "measurement.json")
-    loaded = LoadedMeasurement(folder, file, raw, measurement, samples, held.subject)
-    return loaded, found + run_checks(loaded.file, MEASUREMENT, loaded)
+    scored, wrong = own_accuracy.scored(folder, file, raw, measurement, held.contents)
+    loaded = LoadedMeasurement(folder, file, raw, measurement, samples, held.subject, scored)
+    found += wrong + run_checks(loaded.file, MEASUREMENT, loaded)
+    for one in scored:
+        found += own_accuracy.placed(one, run_checks(one.file, SCORED, one))
+    return loaded, found
 
 
 def load_entry(path: Path) -> tuple[LoadedEntry | None, list[Problem]]:
@@ -131,7 +136,7 @@ def _document(
     """Files and manifest of a document's folder, then the shape of the document. Every file is read once."""
     document, table = folders.DOCUMENTS[kind], folders.TABLES[kind]
     try:
-        held = folders.opened(folder, allowed=(document, table))
+        held = folders.opened(folder, allowed=folders.names(folder, kind))
     except Exception as error:
         held = folders.Opened({}, None, [broke(_name(folder), "opened", error)])
     found = list(held.problems)
@@ -491,7 +496,8 @@ def measurement_is_bounded(loaded: LoadedMeasurement) -> Problems:
                 loaded.file, "trace_lengths", str(tokens), f"1 to {MAX_TOKENS} tokens", "correct it"
             )
             break
-    yield from _size(loaded.folder, MAX_MEASUREMENT_BYTES)
+    rows = sum(split.rows for one in loaded.measurement.accuracy for split in one.dev.values())
+    yield from _size(loaded.folder, MAX_MEASUREMENT_BYTES + BYTES_PER_ROW * min(rows, tables.MAX_ROWS))
 
 
 def measurement_follows_the_protocol(loaded: LoadedMeasurement) -> Problems:
@@ -625,6 +631,33 @@ def measured_in_the_past(loaded: LoadedMeasurement) -> Problems:
     yield from dated(loaded.file, loaded.measurement.date)
 
 
+def lower_precision_is_scored(loaded: LoadedMeasurement) -> Problems:
+    """Answers of a lower precision are scored, each task once; those of float32 are the runs' own."""
+    m = loaded.measurement
+    asked = (m.against, m.arrival, m.inputs) == ("reference", "single-stream", "trace")
+    tasks = [one.task for one in m.accuracy]
+    if m.precision != "fp32" and asked and not tasks:
+        expected = f"scores by the {m.precision} answers"
+        yield Problem(loaded.file, "accuracy", "nothing", expected, "measure again with this version")
+    if tasks and (m.precision == "fp32" or not asked):
+        expected = (
+            "nothing: only a lower precision against the reference, on the trace, has scores of its own"
+        )
+        yield Problem(loaded.file, "accuracy", f"scores of {len(tasks)} tasks", expected, "remove them")
+    if len(set(tasks)) != len(tasks):
+        yield Problem(loaded.file, "accuracy", "a task twice", "each task once", "measure again")
+    if m.task is not None and any(task != m.task for task in tasks):
+        yield Problem(loaded.file, "accuracy", show(", ".join(tasks)), m.task, "measure each task by itself")
+    if tasks and m.model_file not in {one.model_file for one in m.accuracy}:
+        expected = "one of those that were scored"
+        yield Problem(loaded.file, "model_file", m.model_file, expected, "time the model that was scored")
+    there = set(folders.names(loaded.folder, "measurements")[2:])
+    for name in sorted(there - {folders.own_predictions(task) for task in tasks}):
+        yield Problem(
+            _name(loaded.folder / name), "", "predictions of no score", "one in accuracy", "remove it"
+        )
+
+
 MEASUREMENT = (
     measurement_lies_where_it_says,
     measurement_is_bounded,
@@ -634,10 +667,12 @@ MEASUREMENT = (
     offline_says_so,
     samples_are_of_the_trace,
     samples_are_enough,
+    lower_precision_is_scored,
     measured_in_the_past,
     names_nobody,
     text_is_plain,
 )
+SCORED = (predictions_fit_the_task, rows_are_the_tracks)  # of each accuracy
 
 
 # --- entries and attestations -------------------------------------------------------------------------------

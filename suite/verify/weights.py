@@ -17,7 +17,7 @@ from typing import Any, TypeGuard
 from suite import folder as folders
 from suite import paths
 from suite.canonical import digest
-from suite.documents import Model
+from suite.documents import Model, Run
 from suite.folder import Problem, Refused, show
 
 CONFIG, TENSORS = "config.json", "model.safetensors"
@@ -160,6 +160,14 @@ def problems(shipped: Shipped, model: Model) -> Iterator[Problem]:
     others = [name for name in shipped.tensors if name not in named]
     if len(others) > MAX_BUFFERS:
         yield Problem(file, "header", f"{len(others)} further tensors", f"at most {MAX_BUFFERS}", FIX)
+
+
+def of_the_run(shipped: Shipped, run: Run) -> Iterator[Problem]:
+    """Everything in which a folder is not the run's model; the weights' hash too, where the run has it."""
+    yield from problems(shipped, run.model)
+    if run.weights is not None and run.weights.sha256 != shipped.digest:
+        file = show(str(shipped.folder / TENSORS), 300)
+        yield Problem(file, "sha256", shipped.digest, f"{run.weights.sha256}, as the run has it", FIX)
 
 
 def config_problems(file: str, config: Mapping[str, Any], model: Model | None) -> Iterator[Problem]:

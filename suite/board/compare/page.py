@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from suite.board import front
+from suite.board import front, svg
 from suite.board.compare import data
 from suite.board.compare.paired import Comparable, comparable, name_of
 from suite.board.page import Page, page
@@ -97,9 +97,7 @@ def _table(
             else gap(Missing("not scored on the same rows"))
         )
         name = shorten(site.label(one), 50) + ("" if same else f" less {shorten(site.label(other), 50)}")
-        rows.append(
-            Row(Cell(text=name, href=href), tuple(cells), swatch=front.svg.swatch(site.mark(one.recipe)))
-        )
+        rows.append(Row(Cell(text=name, href=href), tuple(cells), swatch=svg.swatch(site.mark(one.recipe))))
     notes = [
         "Paired on the same examples; small figures are 95% intervals and raw p, uncorrected for the number of "
         "comparisons. Grey: cannot be told from no difference. Disagree: rows answered differently, each entry by "

@@ -5,7 +5,18 @@ from __future__ import annotations
 from suite import reproduce
 from suite.board import changes, svg
 from suite.board.compare.page import compare_path
-from suite.board.entries import confusion, exits, figures, quality, searched, speed, timing, training, trust
+from suite.board.entries import (
+    confusion,
+    exits,
+    figures,
+    quality,
+    saved,
+    searched,
+    speed,
+    timing,
+    training,
+    trust,
+)
 from suite.board.facts import Fact
 from suite.board.local import NEEDS_DATA
 from suite.board.page import Page, page
@@ -48,6 +59,7 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         data=quality.data(site, entry, links),
         cells=searched.found_cells(site, entry),
         exits=exits.exits(site, entry),
+        saved=saved.saved(site, entry, links),
         stages=training.stages(site, entry),
         speeds=speed.speeds(site, entry, links),
         timings=timing.timings(site, entry, links),

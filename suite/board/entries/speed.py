@@ -13,7 +13,11 @@ from suite.board.tables import Cell, Column, Row, Table, table, value
 from suite.board.text import (
     counted,
     digits,
+    fixed,
+    listed,
     ratio_span,
+    signed,
+    span,
 )
 from suite.documents import Entry, Latency, Measurement, Speed
 
@@ -47,7 +51,7 @@ def speeds(site: Site, entry: Entry, links: Links) -> Table | None:
         else:
             alone = value(
                 digits(line.alone_ratio.value, 3, 2),
-                _ratio_note(line.alone_ratio.interval, line.alone_ratio.pairs),
+                ratio_note(line.alone_ratio.interval, line.alone_ratio.pairs),
                 faint=noisy,
             )
         rows.append(
@@ -60,7 +64,7 @@ def speeds(site: Site, entry: Entry, links: Links) -> Table | None:
                     Cell(text=inputs),
                     value(
                         digits(line.ratio.value, 3, 2),
-                        _ratio_note(line.ratio.interval, line.ratio.pairs),
+                        ratio_note(line.ratio.interval, line.ratio.pairs),
                         href,
                         faint=noisy,
                     ),
@@ -81,10 +85,10 @@ def speeds(site: Site, entry: Entry, links: Links) -> Table | None:
                 (Cell(text=cell.runtime), Cell(text=inputs), why, *[Cell(reason="not measured")] * 8),
             )
         )
-    return table("Every measurement", columns, rows, "speed", notes=_speed_notes(entry.speed))
+    return table("Every measurement", columns, rows, "speed", notes=_speed_notes(site, entry.speed))
 
 
-def _speed_notes(lines: Sequence[Speed]) -> list[str]:
+def _speed_notes(site: Site, lines: Sequence[Speed]) -> list[str]:
     notes = []
     if any(line.inherited for line in lines):
         notes.append("Inherited: timed on another run whose model has the same operations, shapes and types.")
@@ -92,16 +96,28 @@ def _speed_notes(lines: Sequence[Speed]) -> list[str]:
         notes.append(
             "Noisy (grey): single queries scattered more than the protocol calls stable; the interval stands."
         )
-    if any(line.precision != "fp32" for line in lines) and any(line.precision == "fp32" for line in lines):
+    for line in lines:
+        if line.scores:
+            said = [
+                f"{site.task(task).title} {fixed(own.score, 1)} ({signed(own.change.value, 1)}; "
+                f"{span(own.change.interval, 1) if own.change.interval else 'no interval'})"
+                for task, own in line.scores.items()
+            ]
+            notes.append(
+                f"{line.runtime}, {line.precision}, {site.profile_title(line.profile)}, scores by its own answers to "
+                f"whole dev sets, and how far that is from the same weights in full precision: {listed(said)}."
+            )
+    if any(line.precision != "fp32" and not line.scores for line in lines):
         notes.append(
-            "Scores are of full precision; a time at lower precision says nothing of the answers’ quality."
+            "Where a lower precision was not scored, the page’s scores are of full precision: its time says nothing "
+            "of its answers."
         )
     if any(line.ratio.interval is None for line in lines):
         notes.append("Where there are too few process pairs for an interval, none is printed.")
     return notes
 
 
-def _ratio_note(interval: tuple[float, float] | None, pairs: int) -> str:
+def ratio_note(interval: tuple[float, float] | None, pairs: int) -> str:
     return ratio_span(interval) if interval else f"{counted(pairs, 'pair')}, no interval"
 
 

@@ -55,10 +55,10 @@ def record(site: Site, entry: Entry) -> Table | None:
     places = documents(entry)
     for place in places:
         for one in site.evidence.checks(entry.track, place):
-            key = (one.level, one.outcome, one.by, one.lightboard)
+            key: tuple[str, str, str, str] = (one.level, one.outcome, one.by, one.lightboard)
             found.setdefault(key, set()).add(place)
             dates.setdefault(key, []).append(one.date)
-    order = list(get_args(Level))
+    order: list[str] = list(get_args(Level))
     rows = []
     for key in sorted(found, key=lambda key: (-order.index(key[0]), key[1:])):
         level, outcome, by, version = key

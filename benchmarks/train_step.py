@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from report import publish
 
 from suite import models
 from suite.data.encode import Encoded
@@ -121,9 +122,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--readme", action="store_true", help="put the figures into README.md")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     config = {**track("mini").teacher.config, "outputs": 2}
+    written = []
     for mean in (12, 53):
         data = examples(mean, 32 * asked.steps)
         feed = TaskFeed(data, 32, 0)
@@ -145,6 +148,9 @@ def main() -> None:
         if other is not None:
             line += f"; {best['trainer'] / best['ours']:.2f} times as fast as transformers.Trainer"
         print(line)
+        written.append(f"- {line.strip()}")
+    if asked.readme:
+        publish("train_step", [f"{asked.threads} threads, batches of 32.", "", *written])
 
 
 if __name__ == "__main__":

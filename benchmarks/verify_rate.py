@@ -19,6 +19,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from report import publish
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -50,7 +52,7 @@ def check(results: Path, part: int, parts: int) -> dict[str, float]:
     return {"seconds": seconds, "runs": len(report.documents), "megabytes": peak}
 
 
-def measure(entries: int, processes: int) -> None:
+def measure(entries: int, processes: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results"
         write_tree(results, entries)
@@ -62,7 +64,7 @@ def measure(entries: int, processes: int) -> None:
         found = [json.loads(process.communicate()[0]) for process in started]
     seconds = max(one["seconds"] for one in found)
     runs = sum(one["runs"] for one in found)
-    print(
+    return (
         f"{entries} entries ({runs:.0f} runs) in {seconds:.1f} s on {processes} processes: "
         f"{60 * entries / seconds:.0f} entries a minute, {max(one['megabytes'] for one in found):.0f} MB"
     )
@@ -74,14 +76,19 @@ def main() -> None:
     )
     parser.add_argument("--entries", type=int, nargs="+", default=[100, 500])
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--readme", action="store_true", help="put the figures into README.md")
     parser.add_argument("--check", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--part", type=int, default=0, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.check:
         print(json.dumps(check(given.check, given.part, given.processes)))
         return
+    written = []
     for entries in given.entries:
-        measure(entries, given.processes)
+        written.append(measure(entries, given.processes))
+        print(written[-1])
+    if given.readme:
+        publish("verify_rate", [f"- {line}" for line in written])
 
 
 if __name__ == "__main__":

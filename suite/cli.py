@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from suite import __version__, cli_pick, cli_publish
@@ -140,31 +141,50 @@ def list_(kind: Kind, results: ResultsOption = Path("results"), as_json: JsonOpt
 
 
 @app.command()
-def doctor(as_json: JsonOption = False) -> None:
-    """What this machine can run, and what would help."""
+def doctor(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="do not measure how fast the runtimes multiply matrices")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What this machine can run and how fast at best, and what would make its figures better."""
     from suite.doctor import findings
 
-    found = findings()
+    with err.status("looking") as status:
+        found = findings(not quick, lambda text: status.update(text))
     if as_json:
         _print_json([vars(finding) for finding in found])
         return
     for finding in found:
         mark = "[green]ok[/]" if finding.ok else "[yellow]--[/]"
-        hint = f"  [dim]{finding.hint}[/]" if finding.hint else ""
-        out.print(f"{mark}  {finding.what}: {finding.found}{hint}")
+        hint = f"  [dim]{escape(finding.hint)}[/]" if finding.hint else ""
+        out.print(f"{mark}  {finding.what}: {escape(finding.found)}{hint}", soft_wrap=True)
 
 
 @app.command()
 def plan(
-    recipes: Annotated[list[str], typer.Argument(help="names or files; 'all', or 'ablations'")],
     track: TrackOption,
+    recipes: Annotated[
+        list[str] | None, typer.Argument(help="names or files; 'all', or 'ablations'; --measure: all")
+    ] = None,
     tasks: TasksOption = None,
     seeds: SeedsOption = None,
     data: DataOption = "auto",
+    to_measure: Annotated[
+        bool, typer.Option("--measure", help="what is not measured yet, most useful first")
+    ] = False,
+    profile: Annotated[
+        str | None, typer.Option("--profile", "-p", help="with --measure: this one alone")
+    ] = None,
     results: ResultsOption = Path("results"),
     as_json: JsonOption = False,
 ) -> None:
-    """Show the stages a run would make, what is there already, TFLOP and time."""
+    """Show the stages a run would make, or the measurements that are missing, and the time that takes."""
+    if to_measure:
+        _plan_measurements(track, recipes or [], profile, results, as_json)
+        return
+    if not recipes:
+        raise UserError("name recipes to plan, or 'all'; --measure plans measurements")
     from suite.pipeline.overview import overview
     from suite.pipeline.run import request
     from suite.progress import clock
@@ -185,6 +205,33 @@ def plan(
         f"{view.runs} runs, {view.landed} in {results} already; {view.tflop_left:.1f} of {view.tflop:.1f} TFLOP "
         f"to do, about {clock(view.seconds_left)} at {view.gflops:.0f} GFLOP/s ({view.rate_from})"
     )
+
+
+def _plan_measurements(
+    track: str, recipes: list[str], profile: str | None, results: Path, as_json: bool
+) -> None:
+    from suite.measure.todo import missing
+    from suite.progress import clock
+
+    chosen = [] if recipes == ["all"] else _recipes(recipes, track)
+    todo = missing(results, track, profile=profile, recipes=chosen)
+    if as_json:
+        _print_json(todo.as_dict())
+        return
+    for cell in todo.cells:
+        out.print(f"{clock(cell.seconds):>13}  {cell.name}", markup=False, soft_wrap=True)
+    guessed = sum(not cell.measured for cell in todo.cells)
+    out.print(
+        f"{len(todo.cells)} to measure, about {clock(todo.seconds)}"
+        + (f"; of {guessed} the time follows from arithmetic alone" if guessed else "")
+        + (f"; next: lightboard measure --all --track {track}" if todo.cells else ""),
+        soft_wrap=True,
+    )
+    for cell in todo.tried:
+        out.print(f"empty: {cell.name}: {cell.tried}", markup=False, soft_wrap=True)
+    for what, reasons in (("profile", todo.profiles_elsewhere), ("runtime", todo.runtimes_missing)):
+        for name, reason in reasons.items():
+            out.print(f"not here: {what} {name}: {reason}", markup=False, soft_wrap=True)
 
 
 def _recipes(names: list[str], track: str) -> list[str]:
@@ -285,8 +332,18 @@ def cost(
 
 @app.command()
 def measure(
-    entry: Annotated[str, typer.Argument(help="RECIPE, RECIPE/VARIANT or TRACK/RECIPE/VARIANT")],
-    profile: Annotated[str, typer.Option("--profile", "-p", help="see: lightboard list profiles")],
+    entry: Annotated[
+        str | None, typer.Argument(help="RECIPE, RECIPE/VARIANT or TRACK/RECIPE/VARIANT")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", "-p", help="see: lightboard list profiles")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="work down the list of lightboard plan --measure")
+    ] = False,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0, help="with --all: begin nothing after so many")
+    ] = None,
     runtime: Annotated[
         str | None, typer.Option("--runtime", "-r", help="default: all of the profile's")
     ] = None,
@@ -311,6 +368,14 @@ def measure(
     as_json: JsonOption = False,
 ) -> None:
     """Time a trained model against the reference on this machine."""
+    if everything:
+        if track is None:
+            raise UserError("measure --all needs --track")
+        chosen = [entry] if entry else []
+        _measure_all(track, chosen, profile, runtime, minutes, data, results, as_json)
+        return
+    if entry is None or profile is None:
+        raise UserError("name an entry and --profile, or --all and --track")
     from suite.measure.run import attempt, named
 
     known_track, recipe, its_variant = named(entry, track, variant, results)
@@ -345,6 +410,46 @@ def measure(
         raise typer.Exit(1)
 
 
+def _measure_all(
+    track: str,
+    recipes: list[str],
+    profile: str | None,
+    runtime: str | None,
+    minutes: float | None,
+    data: str,
+    results: Path,
+    as_json: bool,
+) -> None:
+    """One line per cell; those that stay empty say why. Exit code 1 if any did."""
+    import time
+
+    from suite.measure.todo import missing, work
+    from suite.progress import clock
+
+    todo = missing(results, track, profile=profile, recipes=recipes)
+    cells = [cell for cell in todo.cells if runtime in (None, cell.runtime)]
+    until = float("inf") if minutes is None else time.monotonic() + 60 * minutes
+    left = sum(cell.seconds for cell in cells)
+    empty = done = 0
+    with err.status(f"{len(cells)} to measure, about {clock(left)}") as status:
+
+        def tell(text: str) -> None:
+            status.update(f"{done + 1} of {len(cells)}, about {clock(left)} left in all: {text}")
+
+        for one in work(cells, results, data=data, until=until, progress=tell):
+            done += 1
+            left -= one.cell.seconds
+            empty += one.reason is not None
+            if as_json:
+                outcome = {"folders": [str(path) for path in one.folders], "empty": one.reason}
+                typer.echo(json.dumps({**one.cell.as_dict(), "took_seconds": one.seconds, **outcome}))
+            else:
+                out.print(one.line, markup=False, soft_wrap=True)
+    err.print(f"{done - empty} measured, {empty} empty, {len(cells) - done} left; next: lightboard index")
+    if empty:
+        raise typer.Exit(1)
+
+
 @app.command()
 def kit(
     recipe: str,
@@ -369,12 +474,16 @@ def kit(
 @app.command("import")
 def import_(
     answer: Annotated[Path, typer.Argument(help="what measure.pyz wrote on the device")],
+    kit: Annotated[
+        Path | None,
+        typer.Option("--kit", help="the zip that went to the device: no other kit's answer passes"),
+    ] = None,
     results: ResultsOption = Path("results"),
 ) -> None:
     """Check a device's answer and file it as a measurement."""
     from suite.measure.kit import file
 
-    folder = file(answer, results)
+    folder = file(answer, results, kit)
     out.print(f"{folder}; next: lightboard index --results {results}", markup=False, soft_wrap=True)
 
 

@@ -354,6 +354,14 @@ class WorstCase(Strict):
     latency_ms: Annotated[Number, EVIDENCE]
 
 
+class Peak(Strict):
+    """How fast a runtime multiplied matrices on the measurement's cores and threads, in the same sitting."""
+
+    runtime: Annotated[Name, EVIDENCE]
+    precision: Annotated[Name, EVIDENCE]
+    flop_per_second: Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)], EVIDENCE]
+
+
 class Once(Strict):
     """Costs paid once per process, shown apart from latency."""
 
@@ -474,6 +482,9 @@ class Measurement(Strict):
     streams: Annotated[Streams | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
     spot_check: Annotated[SpotCheck | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
     worst_case: Annotated[WorstCase | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    peaks: Annotated[tuple[Peak, ...], Field(max_length=8), EVIDENCE] = Field((), exclude_if=_is_empty)
+    seconds: Annotated[Number | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
+    """What the measurement took, exports and processes' starts included: what the next one like it will take."""
     versions: Annotated[dict[str, str], DECLARED]
     date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), DECLARED]
 

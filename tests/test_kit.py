@@ -76,6 +76,8 @@ def test_a_device_answer_becomes_a_measurement(answer: Path, tmp_path: Path) -> 
     assert document.ratio.value > 1, "one layer answers sooner than three"
     assert document.answers.equal and document.answers.queries >= 3
     assert document.once.tokenise_seconds_per_example is None
+    assert [(one.runtime, one.precision) for one in document.peaks] == [("onnx", "fp32")]
+    assert document.threads == 1 and document.seconds > 0
     assert verify(folder).ok
     with pytest.raises(UserError, match="there already"):
         file(answer, tmp_path / "results")
@@ -84,6 +86,11 @@ def test_a_device_answer_becomes_a_measurement(answer: Path, tmp_path: Path) -> 
 def test_a_model_that_answers_otherwise_there_is_not_timed(kit: Path, tmp_path: Path) -> None:
     broken = Path(shutil.copytree(kit, tmp_path / "device", ignore=shutil.ignore_patterns("answer.json")))
     shutil.copy(broken / "reference.onnx", broken / "entry.onnx")
+    done = on_device(broken)
+    assert done.returncode == 1 and "entry.onnx is not the file that was packed" in done.stderr
+    kit_json = json.loads((broken / "kit.json").read_text())
+    kit_json["files"]["entry.onnx"] = kit_json["files"]["reference.onnx"]  # packed so, then
+    (broken / "kit.json").write_text(json.dumps(kit_json))
     done = on_device(broken)
     assert done.returncode == 1 and "does not answer as where it was scored" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1 and not (broken / "answer.json").exists()

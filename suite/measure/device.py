@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from suite.canonical import digest_file
 from suite.errors import UserError
-from suite.measure import latency, machine
+from suite.measure import latency, machine, peak
 from suite.measure.samples import ENTRY
 from suite.measure.worker import split
 from suite.runtimes import runtime
@@ -28,6 +29,7 @@ from suite.runtimes._exits import PLAN
 
 SCHEMA = "lightboard/kit-answer/1"
 RUNTIME = "onnx"
+KIT = "kit.json"
 
 
 def main(folder: Path, arguments: list[str] | None = None) -> int:
@@ -39,7 +41,8 @@ def main(folder: Path, arguments: list[str] | None = None) -> int:
     parser.add_argument("--answers-only", action="store_true", help="check the answers and stop")
     asked = parser.parse_args(arguments)
     try:
-        kit = json.loads((folder / "kit.json").read_text(encoding="utf-8"))
+        kit = json.loads((folder / KIT).read_text(encoding="utf-8"))
+        whole(folder, kit)
         largest = check(folder, kit)
         if asked.answers_only:
             print("the answers are right; nothing was timed")
@@ -53,6 +56,14 @@ def main(folder: Path, arguments: list[str] | None = None) -> int:
         return 1
     print(f"done: send {asked.out} back; it holds times and this machine's kind, no names")
     return 0
+
+
+def whole(folder: Path, kit: dict[str, Any]) -> None:
+    """UserError where a file is not the one that was packed."""
+    for name, packed in kit["files"].items():
+        file = folder / name
+        if not file.resolve().is_relative_to(folder.resolve()) or digest_file(file) != packed:
+            raise UserError(f"{name} is not the file that was packed: unpack the kit again")
 
 
 def model_file(folder: Path, side: str) -> Path:
@@ -106,6 +117,10 @@ def measure(folder: Path, kit: dict[str, Any]) -> dict[str, Any]:
         for name in ("reference", "entry")
     }
     outcome = latency.race(sides["reference"], sides["entry"], trace, plan, progress)
+    seconds = time.monotonic() - started
+    after = machine.state(ticks)
+    _say("measuring how fast this device multiplies matrices")
+    fastest = peak.rate(latency.Side("products", RUNTIME, folder / "products.onnx"), plan)
     _say("")
     return {
         "schema": SCHEMA,
@@ -118,7 +133,10 @@ def measure(folder: Path, kit: dict[str, Any]) -> dict[str, Any]:
         "peak_bytes": outcome.peak_bytes,
         "baseline_bytes": outcome.baseline_bytes,
         "repeat_ratio": outcome.repeat_ratio,
-        "machine": machine.describe(plan.affinity, profile.requires, before, machine.state(ticks)),
+        "threads": plan.threads,
+        "seconds": seconds,
+        "peaks": [vars(fastest)],
+        "machine": machine.describe(plan.affinity, profile.requires, before, after),
         "versions": {
             "onnxruntime": version("onnxruntime"),
             "numpy": version("numpy"),

@@ -26,25 +26,27 @@ from suite.documents import (
     EVIDENCE,
     Answers,
     Count,
+    Hash,
     Machine,
     Measurement,
     Memory,
     Number,
     Once,
+    Peak,
     RepeatCheck,
     Strict,
 )
 from suite.errors import UserError
 from suite.folder import Refused, write
 from suite.index import measurement_location
-from suite.measure import estimate
-from suite.measure.device import RUNTIME, SCHEMA
+from suite.measure import estimate, peak
+from suite.measure.device import KIT, RUNTIME, SCHEMA
 from suite.runtimes import shipped
 from suite.tables import write_samples
 from suite.verify import verify
 
 if TYPE_CHECKING:
-    from suite.measure.run import Subject
+    from suite.measure.run import Queries, Ready, Subject
     from suite.profile import Profile
 
 MODULES = (
@@ -52,7 +54,7 @@ MODULES = (
     "runtimes/__init__", "runtimes/_exits", "runtimes/onnx",
     "measure/__init__", "measure/latency", "measure/worker", "measure/samples", "measure/memory",
     "measure/energy",
-    "measure/machine", "measure/device",
+    "measure/machine", "measure/peak", "measure/device",
 )  # fmt: skip
 
 MAIN = """\
@@ -79,6 +81,7 @@ Lightboard kit: {recipe}/{variant} against the reference of track {track}, for p
 """
 
 MAX_ANSWER_BYTES = 16 * 2**20
+MAX_KIT_BYTES = 2**20  # of its kit.json
 
 
 # --- packing ------------------------------------------------------------------------------------------------
@@ -105,7 +108,7 @@ def pack(
 
 def bundle(subject: Subject, profile: Profile, out: Path) -> Path:
     """The kit of one comparison."""
-    from suite.measure.run import prepared, queries, stated
+    from suite.measure.run import prepared, queries
 
     if subject.reference_examples is not None:
         raise UserError(
@@ -117,8 +120,37 @@ def bundle(subject: Subject, profile: Profile, out: Path) -> Path:
         "entry": prepared(subject.entry, RUNTIME, asked, 1),
         "reference": prepared(subject.reference, RUNTIME, asked, 1),
     }
+    trace = asked.trace
+    with peak.model_file(RUNTIME) as products:
+        files: dict[str, bytes | Path] = {
+            "measure.pyz": program(),
+            "trace.npz": _npz(ids=trace.ids, types=trace.types, offsets=trace.offsets),
+            "expected.npz": _npz(**{name: side.logits for name, side in sides.items()}),
+            "products.onnx": products,
+            **{name: path for side, one in sides.items() for name, path in _packed(side, one.file).items()},
+        }
+        kit = _kit(subject, profile, asked, sides, files)
+        part = out.with_name(out.name + ".part")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        about = {"README.txt": README.format(**kit["stated"]).encode(), KIT: pretty_json(kit).encode()}
+        with zipfile.ZipFile(part, "w") as archive:
+            _fill(archive, {**about, **files})
+    part.replace(out)
+    return out
+
+
+def _kit(
+    subject: Subject,
+    profile: Profile,
+    asked: Queries,
+    sides: Mapping[str, Ready],
+    files: Mapping[str, bytes | Path],
+) -> dict[str, Any]:
+    """``kit.json``: what is known before anything is timed, and what the other files are."""
+    from suite.measure.run import stated
+
     about = stated(subject, RUNTIME, "reference", RUNTIME, profile, asked, asked)
-    kit = {
+    return {
         "schema": "lightboard/kit/1",
         "stated": {name: value for name, value in about.items() if name not in ("versions", "date")},
         "plan": profile.model_dump(mode="json", by_alias=True) | {"pairs": subject.pairs or profile.pairs},
@@ -127,22 +159,11 @@ def bundle(subject: Subject, profile: Profile, out: Path) -> Path:
         "model_file": digest_file(sides["entry"].file),
         "model_bytes": sum(path.stat().st_size for path in shipped(sides["entry"].file)),
         "lightboard": suite.__version__,
+        "files": {
+            name: folders.digest_bytes(content) if isinstance(content, bytes) else digest_file(content)
+            for name, content in files.items()
+        },
     }
-    trace = asked.trace
-    files: dict[str, bytes | Path] = {
-        "README.txt": README.format(**about).encode(),
-        "kit.json": pretty_json(kit).encode(),
-        "measure.pyz": program(),
-        "trace.npz": _npz(ids=trace.ids, types=trace.types, offsets=trace.offsets),
-        "expected.npz": _npz(**{name: side.logits for name, side in sides.items()}),
-        **{name: path for side, ready in sides.items() for name, path in _packed(side, ready.file).items()},
-    }
-    part = out.with_name(out.name + ".part")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(part, "w") as archive:
-        _fill(archive, files)
-    part.replace(out)
-    return out
 
 
 def _packed(side: str, model_file: Path) -> dict[str, Path]:
@@ -197,6 +218,7 @@ class _Kit(Strict):
     model_file: Annotated[str, EVIDENCE]
     model_bytes: Annotated[Count, EVIDENCE]
     lightboard: Annotated[str, DECLARED]
+    files: Annotated[dict[str, Hash], EVIDENCE] = Field(default_factory=dict)
 
 
 class Answer(Strict):
@@ -212,6 +234,9 @@ class Answer(Strict):
     peak_bytes: Annotated[Count, EVIDENCE]
     baseline_bytes: Annotated[Count, EVIDENCE]
     repeat_ratio: Annotated[Number, EVIDENCE]
+    threads: Annotated[Count | None, EVIDENCE] = None
+    seconds: Annotated[Number | None, EVIDENCE] = None
+    peaks: Annotated[tuple[Peak, ...], EVIDENCE] = ()
     machine: Annotated[Machine, EVIDENCE]
     versions: Annotated[dict[str, str], DECLARED]
     date: Annotated[str, DECLARED]
@@ -233,12 +258,15 @@ def read_answer(path: Path) -> Answer:
         raise UserError(message, code=1) from None
 
 
-def file(path: Path, results: Path) -> Path:
+def file(path: Path, results: Path, kit: Path | None = None) -> Path:
     """Turn a device's answer into a measurement below ``results``, and verify it there; gives its folder.
 
-    UserError, and nothing filed, where the answer is not one, or anything in the measurement is wrong.
+    ``kit``: the zip that went to the device; an answer that is not to that one is refused. UserError, and nothing
+    filed, where the answer is not one, or anything in the measurement is wrong.
     """
     answer = read_answer(path)
+    if kit is not None:
+        _is_to(path, answer, kit)
     measurement, samples = _measurement(path, answer)
     folder = results / measurement.track / measurement_location(measurement)
     if folder.exists():
@@ -256,6 +284,23 @@ def file(path: Path, results: Path) -> Path:
         more = f" (and {len(report.problems) - 1} more)" if len(report.problems) > 1 else ""
         raise UserError(f"{path}: not filed: {report.problems[0]}{more}", code=1)
     return folder
+
+
+def _is_to(path: Path, answer: Answer, kit: Path) -> None:
+    """The answer repeats what the kit said of itself, word for word."""
+    try:
+        with zipfile.ZipFile(kit) as archive, archive.open(KIT) as stream:
+            content = stream.read(MAX_KIT_BYTES + 1)
+        sent = _Kit.model_validate_json(content)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        first = folders.show(str(error).splitlines()[0])
+        raise UserError(f"{kit}: not a kit: {first}; expected what lightboard kit wrote", code=1) from None
+    differing = [name for name in _Kit.model_fields if getattr(sent, name) != getattr(answer.kit, name)]
+    if differing:
+        raise UserError(
+            f"{path}: it answers another kit than {kit}: {', '.join(differing)} differ; import it with its own kit",
+            code=1,
+        )
 
 
 def _measurement(path: Path, answer: Answer) -> tuple[Measurement, dict[str, Any]]:
@@ -297,6 +342,9 @@ def _measurement(path: Path, answer: Answer) -> tuple[Measurement, dict[str, Any
                         )
                     ),
                     "machine": _plain(answer.machine),
+                    "threads": answer.threads,
+                    "seconds": answer.seconds,
+                    "peaks": [_plain(one) for one in answer.peaks],
                 }
             ),
             strict=True,

@@ -21,12 +21,12 @@ import suite
 from suite import models
 from suite.canonical import digest_file, pretty_json
 from suite.data.encode import Encoded
-from suite.documents import Answers, AtBatch, EnergyBlock, Measurement, Memory, Once, RepeatCheck
+from suite.documents import Answers, AtBatch, EnergyBlock, Measurement, Memory, Once, Peak, RepeatCheck
 from suite.errors import UserError
 from suite.folder import own_predictions, write
 from suite.index import measurement_location
 from suite.loading import load_profile, load_recipe, resolve
-from suite.measure import accuracy, attempts, cost, estimate, extras, latency, machine, offline
+from suite.measure import accuracy, attempts, cost, estimate, extras, latency, machine, offline, peak
 from suite.measure.samples import ENTRY, REFERENCE
 from suite.measure.worker import split
 from suite.paths import load_module
@@ -578,6 +578,7 @@ def compare(
         if not again and _there(folder, about):
             continue
         what = f"{subject.recipe}/{subject.variant} in {name} against the reference in {other}"
+        started = time.monotonic()
         tell(f"{what}: exporting and comparing answers")
         entry = entry or _ready(subject.entry, name, asked, plan.threads)
         reference = _ready(subject.reference, other, theirs, plan.threads)
@@ -611,6 +612,8 @@ def compare(
         elif kind == "reference" and inputs == "trace":
             observed |= _beside(subject, sides, asked, theirs, plan, outcome.repeats[ENTRY], streams, tell)
         observed["accuracy"] = [one.accuracy for one in own]
+        observed["seconds"] = time.monotonic() - started
+        observed["peaks"] = [Peak(**vars(rate)) for rate in peak.of((name, other), plan, tell)]
         measurement = Measurement.model_validate({**about, **observed, "machine": state})
         files = {
             "measurement.json": pretty_json(measurement.model_dump(mode="json", by_alias=True)).encode(),

@@ -511,10 +511,12 @@ class _Verifier:
         if not m.repeat_check.passed:
             ratio = f"{m.repeat_check.ratio:.3g}"
             self._note(f"review: {loaded.file}: different inputs take {ratio} times as long as one repeated")
+        for note in recounted.too_close_to_the_peak(loaded, graphs):
+            self._note(f"review: {loaded.file}: {note}")
         if m.graph not in graphs:
             self._note(f"{loaded.file}: physics not checked: no run here has its graph")
         elif recounted.peak_of(m, m.precision) is None:
-            self._note(f"{loaded.file}: physics not checked: no table or clock for this processor")
+            self._note(f"{loaded.file}: physics not checked: no table for this processor")
 
     def _compare_answers(self, loaded: LoadedRun) -> None:
         """With those of the other runs; and answers that are all right are something to look at."""

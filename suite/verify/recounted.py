@@ -10,7 +10,7 @@ import contextlib
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -275,7 +275,7 @@ def cores_of(m: Measurement) -> int:
 
 
 def peak_of(m: Measurement, precision: str) -> float | None:
-    """FLOP/s that the instruction set allows on the machine's cores; None where that is not known."""
+    """FLOP/s that the instruction set allows on the machine's cores; None where that is not in the table."""
     return physics.peak_flops(m.machine.flags, precision, m.machine.max_mhz, cores_of(m))
 
 
@@ -415,19 +415,28 @@ def graph_is_a_runs(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> P
         yield Problem(loaded.file, "graph", m.graph, expected, "measure the model of the run")
 
 
-def time_is_possible(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
-    """No side does more operations per second than its processor's instruction set allows, plus 10%."""
+@dataclass(frozen=True)
+class Achieved:
+    """What a side's times amount to."""
+
+    field: str
+    runtime: str
+    precision: str
+    flop_per_second: float
+
+
+def achieved(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Iterator[Achieved]:
+    """Both sides' operations per second; of a side whose arithmetic no run here tells, nothing."""
     m = loaded.measurement
-    if loaded.samples is None or m.machine.accelerator is not None:  # the table is of processors
+    if loaded.samples is None:
         return
     reference = str(MEASURING["reference"]["precision"]) if m.against == "reference" else m.precision
-    for side, graph, precision, field in (
-        (raw.REFERENCE, m.reference_graph, reference, "reference_latency_ms"),
-        (raw.ENTRY, m.graph, m.precision, "latency_ms"),
+    for side, graph, runtime, precision, field in (
+        (raw.REFERENCE, m.reference_graph, m.reference_runtime, reference, "reference_latency_ms"),
+        (raw.ENTRY, m.graph, m.runtime, m.precision, "latency_ms"),
     ):
         known = graphs.get(graph)
-        peak = peak_of(m, precision)
-        if known is None or peak is None:
+        if known is None:
             continue
         here = loaded.samples["side"] == side
         a, b, c = known.polynomial
@@ -439,13 +448,49 @@ def time_is_possible(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> 
             n = lengths[query]
             done += a + b * n + c * n * n
         seconds = float(loaded.samples["nanoseconds"][here].sum()) / 1e9
+        if seconds > 0:
+            yield Achieved(field, runtime, precision, done / seconds)
+
+
+def time_is_possible(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
+    """No side does more operations per second than its processor's instruction set allows, plus 10%; nor did the
+    products that the peaks were measured with."""
+    m = loaded.measurement
+    if m.machine.accelerator is not None:  # the table is of processors
+        return
+    peaks = (
+        Achieved(f"peaks.{place}.flop_per_second", one.runtime, one.precision, one.flop_per_second)
+        for place, one in enumerate(m.peaks)
+    )
+    for one in (*achieved(loaded, graphs), *peaks):
+        peak = peak_of(m, one.precision)
+        if peak is None:
+            continue
         limit = peak * float(MEASURING["physics"]["refused_above_peak"])
-        if seconds > 0 and done / seconds > limit:
-            found = f"{done / seconds / 1e9:.0f} GFLOP/s"
+        if one.flop_per_second > limit:
+            found = f"{one.flop_per_second / 1e9:.0f} GFLOP/s"
             expected = f"at most {limit / 1e9:.0f} on {cores_of(m)} cores of this processor"
             yield Problem(
-                loaded.file, field, found, expected, "measure again; correct machine if it is wrong"
+                loaded.file, one.field, found, expected, "measure again; correct machine if it is wrong"
             )
+
+
+def too_close_to_the_peak(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Iterator[str]:
+    """Sides that are nearly as fast as nothing but products were, in the same runtime and sitting: to be looked at."""
+    m = loaded.measurement
+    rates = {(one.runtime, one.precision): one.flop_per_second for one in m.peaks}
+    if not rates or loaded.samples is None:
+        return
+    known = min(len(m.trace_lengths), len(m.reference_trace_lengths or m.trace_lengths))
+    if not all(0 <= query < known for query in loaded.samples["query"].tolist()):
+        return  # refused already
+    for one in achieved(loaded, graphs):
+        peak = rates.get((one.runtime, one.precision))
+        if peak is not None and one.flop_per_second > peak * float(
+            MEASURING["physics"]["review_above_measured_peak"]
+        ):
+            share = f"{one.flop_per_second / peak:.0%} of the {peak / 1e9:.3g} that {one.runtime} reached"
+            yield f"{one.field}: {one.flop_per_second / 1e9:.3g} GFLOP/s, {share} on nothing but products"
 
 
 MEASUREMENT: tuple[Callable[[LoadedMeasurement, Mapping[str, Graph]], Problems], ...] = (

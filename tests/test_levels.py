@@ -646,6 +646,13 @@ def test_two_seeds_with_the_same_scores_are_reviewed(tmp_path: Path) -> None:
     assert "another seed" in note
 
 
+def test_the_seed_plays_no_part_in_a_baseline(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    first, second = (example.add_run(results, student("ngram", division="open"), "mood", seed) for seed in (11, 23))
+    with_scores(second, scores_of(first))
+    assert reviews(results) == []
+
+
 def test_the_labels_as_predictions_are_refused(tmp_path: Path) -> None:
     folder = example.add_run(tmp_path / "results", student("oracle"), "mood")
     (gold,) = example.gold_of("mood").values()

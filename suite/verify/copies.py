@@ -8,7 +8,8 @@ hash. What cannot be told from documents is who copied whom: a finding names bot
 - Nearly the same: the correlation of the scores' ranks, so that neither noise nor another scale hides a copy. More
   than :data:`ALIKE`, and more than two seeds of either recipe show, is to be reviewed. (Rows of one table share
   teachers and starting weights: up to 0.99 is usual between a recipe and its variants.)
-- The very same scores for two seeds of one recipe are to be reviewed: does the seed play a part at all?
+- The very same scores for two seeds of one recipe are to be reviewed: does the seed play a part at all? (In the
+  protocol's baselines it plays none.)
 
 Of every run a digest and the ranks of 256 examples are kept, about a kilobyte.
 """
@@ -24,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.folder import Problem, digest_bytes
+from suite.protocol import REPORTING
 from suite.scoring import average_ranks
 from suite.verify.loaded import LoadedRun
 
@@ -31,6 +33,7 @@ SKETCH = 256  # examples kept of a run, evenly spaced
 ALIKE = 0.999  # correlation of ranks; without noise above it between any two honest recipes tried
 CONTINUOUS = 16  # distinct scores; a model with fewer says nothing of where they are from
 BLOCK = 512  # runs compared at a time
+SOLVED = frozenset(REPORTING["baselines"].values())  # counted or solved, not trained
 
 Sketch = NDArray[np.float32]
 
@@ -134,7 +137,7 @@ def sketch_of(scores: NDArray[np.float32]) -> Sketch | None:
 
 def _equal(loaded: LoadedRun, one: _Kept, other: _Kept) -> tuple[list[Problem], list[str]]:
     if one.recipe_hash == other.recipe_hash:
-        if one.seed == other.seed or one.variant != other.variant:
+        if one.seed == other.seed or one.variant != other.variant or one.recipe in SOLVED:
             return [], []
         return [], [f"review: {one.file} has exactly the scores of {other.file}, another seed of its recipe"]
     if _related(one, other):

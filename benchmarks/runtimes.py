@@ -1,6 +1,6 @@
 """What each runtime gives each method, against the reference in eager PyTorch on the same core.
 
-    python benchmarks/runtimes.py [--track mini] [--readme]           about 45 minutes with all runtimes
+    python benchmarks/runtimes.py [--track mini] [--readme]           about 80 minutes with all runtimes
     python benchmarks/runtimes.py --short                             two minutes: tiny models, two runtimes
 
 Every recipe's ranked model, with random weights (its time does not depend on them; models with early exits run at full

@@ -45,7 +45,7 @@ PACKAGES = (
     "pandas", "nvidia-ml-py",
 )  # fmt: skip
 ASIDE = (f"optimum-benchmark=={VERSION}", "accelerate")  # without what they ask for: torch is ours
-APART = Path(__file__).with_name("apart.py")
+APART = Path(__file__).resolve().with_name("apart.py")
 RUNTIME = "torch"
 AIM_PERCENT, AIM_TIGHTER = 3.0, 3.0
 
@@ -103,7 +103,8 @@ def apart(python: str, do: str, both: Pair, plan: latency.Plan, seconds: float) 
             environment.pop("PYTHONPATH", None)  # its environment has packages of its own
         done = subprocess.run(
             [python, str(APART), *asked], env=environment, capture_output=True, text=True, check=False,
-            preexec_fn=lambda: os.sched_setaffinity(0, plan.affinity),
+            cwd=folder.parent,  # optimum-benchmark writes a log where it runs
+            start_new_session=True, preexec_fn=lambda: os.sched_setaffinity(0, plan.affinity),
         )  # fmt: skip
         if done.returncode != 0:
             last = [line for line in done.stderr.splitlines() if line.strip()][-1:]

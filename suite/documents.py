@@ -484,7 +484,7 @@ class Measurement(Strict):
     worst_case: Annotated[WorstCase | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
     peaks: Annotated[tuple[Peak, ...], Field(max_length=8), EVIDENCE] = Field((), exclude_if=_is_empty)
     seconds: Annotated[Number | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
-    """What the measurement took, processes' starts included: what the next one like it will take."""
+    """What the measurement took, exports and processes' starts included: what the next one like it will take."""
     versions: Annotated[dict[str, str], DECLARED]
     date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), DECLARED]
 

@@ -159,6 +159,19 @@ def test_the_loop_decides_as_torch_does(outputs: int, mean_layers: float) -> Non
     assert np.array_equal(logits, wanted.numpy())
 
 
+@pytest.mark.parametrize("outputs", [3, 1])
+@torch.no_grad()
+def test_a_lean_block_answers_as_the_block(outputs: int) -> None:
+    made, _ = built(outputs, 3)
+    hidden, mask = made.embed(*map(torch.from_numpy, batch()))
+    for block in made.blocks:
+        states, logits = block(hidden, mask)
+        lean_states, lean = block.lean().eval()(hidden, mask)  # type: ignore[operator]
+        assert torch.equal(states, lean_states)
+        assert torch.allclose(logits, lean, rtol=0, atol=1e-5 * float(logits.abs().max()))
+        hidden = states
+
+
 def test_uncertainty_by_its_formula() -> None:
     logits = np.array([[0.0, 0.0, 0.0], [1.0, 2.0, -1.0], [90.0, 0.0, -90.0], [3e-4, 0, 0]], np.float32)
     for row, found in zip(logits.tolist(), _exits.uncertainty(logits, None).tolist(), strict=True):

@@ -13,6 +13,7 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
+from test_latency import profile, word_tokenizer
 
 from suite import models, tables
 from suite.board.entries.speed import speeds
@@ -21,6 +22,7 @@ from suite.board.site import Links, load_site
 from suite.board.text import fixed
 from suite.canonical import digest, digest_file
 from suite.data.encode import Encoded
+from suite.documents import Measurement
 from suite.errors import UserError
 from suite.index import compute, index
 from suite.measure import accuracy
@@ -239,6 +241,46 @@ def test_timed_answers_are_held_against_the_scored_ones(bert):
         np.testing.assert_array_equal(held.logits[query], logits[row])
     with pytest.raises(UserError, match="its scores would say nothing of the answers that are timed"):
         measuring.as_scored(ready, "onnx_int8_static", asked, [replace(told, logits=logits + 1)])
+
+
+def test_a_measurement_in_8_bits_scores_every_task_with_its_own_weights(tmp_path):
+    """From models to a folder whose every part holds together; the trace is of both tasks."""
+    trained, parts = {}, []
+    for place_, name in enumerate(("sst2", "mrpc")):
+        config = {**CONFIGS["bert"], "outputs": 2, "positions": 128}
+        saved(tmp_path / name, config, place_)
+        dev = encoded(40, 5 + place_)
+        run = runtime("torch").prepare(tmp_path / name / "model.safetensors", 1)
+        logits = np.concatenate([run(*query) for query in split(dev.ids, dev.types, dev.offsets)])
+        given = accuracy.Labelled(11, (), {"dev": dev}, {"dev": digest(name)})
+        trained[name] = measuring.Trained(name, tmp_path / name, logits, given)
+        texts = [("w7 w8",)] * len(dev)
+        parts.append(measuring.Examples(name, dev.ids, dev.types, dev.offsets, texts))
+    subject = measuring.Subject(
+        track="mini", recipe="student", recipe_hash=digest("recipe"), variant="default", task=None,
+        entry=trained["sst2"], reference=trained["sst2"], examples=tuple(parts),
+        tokenizer=word_tokenizer(tmp_path / "tokenizer"), others=(trained["mrpc"],),
+    )  # fmt: skip
+    made = measuring.compare(subject, RUNTIME, profile(pairs=2), tmp_path / "results", count=16)
+    assert len(made) == 2  # against the reference, and against it in 8 bits
+    documents = [Measurement.model_validate(example.read(folder, "measurement.json")) for folder in made]
+    first, alone = sorted(documents, key=lambda m: m.against == "alone")
+    assert first.precision == "int8" and first.machine.flags
+    assert [one.task for one in first.accuracy] == ["sst2", "mrpc"] and not alone.accuracy
+    assert first.accuracy[0].model_file == first.model_file != first.accuracy[1].model_file
+    assert first.answers.equal and alone.answers.equal
+    for one in first.accuracy:
+        dev = trained[one.task].labelled.dev["dev"]
+        file = exported(RUNTIME, tmp_path / one.task)
+        run = runtime(RUNTIME).prepare(file, 1)
+        answers_ = np.concatenate([run(*query) for query in split(dev.ids, dev.types, dev.offsets)])
+        assert one.metrics["accuracy"] == pytest.approx((answers_.argmax(1) == dev.labels).mean())
+    found = [p for folder in made for p in verify(folder).problems]
+    about = {p.field for p in found}
+    # Made up here: rows that are not the track's. Nothing else is wrong with either.
+    assert about <= {
+        f"accuracy of {t}: dev.dev.{f}" for t in ("sst2", "mrpc") for f in ("rows", "fingerprint")
+    }
 
 
 # --- a results tree -----------------------------------------------------------------------------------------

@@ -445,9 +445,10 @@ def forest(
     axis: str,
     narrow: bool,
     guide: float | None = None,
+    label_width: float | None = None,
 ) -> Markup:
     """Estimates with their intervals, one line each; small ticks are single seeds."""
-    label_width = 120.0 if narrow else 210.0
+    label_width = label_width or (120.0 if narrow else 210.0)
     row, width = 26.0, 360.0 if narrow else 680.0
     size = Size(width, 30 + row * len(bars) + 34, label_width, 70 if not narrow else 52, 14, 40, 12.5)
     left, top, right, bottom = size.plot
@@ -467,7 +468,7 @@ def forest(
     for index, bar in enumerate(bars):
         y = top + row * (index + 0.5)
         line = [el("title", f"{shorten(bar.label, 80)}: {bar.text}")]
-        text = shorten(bar.label, 18 if narrow else 32)
+        text = shorten(bar.label, round((left - 10) / (size.font * _CHARACTER)))
         line.append(el("text", text, class_="row-label", x=left - 10, y=y + 4, text_anchor="end"))
         if bar.interval:
             line.append(

@@ -30,6 +30,7 @@ _KEPT = 512  # documents of a kind in memory at a time: a page reads its own ent
 
 T = TypeVar("T", bound=BaseModel)
 T2 = TypeVar("T2")
+_KEPT_SAMPLES = 64
 
 
 def is_place(path: str) -> bool:
@@ -49,6 +50,7 @@ class Evidence:
     _subjects: dict[tuple[str, str], str | None] = field(default_factory=dict)
     _logs: dict[str, list[LogEntry]] = field(default_factory=dict)
     _checks: dict[str, dict[str, list[Attestation]]] = field(default_factory=dict)
+    _samples: dict[tuple[str, str], dict[str, Any] | Missing] = field(default_factory=dict)
     _signatures: dict[str, dict[str, list[Signature]]] = field(default_factory=dict)
 
     def run(self, track: str, path: str) -> Run | Missing:
@@ -172,8 +174,13 @@ class Evidence:
     # --- tables and signatures ---------------------------------------------------------------------------------
 
     def samples(self, track: str, path: str) -> dict[str, Any] | Missing:
-        """The raw times of a measurement, by column."""
-        return self._table(track, path, "measurements", tables.read_samples)
+        """The raw times of a measurement, by column; the latest stay in memory, since entries inherit times."""
+        key = (track, path)
+        if key not in self._samples:
+            if len(self._samples) >= _KEPT_SAMPLES:
+                del self._samples[next(iter(self._samples))]
+            self._samples[key] = self._table(track, path, "measurements", tables.read_samples)
+        return self._samples[key]
 
     def predictions(self, track: str, path: str, task: Task) -> dict[str, tables.Split] | Missing:
         """A run's predictions by dev set."""

@@ -122,15 +122,12 @@ def bundle(subject: Subject, profile: Profile, out: Path) -> Path:
     }
     trace = asked.trace
     with peak.model_file(RUNTIME) as products:
-        models = {
-            name: path for side, ready in sides.items() for name, path in _packed(side, ready.file).items()
-        }
         files: dict[str, bytes | Path] = {
             "measure.pyz": program(),
             "trace.npz": _npz(ids=trace.ids, types=trace.types, offsets=trace.offsets),
             "expected.npz": _npz(**{name: side.logits for name, side in sides.items()}),
             "products.onnx": products,
-            **models,
+            **{name: path for side, one in sides.items() for name, path in _packed(side, one.file).items()},
         }
         kit = _kit(subject, profile, asked, sides, files)
         part = out.with_name(out.name + ".part")

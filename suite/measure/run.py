@@ -578,6 +578,7 @@ def compare(
         if not again and _there(folder, about):
             continue
         what = f"{subject.recipe}/{subject.variant} in {name} against the reference in {other}"
+        started = time.monotonic()
         tell(f"{what}: exporting and comparing answers")
         entry = entry or _ready(subject.entry, name, asked, plan.threads)
         reference = _ready(subject.reference, other, theirs, plan.threads)
@@ -590,7 +591,6 @@ def compare(
             latency.Side("the reference", other, reference.file),
             latency.Side(f"{subject.recipe}/{subject.variant}", name, entry.file, subject.adaptive),
         )
-        started = time.monotonic()
         ladders: tuple[tuple[AtBatch, ...], ...] = ()
         batches = None
         if arrival == "offline":

@@ -357,7 +357,7 @@ class _Clock:
         own = profile.reference_runtime or str(MEASURING["reference"]["runtime"])
         like = [(cell.profile, cell.runtime, *cell.scenario), (cell.runtime, *cell.scenario), ("",)]
         scale = next((median(self.scales[key]) for key in like if key in self.scales), 1.0)
-        seconds = EXPORT_SECONDS + scale * math.fsum(
+        seconds = scale * math.fsum(
             self._guess(
                 model,
                 cell.runtime,
@@ -377,7 +377,7 @@ class _Clock:
         mine = self._query(model, profile, runtime, scenario)
         theirs = self._query(self.reference or model, profile, other, scenario)
         rounds = profile.blocks // 2
-        start = 2 * PROCESS_SECONDS * pairs
+        start = EXPORT_SECONDS + 2 * PROCESS_SECONDS * pairs
         if scenario.arrival == "offline":
             passes = [
                 max(profile.block_seconds, MEASURING["trace"]["queries"] * one) for one in (mine, theirs)

@@ -12,7 +12,8 @@ at exit k has been through the first k), ``every_exit`` (the logits of all exits
 flow that depends on data: what it costs is counted there), ``forward_exits`` (logits, and the exit each example took,
 int64 [batch], 1 is the first) and ``uncertainties`` ([batch, exits - 1]; who is below ``speed`` leaves). ``speed`` is
 in its configuration; 0 switches early exits off, and only then can the model be exported as one graph. Otherwise
-``embed`` and each block are exported by themselves, and :mod:`suite.runtimes._exits` decides between them.
+``embed`` and each block, or what its ``lean()`` gives in its place, are exported by themselves, and
+:mod:`suite.runtimes._exits` decides between them.
 """
 
 from __future__ import annotations

@@ -78,7 +78,8 @@ def pieces(model_folder: Path) -> Iterator[Piece]:
     yield Piece("embed", _Embed(model), TOKENS, ("hidden", "mask"), longest)
     inputs = (Input("hidden", ("batch", "length", width), 0.5), Input("mask", ("batch", 1, 1, "length"), 0.0))
     for number, block in enumerate(model.blocks, 1):
-        yield Piece(f"block-{number}", block, inputs, ("states", "logits"), longest)
+        lean = block.lean() if hasattr(block, "lean") else block
+        yield Piece(f"block-{number}", lean.eval(), inputs, ("states", "logits"), longest)
 
 
 def _longest(model_folder: Path) -> int:
@@ -103,10 +104,10 @@ def exported(module: ModuleType, identity: dict[str, Any], model_folder: Path) -
     """``exits.json`` with the pieces beside it. All speeds of the same weights share the pieces' bytes."""
     config = models.read_config(model_folder)
     shared = kept(
-        {**identity, "pieces": 1, "config": {**config, "speed": None}}, _writer(module, model_folder)
+        {**identity, "pieces": 2, "config": {**config, "speed": None}}, _writer(module, model_folder)
     )
     return kept(
-        {**identity, "pieces": 1}, lambda folder: _plan(shared.parent, folder, float(config["speed"]))
+        {**identity, "pieces": 2}, lambda folder: _plan(shared.parent, folder, float(config["speed"]))
     )
 
 

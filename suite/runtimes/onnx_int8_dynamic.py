@@ -14,6 +14,7 @@ NAME = "onnx-int8-dynamic"
 PRECISION = "int8"
 SHAPES = "dynamic"
 EXPORT_VERSION = 1
+LINES = onnx.LINES
 
 
 def available() -> str | None:

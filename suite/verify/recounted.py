@@ -444,7 +444,10 @@ def achieved(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Iterator
         if side == raw.REFERENCE and m.reference_trace_lengths is not None:
             lengths = m.reference_trace_lengths
         done = 0
-        for query in loaded.samples["query"][here].tolist():
+        asked = loaded.samples["query"][here].tolist()
+        if not all(0 <= query < len(lengths) for query in asked):
+            continue  # of no trace: refused for that
+        for query in asked:
             n = lengths[query]
             done += a + b * n + c * n * n
         seconds = float(loaded.samples["nanoseconds"][here].sum()) / 1e9

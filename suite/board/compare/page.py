@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from suite.board import front, svg
 from suite.board.compare import data
-from suite.board.compare.paired import Comparable, comparable, name_of
+from suite.board.compare.paired import MOST, Comparable, comparable, name_of
 from suite.board.page import Page, page
 from suite.board.site import Links, Site, known_track
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
@@ -29,6 +29,7 @@ def compare_pages(site: Site, track: str) -> Iterator[Page]:
     known = known_track(track)
     found = comparable(site, track)
     tables = _tables(site, links, found)
+    rows = len(site.of(track))
     yield page(
         path,
         "compare.html",
@@ -40,7 +41,7 @@ def compare_pages(site: Site, track: str) -> Iterator[Page]:
         track_href=links.track(track),
         tables=tables,
         index=links.to(data.index_path(track)),
-        count=len(found.entries),
+        count=f"of {len(found.entries)}" + (f", the best of {rows:,} rows" if rows > MOST else ""),
         local=site.local is not None,
     )
     yield from data.scripts(site, links, found)

@@ -18,7 +18,7 @@ from suite.board.text import Missing
 from suite.documents import Entry, Run
 from suite.statistics import Difference, Evidence, SeedSpread
 
-MOST = 200  # entries of a track that can be compared: the best of them
+MOST = 100  # entries of a track that can be compared: the best of them
 
 
 @dataclass(frozen=True, eq=False)

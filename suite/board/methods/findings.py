@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from suite.board.front import may_diverge
+from suite.board.methods.field import Field, cost_of, field, rival
 from suite.board.site import Links, Shown, Site, View
 from suite.board.text import counted, digits, fixed, listed, ratio_span, span, times_faster
 from suite.documents import Entry, Interval
@@ -25,21 +27,8 @@ class Finding:
     href: str
 
 
-def rivals(site: Site, entry: Entry) -> list[Entry]:
-    """The default variants of the other compressed models of the track."""
-    return [
-        e
-        for e in site.of(entry.track)
-        if e.default
-        and e.recipe != entry.recipe
-        and e.division == "standard"
-        and not site.is_reference(e)
-        and not site.is_baseline(e)
-    ]
-
-
 def strengths(site: Site, links: Links, entry: Entry, view: View, tasks: Sequence[str]) -> list[Finding]:
-    others = rivals(site, entry)
+    others = field(site, entry.track)
     return [
         *_kept(site, links, entry, tasks),
         *_best(site, links, entry, others, tasks),
@@ -50,10 +39,10 @@ def strengths(site: Site, links: Links, entry: Entry, view: View, tasks: Sequenc
 
 
 def weaknesses(site: Site, links: Links, entry: Entry, view: View, tasks: Sequence[str]) -> list[Finding]:
-    others = rivals(site, entry)
+    others = field(site, entry.track)
     return [
         *_lost(site, links, entry, tasks),
-        *_below_line(site, links, entry, tasks),
+        *_below_line(site, links, entry, others, tasks),
         *_dominated(site, links, entry, others, tasks),
         *_slower(site, links, entry, view),
         *_costly(links, entry, others),
@@ -81,20 +70,17 @@ def _kept(site: Site, links: Links, entry: Entry, tasks: Sequence[str]) -> Itera
         )
 
 
-def _best(
-    site: Site, links: Links, entry: Entry, others: Sequence[Entry], tasks: Sequence[str]
-) -> Iterator[Finding]:
+def _best(site: Site, links: Links, entry: Entry, others: Field, tasks: Sequence[str]) -> Iterator[Finding]:
     for task in tasks:
-        known = [e for e in others if task in e.quality]
-        own = entry.quality[task]
-        if len(known) + 1 < FEWEST or site.is_reference(entry) or site.is_baseline(entry):
+        own, second = entry.quality[task], rival(others.best.get(task, ()), entry)
+        count = others.count.get(task, 0) + (entry.division != "standard")
+        if second is None or count < FEWEST or site.is_reference(entry) or site.is_baseline(entry):
             continue
-        second = max(known, key=lambda e: e.quality[task].score)
         lead = own.score - second.quality[task].score
         if lead > 0:
             overlap = _overlap(own.interval, second.quality[task].interval)
             yield Finding(
-                f"Scores highest of {len(known) + 1} compressed models on {site.task(task).title}: "
+                f"Scores highest of {count} compressed models on {site.task(task).title}: "
                 f"{fixed(own.score, 1)}, {fixed(lead, 1)} above {site.label(second)}"
                 + ("; their intervals overlap." if overlap else "."),
                 links.entry(entry, f"task-{task}"),
@@ -136,24 +122,18 @@ def _smaller(site: Site, links: Links, entry: Entry) -> Iterator[Finding]:
         )
 
 
-def _training(entry: Entry) -> float | None:
-    """TFLOP per task and seed."""
-    return entry.training_cost.tflop / len(entry.quality) if entry.quality else None
+def _cost_beside(entry: Entry, others: Field) -> tuple[float, float] | None:
+    own = cost_of(entry)
+    if own is None or len(others.costs) < FEWEST or median(others.costs) <= 0:
+        return None
+    return own, median(others.costs)
 
 
-def _cost_beside(entry: Entry, others: Sequence[Entry]) -> tuple[float, float] | None:
-    own = _training(entry)
-    costs = [cost for e in others if (cost := _training(e)) is not None]
-    return (
-        (own, median(costs)) if own is not None and len(costs) + 1 >= FEWEST and median(costs) > 0 else None
-    )
-
-
-def _cheap(links: Links, entry: Entry, others: Sequence[Entry]) -> Iterator[Finding]:
+def _cheap(links: Links, entry: Entry, others: Field) -> Iterator[Finding]:
     found = _cost_beside(entry, others)
     if found and found[0] < 0.8 * found[1]:
         yield Finding(
-            f"Trains for {digits(found[0])} TFLOP a task; half of the other compressed models take more than "
+            f"Trains for {digits(found[0])} TFLOP a task; half of the compressed models take at least "
             f"{digits(found[1])}.",
             links.entry(entry, "training"),
         )
@@ -181,12 +161,11 @@ def _lost(site: Site, links: Links, entry: Entry, tasks: Sequence[str]) -> Itera
     )
 
 
-def _below_line(site: Site, links: Links, entry: Entry, tasks: Sequence[str]) -> Iterator[Finding]:
+def _below_line(
+    site: Site, links: Links, entry: Entry, others: Field, tasks: Sequence[str]
+) -> Iterator[Finding]:
     """Below a model that does not read."""
-    lines = [
-        e for e in site.of(entry.track) if site.is_baseline(e) and e.default and e.recipe != entry.recipe
-    ]
-    for line in lines:
+    for line in (line for line in others.lines if line.recipe != entry.recipe):
         below = [t for t in tasks if t in line.quality and entry.quality[t].score < line.quality[t].score]
         if below and line.recipe != REPORTING["baselines"]["majority"] and not site.is_baseline(entry):
             names = listed(site.task(task).title for task in below)
@@ -196,21 +175,16 @@ def _below_line(site: Site, links: Links, entry: Entry, tasks: Sequence[str]) ->
 
 
 def _dominated(
-    site: Site, links: Links, entry: Entry, others: Sequence[Entry], tasks: Sequence[str]
+    site: Site, links: Links, entry: Entry, others: Field, tasks: Sequence[str]
 ) -> Iterator[Finding]:
     own = entry.cost.flops_per_example.get("128")
     if own is None or site.is_reference(entry) or site.is_baseline(entry):
         return
     better: dict[str, list[str]] = {}
     for task in tasks:
-        light = [
-            e
-            for e in others
-            if task in e.quality
-            and (flops := e.cost.flops_per_example.get("128")) is not None
-            and flops <= own * SAME
-        ]
-        best = max(light, key=lambda e: e.quality[task].score, default=None)
+        flops, bests = others.light.get(task, ([], []))
+        place = bisect_right(flops, own * SAME)
+        best = rival(bests[place - 1], entry) if place else None
         if best is not None and best.quality[task].score > entry.quality[task].score:
             overlap = _overlap(best.quality[task].interval, entry.quality[task].interval)
             gap = fixed(best.quality[task].score - entry.quality[task].score, 1)
@@ -234,12 +208,12 @@ def _slower(site: Site, links: Links, entry: Entry, view: View) -> Iterator[Find
         yield Finding(f"Is {speed} {site.on_profile(view.profile)}.", links.entry(entry, "speed"))
 
 
-def _costly(links: Links, entry: Entry, others: Sequence[Entry]) -> Iterator[Finding]:
+def _costly(links: Links, entry: Entry, others: Field) -> Iterator[Finding]:
     found = _cost_beside(entry, others)
     if found and found[0] > 1.5 * found[1]:
         yield Finding(
             f"Trains for {digits(found[0])} TFLOP a task, {fixed(found[0] / found[1], 1)} times the median of the "
-            "other compressed models.",
+            "compressed models.",
             links.entry(entry, "training"),
         )
 

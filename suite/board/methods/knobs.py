@@ -25,7 +25,7 @@ def family_figure(
         return None
     reference = site.reference(track)
     wanted = [*entries, *([reference] if reference and reference not in entries else [])]
-    small = replace(site, entries=wanted)
+    small = replace(site, entries=wanted, kept={})
     drawn = front.figures(small, links, track, view, ident=f"family-{track}-")
     return drawn[0] if drawn else None
 

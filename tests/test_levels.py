@@ -178,6 +178,12 @@ def test_other_weights_of_the_same_shape_are_found_out(trained: dict[str, Any]) 
     tensors["classifier.weight"][0, 0] += 0.5
     save_file(tensors, path, metadata={"format": "pt"})
     found = replayed.replay(trained["run"], trained["model"], data=trained["data"])
+    assert [problem.field for problem in found.problems] == ["sha256"] and found.attestation is None
+    # A run that does not say which file it was scored with is held to its scores.
+    document = example.read(trained["run"], "run.json")
+    del document["weights"]
+    example.forge(trained["run"], "run.json", document)
+    found = replayed.replay(trained["run"], trained["model"], data=trained["data"])
     assert any(problem.field.startswith("scores of dev, row ") for problem in found.problems)
     assert found.attestation is not None and json.loads(found.attestation.read_text())["outcome"] == "failed"
     (entry,) = index(trained["results"])

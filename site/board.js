@@ -758,8 +758,10 @@
       };
     }
 
-    /** Names beside their points where there is room: the library's own placing, which its grammar lacks. */
+    /** Names beside their points where there is room: the library's own placing, which its grammar lacks. The brush's
+        rectangles are drawn without a name, so a screen reader is not told of them. */
     const labelled = (compiled) => {
+      for (const mark of compiled.marks) if (mark.name?.startsWith("brush")) mark.aria = false;
       compiled.marks.push({
         type: "text", name: "labels", interactive: false, from: { data: "marks_marks" },
         encode: { update: { text: { field: "datum.label" }, fontSize: { value: frame.font }, fill: { signal: "ink" } } },

@@ -758,10 +758,8 @@
       };
     }
 
-    /** Names beside their points where there is room: the library's own placing, which its grammar lacks. The brush's
-        rectangles are drawn without a name, so a screen reader is not told of them. */
+    /** Names beside their points where there is room: the library's own placing, which its grammar lacks. */
     const labelled = (compiled) => {
-      for (const mark of compiled.marks) if (mark.name?.startsWith("brush")) mark.aria = false;
       compiled.marks.push({
         type: "text", name: "labels", interactive: false, from: { data: "marks_marks" },
         encode: { update: { text: { field: "datum.label" }, fontSize: { value: frame.font }, fill: { signal: "ink" } } },
@@ -788,6 +786,7 @@
       own.padding = { left: frame.left, right: frame.right, top: frame.top, bottom: frame.bottom };
       own.config.axis.labelFontSize = frame.font;
       own.config.text.fontSize = frame.font * 0.95;
+      own.config.aria = false;  // its marks have no names; the figure's own label and the table say it all
       own.config.font = getComputedStyle(document.body).fontFamily;
       const made = await globalThis.vegaEmbed(place, own, {
         mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false, tooltip: false, patch: labelled,

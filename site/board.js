@@ -786,11 +786,11 @@
       own.padding = { left: frame.left, right: frame.right, top: frame.top, bottom: frame.bottom };
       own.config.axis.labelFontSize = frame.font;
       own.config.text.fontSize = frame.font * 0.95;
-      own.config.aria = false;  // its marks have no names; the figure's own label and the table say it all
       own.config.font = getComputedStyle(document.body).fontFamily;
       const made = await globalThis.vegaEmbed(place, own, {
         mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false, tooltip: false, patch: labelled,
       });
+      place.querySelector("svg").setAttribute("aria-hidden", "true"); // nameless marks; the label and the table say it all
       view = made.view;
       view.addEventListener("pointerover", (event, item) => page.light(item?.datum?.id ?? ""));
       view.addEventListener("pointerout", () => page.light(""));

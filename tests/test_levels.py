@@ -654,7 +654,9 @@ def test_two_seeds_with_the_same_scores_are_reviewed(tmp_path: Path) -> None:
 
 def test_the_seed_plays_no_part_in_a_baseline(tmp_path: Path) -> None:
     results = tmp_path / "results"
-    first, second = (example.add_run(results, student("ngram", division="open"), "mood", seed) for seed in (11, 23))
+    first, second = (
+        example.add_run(results, student("ngram", division="open"), "mood", seed) for seed in (11, 23)
+    )
     with_scores(second, scores_of(first))
     assert reviews(results) == []
 

@@ -13,7 +13,7 @@ from suite.documents import Entry, Run
 from suite.errors import UserError
 from suite.index import index
 from suite.loading import recipes
-from suite.measure.run import measure
+from suite.measure.run import attempt
 from suite.pipeline.run import run
 from suite.progress import clock, shown
 from suite.protocol import track as track_of
@@ -32,10 +32,10 @@ def demo(folder: Path, out: Console, err: Console) -> None:
     out.print(f"[bold]2[/] timing on {PROFILE} with {RUNTIME}")
     for recipe, variant in _graphs(folders):
         with err.status(f"timing {recipe}") as status:
-            measure(
+            attempt(
                 recipe, variant=variant, track=TRACK, profile=PROFILE, runtime=RUNTIME, results=results,
                 progress=lambda text: status.update(text),
-            )  # fmt: skip
+            ).found()  # fmt: skip
     out.print("[bold]3[/] checking every figure against its evidence")
     index(results)
     report = verify(results)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 from test_latency import profile, word_tokenizer
+from tiny import saved
 
 from suite import models, tables
 from suite.board.entries.speed import speeds
@@ -68,21 +69,6 @@ def questions(count, seed):
 
 CALIBRATION = questions(32, 1)
 ASKED = questions(60, 2)
-
-
-def saved(folder, config, seed=0):
-    torch.manual_seed(seed)
-    model = models.build(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.2)
-        for part in model.modules():
-            if isinstance(part, torch.nn.Embedding) and part.padding_idx is not None:
-                part.weight[part.padding_idx] = (
-                    0  # as training leaves it: padding must tell its neighbour nothing
-                )
-    models.save(model, config, folder)
-    return model
 
 
 def answers(name, file):

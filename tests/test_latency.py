@@ -571,7 +571,7 @@ def test_a_runtime_that_cannot_hold_the_model_is_told_and_left_out(linear, tmp_p
     monkeypatch.setattr(run, "compare", compare)
     said: list[str] = []
     asked = {"track": "mini", "profile": "cpu-1-thread", "results": tmp_path, "progress": said.append}
-    assert run.measure("theseus", **asked) == [tmp_path / "onnx"]
+    assert run.attempt("theseus", **asked).found() == [tmp_path / "onnx"]
     assert said == ["left out: runtime torch: too large"]
     with pytest.raises(UserError, match="too large"):
-        run.measure("theseus", runtime="torch", **asked)
+        run.attempt("theseus", runtime="torch", **asked).found()

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from tiny import saved
 
 from suite import models
 from suite.errors import UserError
@@ -37,21 +38,6 @@ def store(tmp_path_factory):
         yield
 
 
-def saved(folder, config):
-    torch.manual_seed(0)
-    model = models.build(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3)
-        for part in model.modules():
-            if isinstance(part, torch.nn.Embedding) and part.padding_idx is not None:
-                part.weight[part.padding_idx] = (
-                    0  # as training leaves it: padding must tell its neighbour nothing
-                )
-    models.save(model, config, folder)
-    return model
-
-
 def questions(lengths):
     random = np.random.default_rng(1)
     for length in lengths:
@@ -63,13 +49,13 @@ def questions(lengths):
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", [a for a in CONFIGS if a not in ("bert", "ngram")])
 def test_it_holds(architecture, tmp_path):
-    answers_are_torchs(saved(tmp_path / "model", CONFIGS[architecture]), tmp_path / "model")
+    answers_are_torchs(saved(tmp_path / "model", CONFIGS[architecture], spread=0.3), tmp_path / "model")
 
 
 @there
 def test_a_bert_answers_as_torch_does_at_every_length(tmp_path):
     """At lengths that are there, just above, at the model's last position, and in a padded batch."""
-    model = saved(tmp_path / "model", CONFIGS["bert"])
+    model = saved(tmp_path / "model", CONFIGS["bert"], spread=0.3)
     run = answers_are_torchs(model, tmp_path / "model")
     ids, mask, types = (np.repeat(part, 2, 0) for part in next(questions([20])))
     mask[1, 9:] = ids[1, 9:] = types[1, 9:] = 0
@@ -97,7 +83,7 @@ def answers_are_torchs(model, folder):
 def test_what_it_cannot_hold_is_refused_with_the_reason(tmp_path):
     """The hashes of n-grams overflow 32 bits, so the answers differ, and a model of such answers is not timed."""
     folder = tmp_path / "model"
-    saved(folder, CONFIGS["ngram"])
+    saved(folder, CONFIGS["ngram"], spread=0.3)
     ids = np.concatenate([query[0][0] for query in questions([20] * 8)])
     offsets = np.arange(0, 161, 20)
     part = measuring.Examples("t", ids.astype(np.int32), np.zeros(160, np.int8), offsets, [("",)] * 8)
@@ -111,7 +97,7 @@ def test_what_it_cannot_hold_is_refused_with_the_reason(tmp_path):
 @there
 @pytest.mark.slow
 def test_an_exporter_that_fails_says_why_in_one_line(tmp_path):
-    saved(tmp_path / "model", CONFIGS["constant"])
+    saved(tmp_path / "model", CONFIGS["constant"], spread=0.3)
     (tmp_path / "model" / "model.safetensors").write_bytes(b"none")
     with pytest.raises(UserError, match=r"^runtime litert: [^\n]+$"):
         litert.export(tmp_path / "model", tmp_path)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from suite import protocol
 from suite.canonical import digest_file
@@ -34,6 +35,24 @@ PLAIN = (
     "road",
     "tale",
 )
+
+
+def saved(folder: Path, config: Mapping[str, Any], seed: int = 0, spread: float = 0.2) -> Any:
+    """A model of random weights in a model folder; padding's vector is 0, as training leaves it."""
+    import torch
+
+    from suite import models
+
+    torch.manual_seed(seed)
+    model = models.build(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=spread)
+        for part in model.modules():
+            if isinstance(part, torch.nn.Embedding) and part.padding_idx is not None:
+                part.weight[part.padding_idx] = 0
+    models.save(model, config, folder)
+    return model
 
 
 def sentences(count: int, seed: int) -> list[tuple[str, int]]:

@@ -81,45 +81,6 @@ class Trained:
         return self.labelled.training if self.labelled else ()
 
 
-def measure(
-    recipe: str,
-    *,
-    track: str,
-    profile: str,
-    runtime: str | None = None,
-    variant: str | None = None,
-    results: str | Path = "results",
-    against: Sequence[Against] = ("reference", "alone"),
-    task: str | None = None,
-    data: str = "auto",
-    inputs: Inputs = "trace",
-    arrival: Arrival = "single-stream",
-    streams: bool = False,
-    again: bool = False,
-    progress: Tell | None = None,
-) -> list[Path]:
-    """As :func:`attempt`; gives the folders of the measurements. UserError with the reasons where there are none."""
-    made = attempt(
-        recipe,
-        track=track,
-        profile=profile,
-        runtime=runtime,
-        variant=variant,
-        results=results,
-        against=against,
-        task=task,
-        data=data,
-        inputs=inputs,
-        arrival=arrival,
-        streams=streams,
-        again=again,
-        progress=progress,
-    )
-    if made.empty and not made.folders:
-        raise UserError("; ".join(dict.fromkeys(one.reason for one in made.empty)), code=1)
-    return made.folders
-
-
 @dataclass(frozen=True)
 class Empty:
     """A cell that stays empty, and why."""
@@ -135,6 +96,12 @@ class Made:
 
     folders: list[Path]
     empty: list[Empty]
+
+    def found(self) -> list[Path]:
+        """The folders of the measurements. UserError with the reasons where there are none."""
+        if self.empty and not self.folders:
+            raise UserError("; ".join(dict.fromkeys(one.reason for one in self.empty)), code=1)
+        return self.folders
 
 
 def attempt(
@@ -179,16 +146,11 @@ def attempt(
         tell(f"left out: {one.reason}")
     for subject in subjects(recipe, chosen, found, task, data):
         for name in usable:
-            asked: dict[str, Any] = {"inputs": inputs}
-            if arrival != "single-stream":
-                asked["arrival"] = arrival
-            if streams:
-                asked["streams"] = streams
             try:
                 made.folders.extend(
                     compare(
-                        subject, name, wanted, Path(results), against=against, again=again, progress=progress,
-                        **asked,
+                        subject, name, wanted, Path(results), against=against, inputs=inputs, arrival=arrival,
+                        streams=streams, again=again, progress=progress,
                     )
                 )  # fmt: skip
                 reason = None

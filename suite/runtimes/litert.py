@@ -122,14 +122,14 @@ def prepare(model_file: Path, threads: int) -> Run:
 
 def make(folder: Path) -> None:
     """The exporter's environment: its own packages before ours."""
-    import sysconfig
     import venv
 
     venv.create(folder, with_pip=True, clear=True)
     python = folder / "bin" / "python"
     asked = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     own = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
-    (own / "lightboard.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    ours = [path for path in sys.path if path.endswith("-packages")]  # of an environment over another: both
+    (own / "lightboard.pth").write_text("\n".join(ours) + "\n", encoding="utf-8")
     subprocess.run([str(python), "-m", "pip", "install", EXPORTER], check=True)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_LAZY = {"run": "suite.pipeline.run", "measure": "suite.measure.run", "load_results": "suite.index"}
+_LAZY = {"run": "suite.pipeline.run", "measure": "suite.measure.run", "load_results": "suite.frame"}
 
 __all__ = ["__version__", "load_results", "measure", "run"]
 

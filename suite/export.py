@@ -1,7 +1,8 @@
 """The whole board as tables, for those who would rather compute than read: parquet, CSV and JSON of each.
 
 ``entries``: a row per entry and task. ``runs``: a row per seed. ``speeds``: a row per measurement that an entry has.
-``differences``: a row per ablation and task.
+``precisions``: a row per task that a lower precision's own answers were scored on. ``differences``: a row per ablation
+and task.
 Units are in the column names; ``fraction`` is 0 to 1 (correlations from -1), ``times`` a ratio to the reference.
 The same results give the same bytes.
 """
@@ -20,6 +21,7 @@ import pandas as pd
 from suite import index
 from suite.documents import Entry
 from suite.folder import write_file
+from suite.frame import frame
 
 Record = dict[str, Any]
 
@@ -31,11 +33,14 @@ def tables(results: Path, track: str | None = None) -> dict[str, pd.DataFrame]:
 
 def tables_of(entries: Sequence[Entry]) -> dict[str, pd.DataFrame]:
     """Name -> table of these entries."""
-    frame = index.frame(entries)
+    whole = frame(entries)
     return {
-        "entries": frame.rename(columns={name: _with_unit(name) for name in frame.columns}),
+        "entries": whole.rename(columns={name: _with_unit(name) for name in whole.columns}),
         "runs": pd.DataFrame([row for entry in entries for row in _runs(entry)]),
         "speeds": pd.DataFrame([row for entry in entries for row in _speeds(entry)]),
+        "precisions": pd.DataFrame(
+            [row for entry in entries for row in _precisions(entry)], columns=list(_PRECISIONS)
+        ),
         "differences": pd.DataFrame(
             [row for entry in entries for row in _differences(entry)], columns=list(_DIFFERENCES)
         ),
@@ -99,6 +104,46 @@ def _speeds(entry: Entry) -> Iterator[Record]:
             "inherited": line.inherited,
             "document": line.measurement,
         }
+
+
+_PRECISIONS = (
+    "track",
+    "division",
+    "recipe",
+    "variant",
+    "recipe_hash",
+    "profile",
+    "runtime",
+    "precision",
+    "task",
+    "seed",
+    "score_points",
+    "full_precision_score_points",
+    "change_points",
+    "change_low_points",
+    "change_high_points",
+    "document",
+)
+
+
+def _precisions(entry: Entry) -> Iterator[Record]:
+    for line in entry.speed:
+        for task, found in line.scores.items():
+            low, high = found.change.interval or (None, None)
+            yield {
+                **_name(entry),
+                "profile": line.profile,
+                "runtime": line.runtime,
+                "precision": line.precision,
+                "task": task,
+                "seed": found.seed,
+                "score_points": found.score,
+                "full_precision_score_points": found.full_precision,
+                "change_points": found.change.value,
+                "change_low_points": low,
+                "change_high_points": high,
+                "document": line.measurement,
+            }
 
 
 _DIFFERENCES = (

@@ -158,7 +158,7 @@ def test_every_number_has_its_unit_in_the_columns_name(results: Path) -> None:
 
 def test_the_three_formats_say_the_same_as_the_documents(results: Path, tmp_path: Path) -> None:
     written = {path.name for path in export(results, tmp_path)}
-    names = ("entries", "runs", "speeds", "differences")
+    names = ("entries", "runs", "speeds", "precisions", "differences")
     assert written == {f"{t}.{s}" for t in names for s in ("parquet", "csv", "json")}
     stored = entries(results)
     records = json.loads((tmp_path / "runs.json").read_text(encoding="utf-8"))

@@ -25,6 +25,7 @@ from suite.canonical import digest, digest_file
 from suite.data.encode import Encoded
 from suite.documents import Measurement
 from suite.errors import UserError
+from suite.export import tables_of
 from suite.index import compute, index
 from suite.measure import accuracy
 from suite.measure import run as measuring
@@ -351,6 +352,10 @@ def test_an_entry_shows_the_lower_precisions_score_beside_its_own(results):
         assert half > 0
         low, high = own.change.interval
         assert (high - low) / 2 == pytest.approx(half, rel=1e-3)
+    exported_rows = tables_of([entry])["precisions"]
+    assert dict(zip(exported_rows.task, exported_rows.change_points, strict=True)) == {
+        name: own.change.value for name, own in line.scores.items()
+    }
 
 
 def test_nobody_inherits_times_of_a_lower_precision(tmp_path):

@@ -74,7 +74,7 @@ def test_every_table_is_the_same_in_every_format(site: Path) -> None:
 
     tables = sorted(site.glob("tracks/*/tables/*.parquet")) + sorted(site.glob("tracks/*/views/*/*.parquet"))
     names = {path.stem for path in tables if path.parent.name == "tables"}
-    assert names == {"entries", "runs", "speeds", "differences", "changes"}
+    assert names == {"entries", "runs", "speeds", "precisions", "differences", "changes"}
     for path in tables:
         records = read(path.with_suffix(".json"))
         table = pq.read_table(path)

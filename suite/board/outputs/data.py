@@ -18,6 +18,7 @@ TABLES = {
     "entries": "a row per entry and task",
     "runs": "a row per seed",
     "speeds": "a row per measurement that an entry has",
+    "precisions": "a row per task that a lower precision's own answers were scored on, beside the same weights in full",
     "differences": "a row per ablation and task, against the recipe it changes",
     "changes": "a row per step of the track’s log",
 }

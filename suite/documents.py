@@ -646,6 +646,8 @@ class Speed(Strict):
     precision: Annotated[Name, DERIVED]
     arrival: Annotated[Name, DERIVED]
     inputs: Annotated[Name, DERIVED]
+    task: Annotated[Name | None, DERIVED] = Field(None, exclude_if=_is_empty)
+    """Whose weights were timed, where time depends on them."""
     ratio: Annotated[Ratio, DERIVED]
     alone_ratio: Annotated[Ratio | None, DERIVED]
     latency_ms: Annotated[Latency, DERIVED]
@@ -656,6 +658,16 @@ class Speed(Strict):
     measurement: Annotated[str, DERIVED]
     scores: Annotated[dict[Name, OwnScore], DERIVED] = Field(default_factory=dict, exclude_if=_is_empty)
     """Task -> score by this runtime's own answers, where its precision is below fp32."""
+
+
+class Front(Strict):
+    """Where an entry stands against leaving layers off, over one kind of cost (:mod:`suite.fronts`)."""
+
+    cost: Annotated[Number, DERIVED]  # share of the reference's
+    above: Annotated[Estimate, DERIVED]  # points above the truncation curve at that cost
+    area: Annotated[Estimate | None, DERIVED]
+    """Of a family's ranked variant: points by which its front lies above the curve, on average over log cost."""
+    hypervolume: Annotated[Number | None, DERIVED]  # of a ranked variant: decades of cost x points
 
 
 class EmptyCell(Strict):
@@ -719,6 +731,8 @@ class Entry(Strict):
     board_score: Annotated[Estimate | None, DERIVED]
     board_score_reason: Annotated[Text | None, DERIVED] = None
     ranks: Annotated[Ranks | None, DERIVED]
+    fronts: Annotated[dict[Text, Front], DERIVED] = Field(default_factory=dict, exclude_if=_is_empty)
+    """What is a cost ("flops", "cpu-1-thread/onnx") -> where the entry stands; empty where a core task is missing."""
     cost: Annotated[Cost, DERIVED]
     speed: Annotated[tuple[Speed, ...], DERIVED]
     empty: Annotated[tuple[EmptyCell, ...], DERIVED] = Field((), exclude_if=_is_empty)

@@ -38,6 +38,7 @@ from suite.documents import (
     EmptyCell,
     Entry,
     Estimate,
+    Front,
     Level,
     LogEntry,
     Measurement,
@@ -53,6 +54,7 @@ from suite.documents import (
 )
 from suite.errors import UserError
 from suite.folder import Refused, parse, show
+from suite.fronts import fronts
 from suite.protocol import MEASURING, REPORTING, TRACKS, Track, hashes, measuring_hash, training_hash
 from suite.tasks import Task
 from suite.tasks import task as task_named
@@ -363,6 +365,7 @@ class _Table:
     spreads: dict[str, statistics.SeedSpread]  # task -> seed deviation
     ranks: dict[str, statistics.Rank]
     core: tuple[str, ...]
+    reference_recipe: str
     reference: Mapping[str, statistics.Evidence]
     majority: Mapping[str, statistics.Evidence]
 
@@ -415,7 +418,8 @@ def _table(groups: list[_Group], track: Track | None) -> _Table:
     anchors = {
         group.recipe: rows[group.name] for group in groups if group.default and group.division == "standard"
     }
-    return _Table(groups, rows, spreads, ranks, core, anchors.get(reference, {}), anchors.get(majority, {}))
+    row, floor = anchors.get(reference, {}), anchors.get(majority, {})
+    return _Table(groups, rows, spreads, ranks, core, reference, row, floor)
 
 
 def compute(track: Path) -> Computed:
@@ -443,8 +447,9 @@ def compute(track: Path) -> Computed:
     entries: dict[str, Entry] = {}
     for training in sorted(trainings):
         table = _table(trainings[training], known)
-        for group in table.groups:
-            entries[group.name] = _entry(track.name, group, table, speeds, levels, log, attempts)
+        made = {g.name: _entry(track.name, g, table, speeds, levels, log, attempts) for g in table.groups}
+        placed = _fronts(made.values(), table)
+        entries |= {n: e.model_copy(update={"fronts": placed.get(n, {})}) for n, e in made.items()}
     result.entries = [entries[name] for name in sorted(entries)]
     return result
 
@@ -655,6 +660,13 @@ def _board(group: _Group, table: _Table) -> tuple[Estimate | None, str | None]:
     return Estimate(value=found.value, interval=found.interval), None
 
 
+def _fronts(entries: Iterable[Entry], table: _Table) -> dict[str, dict[str, Front]]:
+    spreads = {task: table.spreads[task] for task in table.core if task in table.spreads}
+    if len(spreads) < len(table.core):
+        return {}
+    return fronts(list(entries), table.rows, spreads, table.reference_recipe)
+
+
 def _differences(group: _Group, table: _Table) -> dict[str, Difference]:
     """Task -> the ranked variant of an ablation less its parent's, over the seeds that both have."""
     parents = [g for g in table.groups if g.recipe == group.ablation_of and g.default]
@@ -807,6 +819,7 @@ def _speed(facts: MeasurementFacts, alone: MeasurementFacts | None, group: _Grou
         precision=m.precision,
         arrival=m.arrival,
         inputs=m.inputs,
+        task=m.task,
         ratio=m.ratio,
         alone_ratio=alone_ratio,
         latency_ms=m.latency_ms,

@@ -248,7 +248,7 @@ MEASURING: dict[str, Any] = {
 
 REPORTING: dict[str, Any] = {
     "part": "reporting",
-    "version": "1.0",
+    "version": "1.1",
     "metrics": {
         "cola": ["matthews"],
         "sst2": ["accuracy"],
@@ -287,7 +287,11 @@ REPORTING: dict[str, Any] = {
     "front": {
         "score": "area between the family's upper envelope and the reference's over log cost, by its width",
         "below_cheapest": "the majority score",
-        "reference_points": ["ngram", "truncations at 1 to 6 layers"],
+        "curve": [
+            "ngram",
+            "truncation",
+        ],  # recipes whose every variant is a point of it, besides the reference
+        "start": 1e-3,  # of the reference's cost, where a front ends; what is cheaper still counts as that
         "reference_envelope": "isotonic",
         "flops_axis": "fp32",
     },

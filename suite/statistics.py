@@ -26,7 +26,7 @@ between them it holds its level down to one degree of freedom, where Satterthwai
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -586,7 +586,7 @@ class Point:
 
 @dataclass(frozen=True)
 class FrontScore:
-    """How many points a family lies above the reference's front, on average over log cost."""
+    """How many points something lies above the reference's front: a model, or a family on average over log cost."""
 
     value: float
     interval: Interval
@@ -664,10 +664,53 @@ def front_score(
         lower = upper_envelope(isotonic(scores[..., len(ours) : -1]), floor)
         return front_area(ours, upper, floor, start, end) - front_area(base, lower, floor, start, end)
 
-    drawn = area(joint.value + _errors(joint, FRONT_DRAWS, common=len(ours)))
+    return _drawn(area, joint, common=len(ours))
+
+
+def above_front(
+    point: Point,
+    reference: Sequence[Point],
+    majority: Mapping[str, Evidence],
+    spreads: Mapping[str, SeedSpread],
+) -> FrontScore:
+    """How many points an operating point lies above the reference's isotonic front at its own cost.
+
+    Between two points of the front it is held against the straight line over log cost, so that a model a little
+    cheaper than a point gains nothing by it; below the cheapest against the majority score, above the dearest against
+    that one. The interval is found as :func:`front_score`'s.
+    """
+    reference = sorted(reference, key=lambda p: p.cost)
+    still = {task: _without_seed(majority[task]) for task in spreads}
+    joint = _resolved(_joint([point.row, *(p.row for p in reference), still], spreads))
+    costs = np.log([p.cost for p in reference])
+    at = math.log(point.cost)
+
+    def above(scores: Floats) -> Floats:
+        """[..., rows] -> [...]"""
+        floor = scores[..., -1]
+        front = upper_envelope(isotonic(scores[..., 1:-1]), floor)
+        right = int(np.searchsorted(costs, at))
+        if right == len(costs):
+            beside = front[..., -1]
+        elif costs[right] == at:
+            beside = front[..., right]
+        elif right == 0:
+            beside = floor
+        else:
+            share = (at - costs[right - 1]) / (costs[right] - costs[right - 1])
+            beside = (1 - share) * front[..., right - 1] + share * front[..., right]
+        result: Floats = scores[..., 0] - beside
+        return result
+
+    return _drawn(above, joint)
+
+
+def _drawn(figure: Callable[[Floats], Floats], joint: _Joint, common: int = 0) -> FrontScore:
+    """A figure of scores [..., rows] with the middle 95% of it when all of them are drawn anew."""
+    drawn = figure(joint.value + _errors(joint, FRONT_DRAWS, common=common))
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
-    return FrontScore(float(area(joint.value)), (float(low), float(high)), joint.examples_only)
+    return FrontScore(float(figure(joint.value)), (float(low), float(high)), joint.examples_only)
 
 
 def hypervolume(costs: Floats, scores: Floats, reference_cost: float, reference_score: float) -> float:

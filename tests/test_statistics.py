@@ -601,6 +601,36 @@ def test_front_score_covers_its_truth() -> None:
     assert fewest(draws, 0.95) <= hits <= most(draws, 0.985)
 
 
+def test_above_a_front_by_hand() -> None:
+    random = np.random.default_rng(33)
+    rows = simulate(random, [0.75, 0.6, 0.9], [3, 3, 3])
+    curve = front_of(rows[1:], [10.0, 1000.0])
+    majority = {"t": majority_of(random, 0.5)}
+    low, high = rows[1].score, rows[2].score
+    # A third of the way over log cost; at a point; dearer than all; cheaper than all.
+    for cost, beside in (
+        (10 * 100 ** (1 / 3), low + (high - low) / 3), (10.0, low), (5e3, high), (1.0, majority["t"].score),
+    ):  # fmt: skip
+        point = statistics.Point(cost, {"t": rows[0]})
+        found = statistics.above_front(point, curve[::-1], majority, {"t": NO_SPREAD})
+        assert found.value == pytest.approx(rows[0].score - beside), cost
+        assert found.interval[0] < found.value < found.interval[1]
+
+
+@pytest.mark.usefixtures("fewer_draws")
+def test_above_a_front_covers_its_truth() -> None:
+    random = np.random.default_rng(34)
+    draws, hits = 200, 0
+    for _ in range(draws):
+        rows = simulate(random, [0.75, 0.6, 0.84], [3, 3, 3])
+        found = statistics.above_front(
+            statistics.Point(10.0, {"t": rows[0]}), front_of(rows[1:], [1.0, 100.0]),
+            {"t": majority_of(random, 0.5)}, {"t": spread_of(rows)},
+        )  # fmt: skip
+        hits += found.interval[0] <= 75 - (60 + 84) / 2 <= found.interval[1]
+    assert fewest(draws, 0.95) <= hits <= most(draws, 0.985)
+
+
 def test_a_front_does_not_exceed_itself() -> None:
     random = np.random.default_rng(32)
     rows = simulate(random, [0.65, 0.8, 0.95], [1, 1, 1])

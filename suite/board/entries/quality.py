@@ -19,9 +19,11 @@ from suite.board.text import (
     digits,
     field_label,
     fixed,
+    signed,
     span,
 )
 from suite.documents import Entry, Estimate, Run
+from suite.fronts import FLOPS
 
 
 def ordered_tasks(entry: Entry) -> list[str]:
@@ -92,6 +94,47 @@ def retention_cell(retention: Estimate | None, reason: str | None, href: str | N
         return Cell(reason=reason or "not computed", href=href)
     small = span(retention.interval, 2) if retention.interval else "no interval"
     return value(fixed(retention.value, 2), small, href)
+
+
+def fronts(entry: Entry) -> Table | None:
+    columns = [
+        Column("Cost", kind="text"),
+        Column("Of the reference's", "%"),
+        Column("Above the curve", "points"),
+        Column("Family above it", "points"),
+        Column("Hypervolume", "decades × points"),
+    ]
+    rows = [
+        Row(
+            Cell(text=axis_title(axis)),
+            (
+                value(digits(100 * front.cost)),
+                points_cell(front.above),
+                points_cell(front.area) if front.area else Cell(reason="a single model is no family"),
+                value(fixed(front.hypervolume, 1))
+                if front.hypervolume is not None
+                else Cell(reason="of ranked variants only"),
+            ),
+        )
+        for axis, front in entry.fronts.items()
+    ]
+    note = (
+        "The curve runs through the n-gram linear model, the reference with layers left off, and the reference. "
+        "A model is held against it at its own cost; a family’s front on average over the logarithm of cost."
+    )
+    return table("Against leaving layers off", columns, rows, "fronts", notes=[note]) if rows else None
+
+
+def axis_title(axis: str) -> str:
+    """``flops`` or ``profile/runtime`` in words."""
+    if axis == FLOPS:
+        return "FLOPs at dev lengths"
+    profile, _, runtime = axis.partition("/")
+    return f"time on {profile} in {runtime}"
+
+
+def points_cell(found: Estimate) -> Cell:
+    return value(signed(found.value, 1), span(found.interval, 1) if found.interval else "", None)
 
 
 def runs(site: Site, entry: Entry, links: Links) -> Table:

@@ -12,6 +12,7 @@ from suite.board.methods.field import Field, cost_of, field, rival
 from suite.board.site import Links, Shown, Site, View
 from suite.board.text import counted, digits, fixed, listed, ratio_span, span, times_faster
 from suite.documents import Entry, Interval
+from suite.fronts import FLOPS
 from suite.protocol import REPORTING
 
 NARROW = 0.35  # an interval of a retention wider than this says too little to call anything kept
@@ -31,6 +32,7 @@ def strengths(site: Site, links: Links, entry: Entry, view: View, tasks: Sequenc
     others = field(site, entry.track)
     return [
         *_kept(site, links, entry, tasks),
+        *_above_curve(links, entry),
         *_best(site, links, entry, others, tasks),
         *_faster(site, links, entry, view),
         *_smaller(site, links, entry),
@@ -42,6 +44,7 @@ def weaknesses(site: Site, links: Links, entry: Entry, view: View, tasks: Sequen
     others = field(site, entry.track)
     return [
         *_lost(site, links, entry, tasks),
+        *_below_curve(links, entry),
         *_below_line(site, links, entry, others, tasks),
         *_dominated(site, links, entry, others, tasks),
         *_slower(site, links, entry, view),
@@ -67,6 +70,16 @@ def _kept(site: Site, links: Links, entry: Entry, tasks: Sequence[str]) -> Itera
         yield Finding(
             f"Cannot be told apart from the reference on {names}: the interval of what it keeps reaches all of it.",
             links.entry(entry, f"task-{whole[0]}"),
+        )
+
+
+def _above_curve(links: Links, entry: Entry) -> Iterator[Finding]:
+    above = entry.fronts[FLOPS].above if FLOPS in entry.fronts else None
+    if above and above.interval and above.interval[0] > 0:
+        yield Finding(
+            f"Scores {fixed(above.value, 1)} points ({span(above.interval, 1)}) above what leaving layers off the "
+            "reference gives for the same arithmetic.",
+            links.entry(entry, "fronts"),
         )
 
 
@@ -159,6 +172,16 @@ def _lost(site: Site, links: Links, entry: Entry, tasks: Sequence[str]) -> Itera
         "the majority class.",
         links.entry(entry, f"task-{task}"),
     )
+
+
+def _below_curve(links: Links, entry: Entry) -> Iterator[Finding]:
+    above = entry.fronts[FLOPS].above if FLOPS in entry.fronts else None
+    if above and above.interval and above.interval[1] < 0:
+        yield Finding(
+            f"Scores {fixed(-above.value, 1)} points ({span((-above.interval[1], -above.interval[0]), 1)}) below what "
+            "leaving layers off the reference gives for the same arithmetic.",
+            links.entry(entry, "fronts"),
+        )
 
 
 def _below_line(

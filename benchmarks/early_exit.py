@@ -1,6 +1,6 @@
 """What leaving early costs and saves in each runtime: blocks with their exit test against plain blocks.
 
-    python benchmarks/early_exit.py [--runtimes onnx,openvino] [--rounds 200] [--json]
+    python benchmarks/early_exit.py [--runtimes onnx,openvino] [--rounds 200] [--json] [--readme]
 
 One run, one process, one thread, sides taking turns, ratios only, on random weights of the `mini` sizes. *block*: the
 marginal time of a block with its exit test, in pieces and by the loop, over that of a plain block in one whole graph;
@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch size the
 
 import numpy as np
 import torch
+from report import publish, table
 
 from suite import models
 from suite.measure import recount
@@ -154,6 +155,7 @@ def main() -> None:
         "--cpu-time", action="store_true", help="time of the processor alone: on a busy machine"
     )
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--readme", action="store_true", help="put the figures into README.md")
     asked = parser.parse_args()
     if asked.cpu_time:
         global clock
@@ -173,6 +175,27 @@ def main() -> None:
                     print(told(line), flush=True)
     if asked.json:
         print(json.dumps(lines, indent=1))
+    if asked.readme:
+        publish("early_exit", tables(lines))
+
+
+def tables(lines: list[dict[str, Any]]) -> list[str]:
+    """Marginal blocks by length, and what leaving saves one by one and in batches."""
+    marginal = [_cells(one, tokens="d", block=".2f", worst_case=".2f") for one in lines if "tokens" in one]
+    gained = [
+        _cells(one, batch="d", mean_exit=".2f", speed_up=".2f", by_flops=".2f") for one in lines if "mean_exit" in one
+    ]  # fmt: skip
+    return [
+        *table(
+            ["runtime", "tokens", "block with its test / plain", "nobody leaving / plain model"], marginal
+        ),
+        "",
+        *table(["runtime", "batch", "blocks in the mean", "times as fast", "by FLOPs"], gained),
+    ]
+
+
+def _cells(line: dict[str, Any], **formats: str) -> list[str]:
+    return [line["runtime"], *(format(line[name], form) for name, form in formats.items())]
 
 
 def told(line: dict[str, Any]) -> str:

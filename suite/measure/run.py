@@ -1,4 +1,4 @@
-"""``lightboard measure``: a trained model against the reference on this machine, as an immutable folder."""
+"""``lightboard measure``: a model against the reference on this machine, as an immutable folder."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ import suite
 from suite import models
 from suite.canonical import digest_file, pretty_json
 from suite.data.encode import Encoded
-from suite.documents import Answers, AtBatch, EnergyBlock, Measurement, Memory, Once, Peak, RepeatCheck
+from suite.documents import Answers, AtBatch, EnergyBlock, Measurement, Memory, Once, Peak, RepeatCheck, Run
 from suite.errors import UserError
-from suite.folder import own_predictions, write
+from suite.folder import MAX_JSON_BYTES, own_predictions, parse, read_bytes, write
 from suite.index import measurement_location
 from suite.loading import load_profile, load_recipe, resolve
 from suite.measure import accuracy, attempts, cost, estimate, extras, latency, machine, offline, peak
+from suite.measure.drawn import NotTrained, drawable, folder_of
 from suite.measure.samples import ENTRY, REFERENCE
 from suite.measure.worker import split
 from suite.paths import load_module
@@ -68,17 +69,22 @@ class Examples:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model folder with the logits of its accuracy run on its task's :class:`Examples`."""
+    """A model folder with the logits of its accuracy run on its task's :class:`Examples`; drawn weights have none."""
 
     task: str
     folder: Path
-    logits: Logits
+    logits: Logits | None
     labelled: accuracy.Labelled | None = None  # for runtimes of lower precision
 
     @property
     def training(self) -> Sequence[Example]:
         """Training examples, for runtimes that calibrate."""
         return self.labelled.training if self.labelled else ()
+
+    @property
+    def drawn(self) -> bool:
+        """Whether only time can be asked of it; see :mod:`suite.measure.drawn`."""
+        return self.logits is None
 
 
 @dataclass(frozen=True)
@@ -130,10 +136,11 @@ def attempt(
     reference, and the reference in the same runtime (alone; the same thing for the reference's own runtime,
     so not timed twice). A model whose time depends on its input, or whose shape differs between tasks, is
     measured with each core task's weights and examples, or with those of ``task``. What was measured today is
-    not measured again unless ``again``. UserError for models that were not trained yet, machines that a profile is
-    not of, and where no runtime is there. A runtime that cannot export or hold this model, whose answers are not the
-    model's, or whose process dies leaves its cell empty: the reason is told to ``progress``, filed among the track's
-    attempts, and the others go on.
+    not measured again unless ``again``. A model that is not trained on this machine is timed with drawn weights where
+    ``results`` hold its run and time follows from its graph. UserError for other models that are not trained,
+    machines that a profile is not of, and where no runtime is there. A runtime that cannot export or hold this model,
+    whose answers are not the model's, or whose process dies leaves its cell empty: the reason is told to ``progress``,
+    filed among the track's attempts, and the others go on.
     """
     found, wanted = track_of(track), load_profile(profile)
     fits(wanted)
@@ -144,8 +151,9 @@ def attempt(
     made = Made([], [Empty(name, None, reason) for name, reason in missing.items()])
     for one in made.empty:
         tell(f"left out: {one.reason}")
-    for subject in subjects(recipe, chosen, found, task, data):
+    for subject in subjects(recipe, chosen, found, task, data, Path(results)):
         for name in usable:
+            reason: str | None = None
             try:
                 made.folders.extend(
                     compare(
@@ -153,11 +161,12 @@ def attempt(
                         streams=streams, again=again, progress=progress,
                     )
                 )  # fmt: skip
-                reason = None
             except UserError as error:
                 reason = attempts.plain(str(error))
                 made.empty.append(Empty(name, subject.task, reason))
                 tell(f"left out: {reason}")
+                if isinstance(error, NotTrained):
+                    continue  # which says nothing of the cell, only of this machine
             attempts.record(Path(results), attempts.Cell.of(subject, wanted, name, arrival, inputs), reason)
     return made
 
@@ -244,33 +253,38 @@ class Subject:
     others: tuple[Trained, ...] = ()  # of the same variant: those of the same graph inherit what is measured
 
 
-def subjects(recipe: str, variant: str, track: ProtocolTrack, task: str | None, data: str) -> list[Subject]:
-    """Everything the pipeline knows that a comparison needs; the one place that asks it."""
+def subjects(
+    recipe: str, variant: str, track: ProtocolTrack, task: str | None, data: str, results: Path | None = None
+) -> list[Subject]:
+    """Everything the pipeline knows that a comparison needs; the one place that asks it.
+
+    Where no task's two models are trained here, with weights drawn for their runs in ``results``.
+    """
     from suite.pipeline.matrix import tokenizer_of
 
     reference = MEASURING["reference"]
     resolved = resolve(load_recipe(recipe), track.name)
     tokenizer = tokenizer_of(resolved, track)
     same = tokenizer.fingerprint == tokenizer_of(resolve(reference["recipe"], track.name), track).fingerprint
-    examples, others, entries, references = {}, {}, {}, {}
-    for name in (task,) if task else track.core:
-        examples[name] = _examples(recipe, track, name, data)
-        others[name] = examples[name] if same else _examples(reference["recipe"], track, name, data)
+    tasks = (task,) if task else track.core
+    both = {}
+    for name in tasks:
         own = _trained(recipe, variant, track, name, data)
         theirs = _trained(reference["recipe"], reference["variant"], track, name, data)
         if own is not None and theirs is not None:
-            entries[name], references[name] = own, theirs
-    if not entries:
-        tasks = task or track.core[0]
-        raise UserError(
-            f"recipe {recipe}: variant {variant} and the reference are not both trained on {tasks} here; "
-            f"run 'lightboard run {recipe} --track {track.name} --tasks {tasks}' first",
-            code=1,
+            both[name] = own, theirs
+    if not both and results is not None:
+        both = _drawn(recipe, variant, track, tasks, results)
+    if not both:
+        raise NotTrained(
+            f"recipe {recipe}: variant {variant} and the reference are not both trained on {tasks[0]} here; "
+            f"run 'lightboard run {recipe} --track {track.name} --tasks {tasks[0]}' first"
         )
-    configs = [{**models.read_config(entry.folder), "outputs": 0} for entry in entries.values()]
-    architecture = load_module("models", configs[0]["architecture"])
-    adaptive = bool(getattr(architecture, "ADAPTIVE", False))
-    each = task is not None or adaptive or any(config != configs[0] for config in configs)
+    examples = {name: _examples(recipe, track, name, data) for name in tasks}
+    others = examples if same else {n: _examples(reference["recipe"], track, n, data) for n in tasks}
+    configs = [models.read_config(entry.folder) for entry, _ in both.values()]
+    adaptive = any(_adaptive(config) for config in configs)
+    each = task is not None or adaptive or not _same_shape(configs)
     return [
         Subject(
             track=track.name,
@@ -278,17 +292,59 @@ def subjects(recipe: str, variant: str, track: ProtocolTrack, task: str | None, 
             recipe_hash=resolved.hash,
             variant=variant,
             task=name if each else None,
-            entry=entries[name],
-            reference=references[name],
+            entry=both[name][0],
+            reference=both[name][1],
             examples=(examples[name],) if each else tuple(examples.values()),
             tokenizer=tokenizer.folder(),
             reference_examples=None if same else (others[name],) if each else tuple(others.values()),
             adaptive=adaptive,
             pairs=track.pairs,
-            others=() if each else tuple(one for task_, one in entries.items() if task_ != name),
+            others=() if each else tuple(entry for n, (entry, _) in both.items() if n != name),
         )
-        for name in (entries if each else list(entries)[:1])
+        for name in (both if each else list(both)[:1])
     ]
+
+
+def _adaptive(config: models.Config) -> bool:
+    """Whether time depends on the input; of a model with early exits, unless they are switched off."""
+    architecture = load_module("models", config["architecture"])
+    return bool(getattr(architecture, "ADAPTIVE", False) and config.get("speed", True))
+
+
+def _same_shape(configs: Sequence[models.Config]) -> bool:
+    """Whether models differ in their number of outputs at most."""
+    return all({**config, "outputs": 0} == {**configs[0], "outputs": 0} for config in configs)
+
+
+def _drawn(
+    recipe: str, variant: str, track: ProtocolTrack, tasks: Sequence[str], results: Path
+) -> dict[str, tuple[Trained, Trained]]:
+    """Entry and reference with drawn weights, by task; of one task where its time is that of them all."""
+    reference = MEASURING["reference"]
+    runs = {}
+    for name in tasks:
+        own = _landed(recipe, variant, track, name, results)
+        theirs = _landed(reference["recipe"], reference["variant"], track, name, results)
+        if own is not None and theirs is not None:
+            runs[name] = own, theirs
+    if _same_shape([own.model.config for own, _ in runs.values()]):
+        runs = dict(list(runs.items())[:1])
+    return {
+        name: (Trained(name, folder_of(own), None), Trained(name, folder_of(theirs), None))
+        for name, (own, theirs) in runs.items()
+    }
+
+
+def _landed(recipe: str, variant: str, track: ProtocolTrack, task: str, results: Path) -> Run | None:
+    """The first run of a recipe as it is now, if its weights can be drawn."""
+    resolved = resolve(load_recipe(recipe), track.name)
+    for seed in track.seeds:
+        path = results / track.name / "runs" / resolved.recipe.name / variant / f"{task}-{seed}" / "run.json"
+        if path.is_file():
+            run = parse(Run, read_bytes(path, MAX_JSON_BYTES), path)
+            if run.recipe_hash == resolved.hash and drawable(run) and not _adaptive(run.model.config):
+                return run
+    return None
 
 
 def _examples(recipe: str, track: ProtocolTrack, task: str, data: str) -> Examples:
@@ -406,14 +462,15 @@ def tokenise_seconds(examples: Sequence[Examples], asked: Queries, tokenizer: Pa
 def expected(trained: Trained, asked: Queries) -> Logits:
     """What the model answers to the trace, [queries, outputs].
 
-    On its own task's examples the accuracy run's logits, from which its score comes; torch's on the others.
+    On its own task's examples the accuracy run's logits, from which its score comes; torch's on the others, and on all
+    where weights are drawn.
     """
     import torch
 
     answer = runtime("torch").prepare(trained.folder / "model.safetensors", torch.get_num_threads())
     logits = _answers(answer, asked)
     for query, (task, row) in enumerate(asked.origin):
-        if task == trained.task:
+        if trained.logits is not None and task == trained.task:
             logits[query] = trained.logits[row]
     return logits
 
@@ -524,6 +581,11 @@ def compare(
         )
     asked = queries(subject.examples, count)
     theirs = asked if subject.reference_examples is None else queries(subject.reference_examples, count)
+    if subject.entry.drawn and runtime(name).PRECISION != "fp32":
+        raise NotTrained(
+            f"runtime {name}: {subject.recipe}/{subject.variant} or the reference is not trained here, and only "
+            "trained weights can be scored by the answers of a lower precision"
+        )
     if inputs == "lengths":
         folders = (subject.entry.folder, subject.reference.folder)
         longest = min(models.read_config(f).get("positions", MAX_LENGTH) for f in folders)
@@ -541,7 +603,7 @@ def compare(
             continue
         what = f"{subject.recipe}/{subject.variant} in {name} against the reference in {other}"
         started = time.monotonic()
-        tell(f"{what}: exporting and comparing answers")
+        tell(f"{what}: exporting and comparing answers{', of drawn weights' if subject.entry.drawn else ''}")
         entry = entry or _ready(subject.entry, name, asked, plan.threads)
         reference = _ready(subject.reference, other, theirs, plan.threads)
         own: list[accuracy.Scored] = []
@@ -724,6 +786,7 @@ def stated(
             "lightboard": suite.__version__,
         },
         "date": datetime.now(UTC).date().isoformat(),
+        **({"weights": "drawn"} if subject.entry.drawn else {}),
     }
 
 
@@ -789,9 +852,10 @@ def _graph(trained: Trained) -> str:
 
 
 def _there(folder: Path, stated: dict[str, Any]) -> bool:
-    """Whether today's measurement of the very same thing lies in ``folder``."""
+    """Whether today's measurement of the very same thing lies in ``folder``, with whichever weights."""
     try:
         document = json.loads((folder / "measurement.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return all(document.get(name) == json.loads(json.dumps(value)) for name, value in stated.items())
+    wanted = json.loads(json.dumps(stated))
+    return all(document.get(name) == wanted[name] for name in wanted if name != "weights")

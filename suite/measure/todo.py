@@ -423,7 +423,7 @@ class _Clock:
             return start + float((pairs * rounds + PILOT_PASSES) * sum(passes))
         trace = int(MEASURING["trace"]["queries"])
         if scenario.inputs == "lengths":
-            from suite.measure.run import PER_LENGTH
+            from suite.measure.trace import PER_LENGTH
 
             trace = PER_LENGTH * len(MEASURING["trace"]["fixed_lengths"])
         fewest = max(profile.block_queries, math.ceil(trace / rounds))

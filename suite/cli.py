@@ -227,6 +227,8 @@ def _plan_measurements(
         + (f"; next: lightboard measure --all --track {track}" if todo.cells else ""),
         soft_wrap=True,
     )
+    if todo.waiting is not None:
+        out.print(f"{todo.waiting}; lightboard run trains them", markup=False, soft_wrap=True)
     for cell in todo.tried:
         out.print(f"empty: {cell.name}: {cell.tried}", markup=False, soft_wrap=True)
     for what, reasons in (("profile", todo.profiles_elsewhere), ("runtime", todo.runtimes_missing)):
@@ -367,7 +369,7 @@ def measure(
     results: ResultsOption = Path("results"),
     as_json: JsonOption = False,
 ) -> None:
-    """Time a trained model against the reference on this machine."""
+    """Time a model against the reference on this machine."""
     if everything:
         if track is None:
             raise UserError("measure --all needs --track")
@@ -446,6 +448,8 @@ def _measure_all(
             else:
                 out.print(one.line, markup=False, soft_wrap=True)
     err.print(f"{done - empty} measured, {empty} empty, {len(cells) - done} left; next: lightboard index")
+    if todo.waiting is not None:
+        err.print(todo.waiting, markup=False, soft_wrap=True)
     if empty:
         raise typer.Exit(1)
 

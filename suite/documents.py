@@ -424,6 +424,10 @@ class Machine(Strict):
     requirements: Annotated[dict[str, bool], EVIDENCE]  # what the profile asks for -> whether it held
 
 
+def _is_trained(value: object) -> bool:
+    return value == "trained"
+
+
 class Measurement(Strict):
     """model x runtime x precision x profile x machine x date. Raw times lie beside it in ``samples.parquet``.
 
@@ -485,6 +489,8 @@ class Measurement(Strict):
     peaks: Annotated[tuple[Peak, ...], Field(max_length=8), EVIDENCE] = Field((), exclude_if=_is_empty)
     seconds: Annotated[Number | None, EVIDENCE] = Field(None, exclude_if=_is_empty)
     """What the measurement took, exports and processes' starts included: what the next one like it will take."""
+    weights: Annotated[Literal["trained", "drawn"], DECLARED] = Field("trained", exclude_if=_is_trained)
+    """Drawn: random ones of the run's graph, on which alone time depends; of both sides where of either."""
     versions: Annotated[dict[str, str], DECLARED]
     date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), DECLARED]
 

@@ -28,7 +28,7 @@ from suite.documents import Entry, RunLine
 from suite.errors import UserError
 from suite.folder import show
 from suite.loading import load_recipe, resolve
-from suite.measure.run import tolerance
+from suite.measure.answers import tolerance
 from suite.paths import load_module, names
 from suite.pipeline.matrix import tokenizer_of
 from suite.pipeline.store import Store

@@ -56,6 +56,13 @@ def test_repeatability_beside_optimum_benchmark(tmp_path: Path) -> None:
     assert "| optimum-benchmark 0.6.0, means |" in said and "| optimum-benchmark 0.6.0, medians |" in said
 
 
+@pytest.mark.slow
+def test_drawn_weights_in_short(tmp_path: Path) -> None:
+    said = run("drawn_weights", "--short", store=tmp_path)
+    row = next(line for line in said.splitlines() if line.startswith("| tiny reference |"))
+    assert row.count("[") == 1, "a ratio with its interval"
+
+
 def test_runtimes_in_short(tmp_path: Path) -> None:
     said = run("runtimes", "--short", "--runtimes", "torch,onnx", store=tmp_path)
     header, _, *rows = [line for line in said.splitlines() if line.startswith("|")]

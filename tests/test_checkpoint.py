@@ -276,13 +276,15 @@ def test_timing_asks_both_sides_the_same_texts(
     from suite.loading import load_profile
     from suite.measure import latency
     from suite.measure import run as measuring
+    from suite.measure.subject import subjects
+    from suite.measure.trace import queries
 
     mine = recipe_file(tmp_path, {"model": "mine", "revision": None, "training": {"epochs": 1, "lr": 1e-3}})
     source = f"folder:{tiny_folder}/glue"
     run(["reference", mine], track="demo", data=source, results=tmp_path / "results")
-    (subject,) = measuring.subjects(mine, "default", tiny_track, None, source)
+    (subject,) = subjects(mine, "default", tiny_track, None, source)
     quick = load_profile("quick").model_copy(update={"pairs": 1, "block_seconds": 0.01, "blocks": 2})
-    origin = measuring.queries(subject.examples, 12).origin
+    origin = queries(subject.examples, 12).origin
     texts = [subject.examples[0].texts[row][0] for _, row in origin]
     ids = [
         [AutoTokenizer.from_pretrained(folder)(text)["input_ids"] for text in texts]

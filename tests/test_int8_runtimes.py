@@ -29,6 +29,9 @@ from suite.export import tables_of
 from suite.index import compute, index
 from suite.measure import accuracy
 from suite.measure import run as measuring
+from suite.measure.answers import as_scored, prepared
+from suite.measure.subject import Examples, ModelFolder, Subject
+from suite.measure.trace import queries
 from suite.measure.worker import split
 from suite.models import int8
 from suite.modifiers.int8_static import activation_ranges
@@ -214,20 +217,20 @@ def test_calibration_is_the_same_each_time_and_never_of_dev():
 
 def test_timed_answers_are_held_against_the_scored_ones(bert):
     given = labelled()
-    trained = measuring.Trained("sst2", bert, np.zeros((40, 3), np.float32), given)
+    trained = ModelFolder("sst2", bert, np.zeros((40, 3), np.float32), given)
     dev = given.dev["dev"]
-    asked = measuring.queries([measuring.Examples("sst2", dev.ids, dev.types, dev.offsets, [("",)] * 40)], 16)
-    ready = measuring.prepared(trained, "onnx_int8_static", asked, 1)
+    asked = queries([Examples("sst2", dev.ids, dev.types, dev.offsets, [("",)] * 40)], 16)
+    ready = prepared(trained, "onnx_int8_static", asked, 1)
     run = runtime("onnx_int8_static").prepare(ready.file, 1)
     logits = np.concatenate([run(*query) for query in split(dev.ids, dev.types, dev.offsets)])
     told = accuracy.Scored(
         accuracy.Accuracy.model_construct(task="sst2", model_file=digest_file(ready.file)), b"", logits
     )
-    held = measuring.as_scored(ready, "onnx_int8_static", asked, [told])
+    held = as_scored(ready, "onnx_int8_static", asked, [told])
     for query, (_, row) in enumerate(asked.origin):
         np.testing.assert_array_equal(held.logits[query], logits[row])
     with pytest.raises(UserError, match="its scores would say nothing of the answers that are timed"):
-        measuring.as_scored(ready, "onnx_int8_static", asked, [replace(told, logits=logits + 1)])
+        as_scored(ready, "onnx_int8_static", asked, [replace(told, logits=logits + 1)])
 
 
 def test_a_measurement_in_8_bits_scores_every_task_with_its_own_weights(tmp_path):
@@ -240,10 +243,10 @@ def test_a_measurement_in_8_bits_scores_every_task_with_its_own_weights(tmp_path
         run = runtime("torch").prepare(tmp_path / name / "model.safetensors", 1)
         logits = np.concatenate([run(*query) for query in split(dev.ids, dev.types, dev.offsets)])
         given = accuracy.Labelled(11, (), {"dev": dev}, {"dev": digest(name)})
-        trained[name] = measuring.Trained(name, tmp_path / name, logits, given)
+        trained[name] = ModelFolder(name, tmp_path / name, logits, given)
         texts = [("w7 w8",)] * len(dev)
-        parts.append(measuring.Examples(name, dev.ids, dev.types, dev.offsets, texts))
-    subject = measuring.Subject(
+        parts.append(Examples(name, dev.ids, dev.types, dev.offsets, texts))
+    subject = Subject(
         track="mini", recipe="student", recipe_hash=digest("recipe"), variant="default", task=None,
         entry=trained["sst2"], reference=trained["sst2"], examples=tuple(parts),
         tokenizer=word_tokenizer(tmp_path / "tokenizer"), others=(trained["mrpc"],),

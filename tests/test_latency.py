@@ -20,7 +20,10 @@ from suite import models, tables
 from suite.documents import Measurement
 from suite.errors import UserError
 from suite.measure import estimate, latency, machine, run
+from suite.measure import trace as traces
+from suite.measure.answers import answers_of
 from suite.measure.samples import Samples
+from suite.measure.subject import Examples, ModelFolder, Subject
 from suite.profile import Profile, Requires
 from suite.protocol import measuring_hash
 
@@ -427,7 +430,7 @@ def subject_of(tmp_path, **configs):
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         ids = random.integers(1, 120, offsets[-1]).astype(np.int32)
         texts = [(" ".join(f"w{i}" for i in ids[a:b]),) for a, b in pairwise(offsets)]
-        parts.append(run.Examples(task, ids, np.zeros(len(ids), np.int8), offsets, texts))
+        parts.append(Examples(task, ids, np.zeros(len(ids), np.int8), offsets, texts))
     trained = {}
     for name, config in configs.items():
         torch.manual_seed(len(name))
@@ -438,9 +441,9 @@ def subject_of(tmp_path, **configs):
                 parameter.normal_(std=0.3)
         models.save(model, config, folder)
         answer = runtime("torch").prepare(folder / "model.safetensors", 1)
-        asked = run.queries(parts[:1], 30)
-        trained[name] = run.Trained("first", folder, run._answers(answer, asked))
-    return run.Subject(
+        asked = traces.queries(parts[:1], 30)
+        trained[name] = ModelFolder("first", folder, answers_of(answer, asked))
+    return Subject(
         track="mini", recipe="student", recipe_hash="sha256:" + "0" * 64, variant="default", task=None,
         entry=trained["student"], reference=trained["reference"], examples=tuple(parts),
         tokenizer=word_tokenizer(tmp_path / "tokenizer"),
@@ -479,12 +482,12 @@ def test_a_measurement_from_model_to_folder(subject, tmp_path):
 
 
 def test_time_at_each_of_the_protocols_lengths(linear, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "MAX_LENGTH", 64)
+    monkeypatch.setattr(traces, "MAX_LENGTH", 64)
     (folder,) = run.compare(linear, "onnx", profile(pairs=3), tmp_path / "results", inputs="lengths")
     assert "single-stream-lengths" in folder.name
     document = Measurement.model_validate_json((folder / "measurement.json").read_text(), strict=True)
     assert document.inputs == "lengths" and document.once.tokenise_seconds_per_example is None
-    assert document.trace_lengths == tuple(n for n in (16, 32, 64) for _ in range(run.PER_LENGTH))
+    assert document.trace_lengths == tuple(n for n in (16, 32, 64) for _ in range(traces.PER_LENGTH))
     assert [at.tokens for at in document.by_length] == [16, 32, 64]
     samples = tables.read_samples((folder / "samples.parquet").read_bytes(), folder)
     lengths = np.array(document.trace_lengths)[samples["query"]]
@@ -527,7 +530,7 @@ def test_answers_that_are_not_the_models_are_refused(subject, tmp_path):
 
 
 def test_the_trace_is_fixed_and_shared_between_tasks(subject):
-    one, two = run.queries(subject.examples, 20), run.queries(subject.examples, 20)
+    one, two = traces.queries(subject.examples, 20), traces.queries(subject.examples, 20)
     assert one.origin == two.origin and one.trace.hash == two.trace.hash
     assert [task for task, _ in one.origin] == ["first"] * 10 + ["second"] * 10
     for query, (task, row) in enumerate(one.origin):
@@ -535,8 +538,8 @@ def test_the_trace_is_fixed_and_shared_between_tasks(subject):
         expected = part.ids[part.offsets[row] : part.offsets[row + 1]]
         start, end = one.trace.offsets[query : query + 2]
         assert one.trace.ids[start:end].tolist() == expected.tolist()
-    assert len(run.queries(subject.examples[:1]).origin) == 30  # all there are
-    assert run.queries(subject.examples[:1], 20).trace.hash != one.trace.hash
+    assert len(traces.queries(subject.examples[:1]).origin) == 30  # all there are
+    assert traces.queries(subject.examples[:1], 20).trace.hash != one.trace.hash
 
 
 def test_more_threads_than_cores_is_said(monkeypatch):

@@ -11,7 +11,9 @@ from tiny import saved
 
 from suite import models
 from suite.errors import UserError
-from suite.measure import run as measuring
+from suite.measure import answers
+from suite.measure.subject import Examples, ModelFolder
+from suite.measure.trace import queries
 from suite.paths import load_module
 from suite.runtimes import exported, litert, runtime
 
@@ -74,7 +76,7 @@ def answers_are_torchs(model, folder):
         with torch.no_grad():
             wanted.append(model(*map(torch.from_numpy, query)).numpy())
     largest = np.abs(np.concatenate(found) - np.concatenate(wanted)).max()
-    assert largest <= measuring.tolerance(np.concatenate(wanted))
+    assert largest <= answers.tolerance(np.concatenate(wanted))
     return run
 
 
@@ -86,12 +88,12 @@ def test_what_it_cannot_hold_is_refused_with_the_reason(tmp_path):
     saved(folder, CONFIGS["ngram"], spread=0.3)
     ids = np.concatenate([query[0][0] for query in questions([20] * 8)])
     offsets = np.arange(0, 161, 20)
-    part = measuring.Examples("t", ids.astype(np.int32), np.zeros(160, np.int8), offsets, [("",)] * 8)
-    asked = measuring.queries([part], 8)
+    part = Examples("t", ids.astype(np.int32), np.zeros(160, np.int8), offsets, [("",)] * 8)
+    asked = queries([part], 8)
     answer = runtime("torch").prepare(folder / "model.safetensors", 1)
-    trained = measuring.Trained("t", folder, measuring._answers(answer, asked))
+    trained = ModelFolder("t", folder, answers.answers_of(answer, asked))
     with pytest.raises(UserError, match="its times would be another model's"):
-        measuring.prepared(trained, "litert", asked, 1)
+        answers.prepared(trained, "litert", asked, 1)
 
 
 @there

@@ -15,6 +15,7 @@ from suite import index, tables
 from suite.documents import AtBatch, Measurement
 from suite.errors import UserError
 from suite.measure import estimate, latency, offline, run
+from suite.measure.subject import Subject
 from suite.measure.worker import Worker, in_batches, padded
 from suite.verify import verify
 
@@ -197,7 +198,7 @@ def test_offline_asks_the_trace_alone(linear: object, tmp_path: Path) -> None:  
 
 
 @pytest.fixture
-def leaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> run.Subject:
+def leaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
     """A student of 3 layers whose examples leave after the first, against a reference of 3."""
     monkeypatch.setenv("LIGHTBOARD_STORE", str(tmp_path / "store"))
     early = {
@@ -214,7 +215,7 @@ def leaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> run.Subject:
 
 @pytest.mark.slow
 def test_early_exit_shrinks_its_batches_and_shows_its_worst_case(
-    leaving: run.Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    leaving: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(offline, "LADDER", (8,))
     wanted, results = profile(pairs=1), tmp_path / "results"

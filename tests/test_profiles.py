@@ -17,6 +17,7 @@ from suite import index, loading, paths
 from suite.documents import Measurement
 from suite.errors import UserError
 from suite.measure import estimate, extras, latency, machine, run
+from suite.measure.subject import ModelFolder, Subject
 from suite.profile import Profile, Requires
 from suite.runtimes import device_of
 from suite.verify import verify
@@ -190,7 +191,7 @@ def test_the_profiles_reference_runtime_is_everyones_reference() -> None:
 @pytest.mark.parametrize("name", ["torch_cuda", "torch_bf16_cuda", "torch_compile_cuda"])
 def test_a_gpu_answers_with_its_own_clock_and_memory(
     name: str,
-    subject: run.Subject,  # noqa: F811
+    subject: Subject,  # noqa: F811
     tmp_path: Path,
 ) -> None:
     wanted = profile(device="cuda", pairs=1, runtimes=(name,), reference_runtime="torch_cuda")
@@ -222,13 +223,13 @@ def test_two_streams_run_at_once_on_two_cores(adder, tmp_path: Path) -> None:  #
         extras.streams(side, trace(), tiny_plan(), machine.allowed()[:1], 1)
 
 
-def test_a_run_that_inherits_is_spot_checked(linear: run.Subject, tmp_path: Path) -> None:  # noqa: F811
+def test_a_run_that_inherits_is_spot_checked(linear: Subject, tmp_path: Path) -> None:  # noqa: F811
     import shutil
 
     other = tmp_path / "models" / "other"
     shutil.copytree(linear.entry.folder, other)
-    twin = run.Trained("second", other, linear.entry.logits)
-    stranger = run.Trained("third", linear.reference.folder, linear.reference.logits)
+    twin = ModelFolder("second", other, linear.entry.logits)
+    stranger = ModelFolder("third", linear.reference.folder, linear.reference.logits)
     (folder,) = run.compare(
         replace(linear, others=(stranger, twin)), "onnx", profile(pairs=1), tmp_path / "results", count=8
     )

@@ -18,6 +18,7 @@ from suite.loading import load_profile
 from suite.measure import attempts, run, todo
 from suite.measure.attempts import Cell as Tried
 from suite.measure.machine import unfit
+from suite.pipeline.store import Store
 from suite.profile import Profile
 
 UNTIMED = [replace(row, timed=False) for row in example.ROWS]
@@ -52,19 +53,25 @@ def test_the_most_useful_comes_first(results: Path) -> None:
     found = todo.missing(results, example.TRACK).cells
     first = found[0]
     assert (first.recipe, first.profile, first.runtime) == ("reference", "cpu-1-thread", "onnx")
-    assert first.scenario == ("single-stream", "trace") and first.against == ("reference",)
+    assert first.scenario == ("single-stream", "trace") and first.against == "reference"
     ranked = {"reference", "student", "early", "majority", "half"}  # the twin inherits from the student
     top = [cell for cell in found if (cell.profile, cell.runtime) == ("cpu-1-thread", "onnx")]
     assert [c.recipe for c in top[:3]] == ["reference", "student", "early"], "the best ranked first"
     assert {c.recipe for c in found} == ranked
-    # Ranked variants before others, both before whole traces, those before curves.
+    # Traces before whole traces, those before curves; in each comparisons with the reference before those in the same
+    # runtime, and ranked variants before others.
     kinds = [
-        ("trace", "offline trace", "lengths").index(c.scenario.title) * 2 + (c.variant == "fast")
+        (
+            ("trace", "offline trace", "lengths").index(c.scenario.title),
+            ("reference", "alone").index(c.against),
+            c.variant == "fast",
+        )
         for c in found
     ]
     assert kinds == sorted(kinds)
     curves = [c for c in found if c.scenario.title == "lengths"]
     assert {(c.recipe, c.runtime) for c in curves} == set(product(ranked, HERE))
+    assert {(c.recipe, c.runtime) for c in curves if c.against == "alone"} == set(product(ranked, ["torch"]))
     assert {c.profile for c in curves} == {"cpu-1-thread"}
     assert not any(c.variant == "fast" and c.scenario != first.scenario for c in found)
 
@@ -74,8 +81,10 @@ def test_every_cell_is_there_once(results: Path) -> None:
     found = todo.missing(results, example.TRACK)
     here = [p for p in todo._published() if unfit(p) is None]
     usable = {p.name: {r for r in (*p.runtimes, *p.optional_runtimes) if r in HERE} for p in here}
+    kinds = {"onnx": 1, "torch": 2}  # in the reference's own runtime both comparisons are one
     expected = sum(
-        len(usable[p.name]) * (6 + 5) + (5 * 2 if p.name == "cpu-1-thread" else 0) for p in here
+        sum(kinds[r] for r in usable[p.name]) * (6 + 5) + (5 * 3 if p.name == "cpu-1-thread" else 0)
+        for p in here
     )  # six models asked a trace, five of them a whole one, and curves
     names = [cell.name for cell in found.cells]
     assert len(names) == len(set(names))
@@ -98,7 +107,7 @@ def test_what_is_measured_is_not_listed_nor_what_inherits_it(results: Path) -> N
         for c in todo.missing(results, example.TRACK, profile="cpu-1-thread").cells
         if (c.recipe, c.runtime, c.scenario.title) == ("student", "torch", "trace")
     ]
-    assert cell.against == ("alone",), "the one comparison that is still missing"
+    assert cell.against == "alone", "the one comparison that is still missing"
 
 
 def test_recipes_can_be_chosen(results: Path) -> None:
@@ -112,12 +121,58 @@ def test_what_was_tried_is_told_apart(results: Path) -> None:
     cell = Tried(example.TRACK, "student", "default", entry.recipe_hash, None, profile.name, profile.hash,
                  "torch", "single-stream", "trace")  # fmt: skip
     attempts.record(results, cell, "it does not fit")
+
+    def places(cells: tuple[todo.Cell, ...]) -> list[str]:
+        mine = [c for c in cells if (c.recipe, c.runtime, c.scenario.title) == ("student", "torch", "trace")]
+        return [c.against for c in mine]
+
     found = todo.missing(results, example.TRACK, profile=profile.name)
-    assert (found.tried[0].recipe, found.tried[0].runtime) == ("student", "torch")
+    assert places(found.tried) == ["reference", "alone"] and places(found.cells) == []
     assert found.tried[0].tried == "it does not fit"
-    assert not [
-        c for c in found.cells if (c.recipe, c.runtime, c.scenario.title) == ("student", "torch", "trace")
-    ]
+    # The first comparison was made, so the attempt was at the other: no board shows it, and no list has it again.
+    profiled(results, example.ROWS[2], "torch")
+    example.index(results)
+    found = todo.missing(results, example.TRACK, profile=profile.name)
+    assert places(found.tried) == ["alone"] and places(found.cells) == []
+
+
+def test_what_needs_trained_weights_waits_for_them(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lower precision, and early exits; a store that has the models has everything."""
+    monkeypatch.setenv("LIGHTBOARD_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(todo, "names_of", lambda kind: ["onnx", "onnx_int8_dynamic"])
+    for folder in results.glob("*/runs/early/slow/*"):
+        document = example.read(folder, "run.json")
+        document["model"]["exits"] = {"1": document["model"]["dev_lengths"]}
+        example.forge(folder, "run.json", document)
+    example.index(results)
+
+    def asked(kind: str, runtime: str) -> set[str]:
+        found = todo.missing(results, example.TRACK, profile="cpu-1-thread")
+        return {f"{c.recipe}/{c.variant}" for c in getattr(found, kind) if c.runtime == runtime}
+
+    everything = {
+        "reference/default",
+        "student/default",
+        "early/slow",
+        "early/fast",
+        "majority/default",
+        "half/default",
+    }
+    assert asked("cells", "onnx") == everything - {"early/slow"} and asked("untrained", "onnx") == {
+        "early/slow"
+    }
+    assert asked("cells", "onnx_int8_dynamic") == set()
+    assert asked("untrained", "onnx_int8_dynamic") == everything | {"twin/default"}
+    waiting = todo.missing(results, example.TRACK, profile="cpu-1-thread").waiting
+    assert waiting is not None and "not trained here" in waiting and "student" in waiting
+    for path in results.glob("*/runs/*/*/*/run.json"):
+        stage = json.loads(path.read_text())["stages"][-1]
+        with Store().make(stage["key"], {}):
+            pass
+    assert asked("cells", "onnx") == everything and asked("cells", "onnx_int8_dynamic") == everything
+    assert asked("untrained", "onnx") == set() == asked("untrained", "onnx_int8_dynamic")
 
 
 def test_time_follows_from_measurements_where_there_are_some(results: Path) -> None:

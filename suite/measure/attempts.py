@@ -18,7 +18,7 @@ from suite.documents import Attempt
 from suite.index import attempt_name
 
 if TYPE_CHECKING:
-    from suite.measure.run import Subject
+    from suite.measure.subject import Subject
     from suite.profile import Profile
 
 LONGEST = 400  # characters of a reason

@@ -46,7 +46,9 @@ from suite.tables import write_samples
 from suite.verify import verify
 
 if TYPE_CHECKING:
-    from suite.measure.run import Queries, Ready, Subject
+    from suite.measure.answers import Ready
+    from suite.measure.subject import Subject
+    from suite.measure.trace import Queries
     from suite.profile import Profile
 
 MODULES = (
@@ -99,7 +101,8 @@ def pack(
 ) -> Path:
     """Write the kit of a trained variant to ``out``. UserError where it is not trained, or cannot be exported."""
     from suite.loading import load_profile
-    from suite.measure.run import settings_of, subjects
+    from suite.measure.run import settings_of
+    from suite.measure.subject import subjects
     from suite.protocol import track as track_of
 
     chosen = variant or settings_of(recipe, track).default
@@ -108,7 +111,8 @@ def pack(
 
 def bundle(subject: Subject, profile: Profile, out: Path) -> Path:
     """The kit of one comparison."""
-    from suite.measure.run import prepared, queries
+    from suite.measure.answers import prepared
+    from suite.measure.trace import queries
 
     if subject.reference_examples is not None:
         raise UserError(

@@ -1,4 +1,4 @@
-"""``lightboard measure``: a trained model against the reference on this machine, as an immutable folder."""
+"""``lightboard measure``: a model against the reference on this machine, as an immutable folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,70 +15,32 @@ from platform import python_version
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 import suite
 from suite import models
 from suite.canonical import digest_file, pretty_json
-from suite.data.encode import Encoded
 from suite.documents import Answers, AtBatch, EnergyBlock, Measurement, Memory, Once, Peak, RepeatCheck
 from suite.errors import UserError
 from suite.folder import own_predictions, write
 from suite.index import measurement_location
-from suite.loading import load_profile, load_recipe, resolve
-from suite.measure import accuracy, attempts, cost, estimate, extras, latency, machine, offline, peak
+from suite.loading import load_profile, load_recipe
+from suite.measure import accuracy, attempts, estimate, extras, latency, machine, offline, peak
+from suite.measure.answers import Ready, Tell, as_scored, in_batches, ready, scores
+from suite.measure.drawn import NotTrained
 from suite.measure.samples import ENTRY, REFERENCE
-from suite.measure.worker import split
-from suite.paths import load_module
+from suite.measure.subject import ModelFolder, Subject, subjects
+from suite.measure.trace import QUERIES, Inputs, Queries, asked_of, tokenise_seconds
 from suite.paths import names as names_of
 from suite.profile import Profile
 from suite.progress import clock
 from suite.protocol import MEASURING, measuring_hash
-from suite.protocol import Track as ProtocolTrack
 from suite.protocol import track as track_of
 from suite.recipe import TrackSettings
-from suite.runtimes import Example, device_of, exported, runtime, shipped
+from suite.runtimes import device_of, exported, runtime, shipped
 from suite.tables import write_samples
 
 Against = Literal["reference", "alone"]
-Inputs = Literal["trace", "lengths"]
 Arrival = Literal["single-stream", "offline"]
-Logits = NDArray[np.float32]
-PER_LENGTH = 8  # queries at each length: as many as the shortest block holds
-MAX_LENGTH = 512  # of models without positions
-Tell = Callable[[str], None]  # takes a line that says what is being done and how long it will take
-
-
-# --- what is measured ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Examples:
-    """A task's dev sets, one after another, as they were tokenised. ``texts``: one or two per example."""
-
-    task: str
-    ids: NDArray[np.int32]
-    types: NDArray[np.int8]
-    offsets: NDArray[np.int64]
-    texts: Sequence[tuple[str, ...]]
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A model folder with the logits of its accuracy run on its task's :class:`Examples`."""
-
-    task: str
-    folder: Path
-    logits: Logits
-    labelled: accuracy.Labelled | None = None  # for runtimes of lower precision
-
-    @property
-    def training(self) -> Sequence[Example]:
-        """Training examples, for runtimes that calibrate."""
-        return self.labelled.training if self.labelled else ()
 
 
 @dataclass(frozen=True)
@@ -130,10 +92,11 @@ def attempt(
     reference, and the reference in the same runtime (alone; the same thing for the reference's own runtime,
     so not timed twice). A model whose time depends on its input, or whose shape differs between tasks, is
     measured with each core task's weights and examples, or with those of ``task``. What was measured today is
-    not measured again unless ``again``. UserError for models that were not trained yet, machines that a profile is
-    not of, and where no runtime is there. A runtime that cannot export or hold this model, whose answers are not the
-    model's, or whose process dies leaves its cell empty: the reason is told to ``progress``, filed among the track's
-    attempts, and the others go on.
+    not measured again unless ``again``. A model that is not trained on this machine is timed with drawn weights where
+    ``results`` hold its run and time follows from its graph. UserError for other models that are not trained,
+    machines that a profile is not of, and where no runtime is there. A runtime that cannot export or hold this model,
+    whose answers are not the model's, or whose process dies leaves its cell empty: the reason is told to ``progress``,
+    filed among the track's attempts, and the others go on.
     """
     found, wanted = track_of(track), load_profile(profile)
     fits(wanted)
@@ -144,8 +107,9 @@ def attempt(
     made = Made([], [Empty(name, None, reason) for name, reason in missing.items()])
     for one in made.empty:
         tell(f"left out: {one.reason}")
-    for subject in subjects(recipe, chosen, found, task, data):
+    for subject in subjects(recipe, chosen, found, task, data, Path(results)):
         for name in usable:
+            reason: str | None = None
             try:
                 made.folders.extend(
                     compare(
@@ -153,11 +117,12 @@ def attempt(
                         streams=streams, again=again, progress=progress,
                     )
                 )  # fmt: skip
-                reason = None
             except UserError as error:
                 reason = attempts.plain(str(error))
                 made.empty.append(Empty(name, subject.task, reason))
                 tell(f"left out: {reason}")
+                if isinstance(error, NotTrained):
+                    continue  # which says nothing of the cell, only of this machine
             attempts.record(Path(results), attempts.Cell.of(subject, wanted, name, arrival, inputs), reason)
     return made
 
@@ -223,277 +188,6 @@ def _usable(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     return [name for name in names if name not in reasons], reasons
 
 
-@dataclass(frozen=True)
-class Subject:
-    """One comparison to be: entry and reference with the weights of one task, and the examples to ask."""
-
-    track: str
-    recipe: str
-    recipe_hash: str
-    variant: str
-    task: str | None  # named where time depends on the task's weights
-    entry: Trained
-    reference: Trained
-    examples: tuple[Examples, ...]
-    tokenizer: Path
-    reference_examples: tuple[Examples, ...] | None = (
-        None  # the same ones in the reference's tokens, where others
-    )
-    adaptive: bool = False
-    pairs: int | None = None  # instead of the profile's
-    others: tuple[Trained, ...] = ()  # of the same variant: those of the same graph inherit what is measured
-
-
-def subjects(recipe: str, variant: str, track: ProtocolTrack, task: str | None, data: str) -> list[Subject]:
-    """Everything the pipeline knows that a comparison needs; the one place that asks it."""
-    from suite.pipeline.matrix import tokenizer_of
-
-    reference = MEASURING["reference"]
-    resolved = resolve(load_recipe(recipe), track.name)
-    tokenizer = tokenizer_of(resolved, track)
-    same = tokenizer.fingerprint == tokenizer_of(resolve(reference["recipe"], track.name), track).fingerprint
-    examples, others, entries, references = {}, {}, {}, {}
-    for name in (task,) if task else track.core:
-        examples[name] = _examples(recipe, track, name, data)
-        others[name] = examples[name] if same else _examples(reference["recipe"], track, name, data)
-        own = _trained(recipe, variant, track, name, data)
-        theirs = _trained(reference["recipe"], reference["variant"], track, name, data)
-        if own is not None and theirs is not None:
-            entries[name], references[name] = own, theirs
-    if not entries:
-        tasks = task or track.core[0]
-        raise UserError(
-            f"recipe {recipe}: variant {variant} and the reference are not both trained on {tasks} here; "
-            f"run 'lightboard run {recipe} --track {track.name} --tasks {tasks}' first",
-            code=1,
-        )
-    configs = [{**models.read_config(entry.folder), "outputs": 0} for entry in entries.values()]
-    architecture = load_module("models", configs[0]["architecture"])
-    adaptive = bool(getattr(architecture, "ADAPTIVE", False))
-    each = task is not None or adaptive or any(config != configs[0] for config in configs)
-    return [
-        Subject(
-            track=track.name,
-            recipe=resolved.recipe.name,
-            recipe_hash=resolved.hash,
-            variant=variant,
-            task=name if each else None,
-            entry=entries[name],
-            reference=references[name],
-            examples=(examples[name],) if each else tuple(examples.values()),
-            tokenizer=tokenizer.folder(),
-            reference_examples=None if same else (others[name],) if each else tuple(others.values()),
-            adaptive=adaptive,
-            pairs=track.pairs,
-            others=() if each else tuple(one for task_, one in entries.items() if task_ != name),
-        )
-        for name in (entries if each else list(entries)[:1])
-    ]
-
-
-def _examples(recipe: str, track: ProtocolTrack, task: str, data: str) -> Examples:
-    """A task's dev sets in the tokens that a recipe's models read."""
-    from suite.pipeline.matrix import draw_of
-    from suite.pipeline.run import encoded_dev
-
-    parts = encoded_dev(recipe, track.name, task, data=data)
-    dev = draw_of(track, task, data).dev
-    columns = [dev[split][:] for split in parts]
-    texts = [tuple(row) for c in columns for row in zip(*(c[k] for k in ("a", "b") if k in c), strict=True)]
-    encoded = list(parts.values())
-    lengths = np.concatenate([part.lengths for part in encoded])
-    return Examples(
-        task=task,
-        ids=np.concatenate([part.ids for part in encoded]),
-        types=np.concatenate([part.types for part in encoded]),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        texts=texts,
-    )
-
-
-def _trained(recipe: str, variant: str, track: ProtocolTrack, task: str, data: str) -> Trained | None:
-    """The model of the first seed and its dev logits, if the store has it; nothing is trained here."""
-    from suite.pipeline.execute import execute
-    from suite.pipeline.run import jobs, request
-    from suite.pipeline.store import Store
-
-    store = Store()
-    for job in jobs(request([recipe], track=track.name, tasks=[task], seeds=1, data=data, store=store)):
-        if job.variant == variant:
-            if store.get(job.model.key) is None:
-                return None
-            execute([job.predictions], store)
-            folder = store.folder(job.predictions.key)
-            splits = job.cell.task.dev_splits
-            logits = [np.load(folder / f"{split}.npy") for split in splits]
-            encoded = store.folder(job.cell.encoded.key)
-            labelled = accuracy.Labelled(
-                seed=job.cell.seed,
-                training=accuracy.calibration(Encoded.load(encoded / "selection"), job.cell.seed),
-                dev={split: Encoded.load(encoded / split) for split in splits},
-                fingerprints={split: job.cell.draw.fingerprints[split] for split in splits},
-            )
-            return Trained(task, store.folder(job.model.key), np.concatenate(logits), labelled)
-    raise UserError(f"recipe {recipe}: no variant {variant!r} on track {track.name}")
-
-
-# --- the trace ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Queries:
-    """The trace and where its queries come from: ``origin`` = (task, row of its :class:`Examples`); none: made up."""
-
-    trace: latency.Trace
-    origin: tuple[tuple[str, int], ...]
-    inputs: Inputs = "trace"
-
-
-def queries(examples: Sequence[Examples], count: int = MEASURING["trace"]["queries"]) -> Queries:
-    """The fixed trace: ``count`` dev examples at true length, as many from each task, drawn by the protocol's
-    seed. A task with fewer examples gives all it has."""
-    origin: list[tuple[str, int]] = []
-    ids, types, lengths = [], [], []
-    for part in examples:
-        generator = random.Random(f"{MEASURING['trace']['seed']}/{part.task}")
-        rows = sorted(generator.sample(range(len(part)), min(len(part), count // len(examples))))
-        for row in rows:
-            start, end = part.offsets[row], part.offsets[row + 1]
-            origin.append((part.task, row))
-            ids.append(part.ids[start:end])
-            types.append(part.types[start:end])
-            lengths.append(int(end - start))
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    trace = latency.Trace(np.concatenate(ids), np.concatenate(types), offsets)
-    return Queries(trace, tuple(origin))
-
-
-def graded(asked: Queries, longest: int) -> Queries:
-    """So many queries at each of the protocol's lengths up to ``longest`` tokens, of words drawn from the trace."""
-    words = asked.trace.ids[asked.trace.types == 0]
-    frame = asked.trace.ids[: asked.trace.offsets[1]]
-    lengths = [n for n in MEASURING["trace"]["fixed_lengths"] if n <= longest for _ in range(PER_LENGTH)]
-    generator = random.Random(f"{MEASURING['trace']['seed']}/lengths")
-    ids = []
-    for length in lengths:
-        inner = generator.choices(words.tolist(), k=length - 2)
-        ids.append(np.array([frame[0], *inner, frame[-1]], dtype=np.int32))
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    joined = np.concatenate(ids)
-    return Queries(latency.Trace(joined, np.zeros(len(joined), np.int8), offsets), (), "lengths")
-
-
-def tokenise_seconds(examples: Sequence[Examples], asked: Queries, tokenizer: Path) -> float | None:
-    """Median time to tokenise one example of the trace by itself; None where the queries have no text."""
-    from suite.data.encode import load_tokenizer
-
-    if not asked.origin:
-        return None
-    backend = load_tokenizer(tokenizer).backend_tokenizer
-    by_task = {part.task: part for part in examples}
-    times = []
-    for task, row in asked.origin:
-        texts = by_task[task].texts[row]
-        started = time.perf_counter()
-        backend.encode(*texts)
-        times.append(time.perf_counter() - started)
-    return float(np.median(times))
-
-
-# --- the same answers ---------------------------------------------------------------------------------------
-
-
-def expected(trained: Trained, asked: Queries) -> Logits:
-    """What the model answers to the trace, [queries, outputs].
-
-    On its own task's examples the accuracy run's logits, from which its score comes; torch's on the others.
-    """
-    import torch
-
-    answer = runtime("torch").prepare(trained.folder / "model.safetensors", torch.get_num_threads())
-    logits = _answers(answer, asked)
-    for query, (task, row) in enumerate(asked.origin):
-        if task == trained.task:
-            logits[query] = trained.logits[row]
-    return logits
-
-
-def tolerance(logits: Logits) -> float:
-    """1e-4 of the logits' spread (their standard deviation), but never below what float32 sums can hold."""
-    share = float(MEASURING["answers"]["fp32_tolerance_of_spread"])
-    return max(share * float(logits.std()), 1e-5 * float(np.abs(logits).max()))
-
-
-def _answers(answer: Any, asked: Queries) -> Logits:
-    trace = asked.trace
-    return np.concatenate([answer(*query) for query in split(trace.ids, trace.types, trace.offsets)])
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A model in a runtime, checked: its file and what it must answer while it is timed."""
-
-    file: Path
-    logits: Logits
-    tolerance: float
-
-
-def prepared(trained: Trained, name: str, asked: Queries, threads: int) -> Ready:
-    """Export a model and compare its answers with the accuracy run; UserError when an fp32 runtime differs.
-
-    Another precision has answers of its own, scored apart: its timed answers are held against its own.
-    """
-    module = runtime(name)
-    file = exported(name, trained.folder, trained.training)
-    mine = _answers(module.prepare(file, threads), asked)
-    if module.PRECISION != "fp32":
-        return Ready(file, mine, tolerance(mine))
-    logits = expected(trained, asked)
-    allowed, largest = tolerance(logits), float(np.abs(mine - logits).max())
-    if not largest <= allowed:
-        raise UserError(
-            f"runtime {name}: its answers for {trained.folder.name[:16]} ({trained.task}) differ from the "
-            f"accuracy run's by {largest:.2g}, more than {allowed:.2g}; its times would be another model's",
-            code=1,
-        )
-    return Ready(file, logits, allowed)
-
-
-def scores(subject: Subject, name: str, threads: int, tell: Tell) -> list[accuracy.Scored]:
-    """A lower precision's scores on each task of a subject, with that task's own weights; none of float32."""
-    module = runtime(name)
-    if module.PRECISION == "fp32":
-        return []
-    found = []
-    for trained in (subject.entry, *subject.others):
-        if trained.labelled is None:
-            raise UserError(f"runtime {name}: no labels of {trained.task} to score its answers by", code=1)
-        tell(f"{subject.recipe}/{subject.variant} in {name}: answering all of {trained.task}'s dev sets")
-        file = exported(name, trained.folder, trained.training)
-        answer = module.prepare(file, threads)
-        found.append(accuracy.scored(answer, digest_file(file), trained.task, trained.labelled))
-    return found
-
-
-def as_scored(entry: Ready, name: str, asked: Queries, found: Sequence[accuracy.Scored]) -> Ready:
-    """What must come back while it is timed: on the examples that were scored, the answers that were scored."""
-    of_model = {
-        one.accuracy.task: one.logits for one in found if one.accuracy.model_file == digest_file(entry.file)
-    }
-    logits = entry.logits.copy()
-    for query, (task, row) in enumerate(asked.origin):
-        if task in of_model:
-            logits[query] = of_model[task][row]
-    largest = float(np.abs(logits - entry.logits).max())
-    if not largest <= entry.tolerance:
-        raise UserError(
-            f"runtime {name}: asked the same again, its answers differ by {largest:.2g}, more than "
-            f"{entry.tolerance:.2g}: its scores would say nothing of the answers that are timed",
-            code=1,
-        )
-    return Ready(entry.file, logits, entry.tolerance)
-
-
 # --- the measurement ----------------------------------------------------------------------------------------
 
 
@@ -509,7 +203,7 @@ def compare(
     streams: bool = False,
     again: bool = False,
     progress: Tell | None = None,
-    count: int = MEASURING["trace"]["queries"],
+    count: int = QUERIES,
 ) -> list[Path]:
     """Measure ``subject`` in one runtime; gives a folder per comparison asked for.
 
@@ -522,13 +216,12 @@ def compare(
         raise UserError(
             f"profile {profile.name} is of {profile.device}; runtime {name} runs on {device}", code=1
         )
-    asked = queries(subject.examples, count)
-    theirs = asked if subject.reference_examples is None else queries(subject.reference_examples, count)
-    if inputs == "lengths":
-        folders = (subject.entry.folder, subject.reference.folder)
-        longest = min(models.read_config(f).get("positions", MAX_LENGTH) for f in folders)
-        same, asked = theirs is asked, graded(asked, longest)
-        theirs = asked if same else graded(theirs, longest)
+    if subject.entry.drawn and runtime(name).PRECISION != "fp32":
+        raise NotTrained(
+            f"runtime {name}: {subject.recipe}/{subject.variant} or the reference is not trained here, and only "
+            "trained weights can be scored by the answers of a lower precision"
+        )
+    asked, theirs = asked_of(subject, inputs, count)
     plan = latency.plan(profile, subject.pairs)
     entry: Ready | None = None
     tell = progress or (lambda text: None)
@@ -541,9 +234,9 @@ def compare(
             continue
         what = f"{subject.recipe}/{subject.variant} in {name} against the reference in {other}"
         started = time.monotonic()
-        tell(f"{what}: exporting and comparing answers")
-        entry = entry or _ready(subject.entry, name, asked, plan.threads)
-        reference = _ready(subject.reference, other, theirs, plan.threads)
+        tell(f"{what}: exporting and comparing answers{', of drawn weights' if subject.entry.drawn else ''}")
+        entry = entry or ready(subject.entry, name, asked, plan.threads)
+        reference = ready(subject.reference, other, theirs, plan.threads)
         own: list[accuracy.Scored] = []
         if kind == "reference" and inputs == "trace" and arrival == "single-stream":
             own = scores(subject, name, plan.threads, tell)
@@ -564,7 +257,7 @@ def compare(
         outcome = latency.race(*sides, asked.trace, plan, _rounds(what, tell), theirs.trace, batches)
         after = machine.state(ticks, device)
         state = machine.describe(plan.affinity, profile.requires, before, after, device)
-        told = entry if batches is None else _in_batches(entry, name, asked, batches[ENTRY], plan.threads)
+        told = entry if batches is None else in_batches(entry, name, asked, batches[ENTRY], plan.threads)
         observed = _observed(outcome, told, tokenising, asked, arrival, plan)
         if ladders:
             leaving = getattr(runtime(name), "LEAVING", None) if subject.adaptive else None
@@ -584,27 +277,6 @@ def compare(
         }
         write(folder, files, replace=True)
     return made
-
-
-def _ready(trained: Trained, name: str, asked: Queries, threads: int) -> Ready:
-    """:func:`prepared`; what an exporter or a runtime breaks on is one line."""
-    try:
-        return prepared(trained, name, asked, threads)
-    except UserError:
-        raise
-    except Exception as error:  # whatever a library raises: it cannot hold this model
-        first = next(iter(str(error).strip().splitlines()), "")
-        reason = f"{type(error).__name__}: {first}"[:300]
-        raise UserError(f"runtime {name}: cannot export or load this model: {reason}", code=1) from error
-
-
-def _in_batches(entry: Ready, name: str, asked: Queries, batch: int, threads: int) -> Ready:
-    """What must come back in batches: of float32 the same answers, of others those that this batch gives."""
-    module = runtime(name)
-    if module.PRECISION == "fp32":
-        return entry
-    mine = offline.answers(module.prepare(entry.file, threads), asked.trace, batch)
-    return Ready(entry.file, mine, tolerance(mine))
 
 
 def _beside(
@@ -655,12 +327,12 @@ def _telling(tell: Tell, what: str) -> Iterator[None]:
         tell(f"no {what}: {error}")
 
 
-def _same_graph(subject: Subject) -> Trained | None:
+def _same_graph(subject: Subject) -> ModelFolder | None:
     """One other run with the measured graph, drawn by the protocol's seed; None where there is none."""
     if not subject.others:
         return None
-    graph = _graph(subject.entry)
-    same = [other for other in subject.others if _graph(other) == graph]
+    graph = subject.entry.graph
+    same = [other for other in subject.others if other.graph == graph]
     return random.Random(f"{MEASURING['trace']['seed']}/{graph}").choice(same) if same else None
 
 
@@ -701,7 +373,7 @@ def stated(
         "recipe": subject.recipe,
         "variant": subject.variant,
         "task": subject.task,
-        "graph": _graph(subject.entry),
+        "graph": subject.entry.graph,
         "recipe_hash": subject.recipe_hash,
         "protocol": measuring_hash(),
         "profile": profile.name,
@@ -709,7 +381,7 @@ def stated(
         "runtime": name,
         "precision": module.PRECISION,
         "against": kind,
-        "reference_graph": _graph(subject.reference),
+        "reference_graph": subject.reference.graph,
         "reference_runtime": other,
         "arrival": arrival,
         "inputs": asked.inputs,
@@ -724,6 +396,7 @@ def stated(
             "lightboard": suite.__version__,
         },
         "date": datetime.now(UTC).date().isoformat(),
+        **({"weights": "drawn"} if subject.entry.drawn else {}),
     }
 
 
@@ -784,14 +457,11 @@ def joules(outcome: latency.Outcome) -> dict[str, Any]:
         return {"energy_reason": f"{', '.join(outcome.counters)}: {error}"}
 
 
-def _graph(trained: Trained) -> str:
-    return cost.count_module(models.load(trained.folder, attention="eager")).graph
-
-
 def _there(folder: Path, stated: dict[str, Any]) -> bool:
-    """Whether today's measurement of the very same thing lies in ``folder``."""
+    """Whether today's measurement of the very same thing lies in ``folder``, with whichever weights."""
     try:
         document = json.loads((folder / "measurement.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return all(document.get(name) == json.loads(json.dumps(value)) for name, value in stated.items())
+    wanted = json.loads(json.dumps(stated))
+    return all(document.get(name) == wanted[name] for name in wanted if name != "weights")

@@ -1,7 +1,8 @@
 """``lightboard plan --measure``: what is not measured yet, most useful first, and how long each takes here.
 
-A cell is an entry on a profile, in a runtime, asked in one way. What entries inherit, because another model with their
-graph is measured or stands earlier in the list, is no cell; what was tried and cannot be is told apart with the reason.
+A cell is an entry on a profile, in a runtime, asked in one way and compared in one. What entries inherit, because
+another model with their graph is measured or stands earlier in the list, is no cell; what was tried and cannot be is
+told apart with the reason, and so is what needs weights that are not trained here.
 ``lightboard measure --all`` works down the list; what it has done is not in the next one, so it can be stopped and
 started at will.
 """
@@ -23,15 +24,17 @@ import numpy as np
 from suite import folder as folders
 from suite import index as indexing
 from suite import log as logs
-from suite.documents import Entry, Measurement, Run
+from suite.documents import Attempt, Entry, Measurement, Run
 from suite.errors import UserError
 from suite.folder import Refused, parse
 from suite.gaps import PROFILE
 from suite.loading import load_profile, profiles
 from suite.measure import recount
+from suite.measure.drawn import drawable
 from suite.measure.machine import unfit
 from suite.paths import load_module
 from suite.paths import names as names_of
+from suite.pipeline.store import RECORD, Store
 from suite.profile import Profile
 from suite.protocol import MEASURING, Track, measuring_hash
 from suite.protocol import track as track_of
@@ -60,7 +63,7 @@ SCENARIOS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """Something to be measured; ``against`` says with which comparisons."""
+    """One comparison to be measured."""
 
     track: str
     recipe: str
@@ -69,7 +72,7 @@ class Cell:
     profile: str
     runtime: str
     scenario: Scenario
-    against: tuple[Against, ...]
+    against: Against
     seconds: float = math.nan
     measured: bool = (
         False  # whether ``seconds`` follows from measurements like it, or from the arithmetic alone
@@ -77,11 +80,15 @@ class Cell:
     tried: str | None = None  # why it could not be measured when it was tried
 
     @property
+    def place(self) -> tuple[str | None, ...]:
+        """What both comparisons have in common."""
+        return (self.recipe, self.variant, self.task, self.profile, self.runtime, *self.scenario)
+
+    @property
     def name(self) -> str:
         task = f" ({self.task})" if self.task else ""
-        return (
-            f"{self.recipe}/{self.variant}{task} on {self.profile} in {self.runtime}, {self.scenario.title}"
-        )
+        alone = ", alone" if self.against == "alone" else ""
+        return f"{self.recipe}/{self.variant}{task} on {self.profile} in {self.runtime}, {self.scenario.title}{alone}"
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -92,7 +99,7 @@ class Cell:
             "runtime": self.runtime,
             "arrival": self.scenario.arrival,
             "inputs": self.scenario.inputs,
-            "against": list(self.against),
+            "against": self.against,
             "seconds": self.seconds,
             "seconds_from": "measurements like it" if self.measured else "arithmetic",
             **({"tried": self.tried} if self.tried else {}),
@@ -101,10 +108,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Todo:
-    """``cells``: most useful first. ``tried``: those that could not be. Reasons by profile and by runtime."""
+    """``cells``: most useful first. ``tried``: those that could not be. ``untrained``: those that need trained weights
+    which this machine does not have. Reasons by profile and by runtime."""
 
     cells: tuple[Cell, ...]
     tried: tuple[Cell, ...]
+    untrained: tuple[Cell, ...]
     profiles_elsewhere: Mapping[str, str]
     runtimes_missing: Mapping[str, str]
 
@@ -112,11 +121,20 @@ class Todo:
     def seconds(self) -> float:
         return math.fsum(cell.seconds for cell in self.cells)
 
+    @property
+    def waiting(self) -> str | None:
+        """What is not trained here, in one line; None where nothing waits for it."""
+        if not self.untrained:
+            return None
+        recipes = ", ".join(dict.fromkeys(cell.recipe for cell in self.untrained))
+        return f"{len(self.untrained)} more need weights that are not trained here: of {recipes}"
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "cells": [cell.as_dict() for cell in self.cells],
             "seconds": self.seconds,
             "tried": [cell.as_dict() for cell in self.tried],
+            "untrained": [cell.as_dict() for cell in self.untrained],
             "profiles_elsewhere": dict(self.profiles_elsewhere),
             "runtimes_missing": dict(self.runtimes_missing),
         }
@@ -188,12 +206,12 @@ def _measurements(folder: Path) -> list[Measurement]:
     return found
 
 
-def _is_done(model: _Model, cell: Cell, kind: Against, measurements: Iterable[Measurement]) -> bool:
+def _is_done(model: _Model, cell: Cell, measurements: Iterable[Measurement]) -> bool:
     own = (model.entry.recipe, model.entry.variant, model.entry.recipe_hash)
     return any(
         m.graph in model.graphs
         and (m.profile, m.runtime, m.arrival, m.inputs) == (cell.profile, cell.runtime, *cell.scenario)
-        and m.against == kind
+        and m.against == cell.against
         and (m.task is None or ((m.recipe, m.variant, m.recipe_hash) == own and m.task == cell.task))
         for m in measurements
     )
@@ -205,7 +223,7 @@ def _is_done(model: _Model, cell: Cell, kind: Against, measurements: Iterable[Me
 def missing(
     results: Path | str, track: str, *, profile: str | None = None, recipes: Collection[str] = ()
 ) -> Todo:
-    """Every cell that ``results`` lacks and this machine can fill.
+    """Every cell that ``results`` lacks: those that this machine can fill, and what the others want.
 
     ``profile``: the one to look at; by default all whose figures have intervals. ``recipes``: all when empty.
     """
@@ -217,34 +235,61 @@ def missing(
     models = _models(folder, known) if folder.is_dir() else []
     done = _measurements(folder) if models else []
     clock = _Clock(models, done)
+    attempted = indexing.read_attempts(folder) if models else []
     promised: set[tuple[str, ...]] = set()  # graphs that an earlier cell measures for all
     found: list[tuple[tuple[Any, ...], Cell]] = []
     tried: list[Cell] = []
+    untrained: list[Cell] = []
     for order, model in enumerate(models):
         if recipes and model.entry.recipe not in recipes:
             continue
         for which, one in enumerate(here):
-            for turn, runtime in enumerate(_runtimes(one, reasons)):
-                for how, scenario in enumerate(_scenarios(one, model.entry)):
-                    tasks = model.tasks if scenario.inputs == "trace" else model.tasks[:1]
-                    for task in tasks:
-                        cell = Cell(
-                            track, model.entry.recipe, model.entry.variant, task, one.name, runtime, scenario, ()
-                        )  # fmt: skip
-                        kinds = tuple(
-                            kind for kind in _kinds(runtime, one) if not _is_done(model, cell, kind, done)
-                        )
-                        key = (model.graph(None), one.name, runtime, *scenario)
-                        if not kinds or (task is None and key in promised):
-                            continue
-                        cell = clock.timed(replace(cell, against=kinds), model, one, known.pairs)
-                        if (reason := _why_empty(model.entry, cell)) is not None:
-                            tried.append(replace(cell, tried=reason))
-                            continue
-                        promised.add(key) if task is None else None
-                        found.append(((how, not model.entry.default, which, turn, order), cell))
+            for turn, how, cell in _cells(track, model, one, reasons):
+                if _is_done(model, cell, done):
+                    continue
+                key = (model.graph(None), one.name, cell.runtime, *cell.scenario, cell.against)
+                if cell.task is None and key in promised:
+                    continue
+                cell = clock.timed(cell, model, one, known.pairs)
+                if (reason := _why_empty(model.entry, cell, attempted)) is not None:
+                    tried.append(replace(cell, tried=reason))
+                elif not _can_be_asked(cell, model, clock.reference):
+                    untrained.append(cell)
+                else:
+                    promised.add(key) if cell.task is None else None
+                    alone = cell.against == "alone"
+                    found.append(((how, alone, not model.entry.default, which, turn, order), cell))
     cells = [cell for _, cell in sorted(found, key=lambda pair: pair[0])]
-    return Todo(tuple(cells), tuple(tried), elsewhere, reasons)
+    return Todo(tuple(cells), tuple(tried), tuple(untrained), elsewhere, reasons)
+
+
+def _cells(
+    track: str, model: _Model, profile: Profile, reasons: dict[str, str]
+) -> Iterator[tuple[int, int, Cell]]:
+    """Every cell of an entry on a profile, done or not, with the places of its runtime and its scenario."""
+    recipe, variant = model.entry.recipe, model.entry.variant
+    for turn, runtime in enumerate(_runtimes(profile, reasons)):
+        for how, scenario in enumerate(_scenarios(profile, model.entry)):
+            for task in model.tasks if scenario.inputs == "trace" else model.tasks[:1]:
+                for kind in _kinds(runtime, profile):
+                    yield turn, how, Cell(track, recipe, variant, task, profile.name, runtime, scenario, kind)
+
+
+def _can_be_asked(cell: Cell, model: _Model, reference: _Model | None) -> bool:
+    """Whether this machine has what the cell asks for: trained weights, or a graph where that is enough."""
+    sides = [model.runs] if reference is None else [model.runs, reference.runs]
+    tasks = [name for name in model.runs if cell.task in (None, name) and all(name in runs for runs in sides)]
+    timed = load_module("runtimes", cell.runtime).PRECISION == "fp32"
+    return any(
+        all(timed and drawable(runs[name]) for runs in sides)
+        or all(_is_trained(runs[name]) for runs in sides)
+        for name in tasks
+    )
+
+
+def _is_trained(run: Run) -> bool:
+    """Whether the store has the stage that made the run's model, which is its last."""
+    return bool(run.stages) and (Store().folder(run.stages[-1].key) / RECORD).is_file()
 
 
 def _published() -> list[Profile]:
@@ -294,11 +339,13 @@ def _kinds(runtime: str, profile: Profile) -> tuple[Against, ...]:
     return ("reference",) if runtime == own else ("reference", "alone")
 
 
-def _why_empty(entry: Entry, cell: Cell) -> str | None:
-    wanted = (cell.profile, cell.runtime, *cell.scenario, cell.task)
-    for one in entry.empty:
-        if (one.profile, one.runtime, one.arrival, one.inputs, one.task) == wanted:
-            return one.reason
+def _why_empty(entry: Entry, cell: Cell, attempted: Iterable[Attempt]) -> str | None:
+    """What an attempt at the cell said. The kind that was left out failed, the one that came first, or both."""
+    wanted = (entry.recipe, entry.variant, entry.recipe_hash, cell.profile, cell.runtime, *cell.scenario)
+    for a in attempted:
+        own = (a.recipe, a.variant, a.recipe_hash, a.profile, a.runtime, a.arrival, a.inputs)
+        if own == wanted and a.task == cell.task:
+            return a.reason
     return None
 
 
@@ -357,18 +404,9 @@ class _Clock:
         own = profile.reference_runtime or str(MEASURING["reference"]["runtime"])
         like = [(cell.profile, cell.runtime, *cell.scenario), (cell.runtime, *cell.scenario), ("",)]
         scale = next((median(self.scales[key]) for key in like if key in self.scales), 1.0)
-        seconds = scale * math.fsum(
-            self._guess(
-                model,
-                cell.runtime,
-                own if kind == "reference" else cell.runtime,
-                profile,
-                cell.scenario,
-                pairs or profile.pairs,
-            )
-            for kind in cell.against
-        )
-        return replace(cell, seconds=seconds, measured=any(key in self.scales for key in like[:2]))
+        other = own if cell.against == "reference" else cell.runtime
+        guess = self._guess(model, cell.runtime, other, profile, cell.scenario, pairs or profile.pairs)
+        return replace(cell, seconds=scale * guess, measured=any(key in self.scales for key in like[:2]))
 
     def _guess(
         self, model: _Model, runtime: str, other: str, profile: Profile, scenario: Scenario, pairs: int
@@ -385,7 +423,7 @@ class _Clock:
             return start + float((pairs * rounds + PILOT_PASSES) * sum(passes))
         trace = int(MEASURING["trace"]["queries"])
         if scenario.inputs == "lengths":
-            from suite.measure.run import PER_LENGTH
+            from suite.measure.trace import PER_LENGTH
 
             trace = PER_LENGTH * len(MEASURING["trace"]["fixed_lengths"])
         fewest = max(profile.block_queries, math.ceil(trace / rounds))
@@ -448,14 +486,17 @@ def work(
     until: float = math.inf,
     progress: Callable[[str], None] | None = None,
 ) -> Iterator[Done]:
-    """Measure the cells in order; one that fails says why and the others go on. ``until``: a time of
-    :func:`time.monotonic` after which none is begun."""
+    """Measure the cells in order; one that fails says why and the others go on, without the comparison alone of what
+    failed. ``until``: a time of :func:`time.monotonic` after which none is begun."""
     from suite.measure.attempts import plain
     from suite.measure.run import attempt
 
+    empty: set[tuple[str | None, ...]] = set()
     for cell in cells:
         if time.monotonic() >= until:
             return
+        if cell.place in empty:
+            continue  # its reason stands, until someone tries again
         started = time.monotonic()
         made: tuple[Path, ...] = ()
         reason: str | None = None
@@ -467,7 +508,7 @@ def work(
                 runtime=cell.runtime,
                 variant=cell.variant,
                 results=results,
-                against=cell.against,
+                against=(cell.against,),
                 task=cell.task,
                 data=data,
                 inputs=cell.scenario.inputs,
@@ -481,4 +522,6 @@ def work(
                 )
         except Exception as error:  # whatever happened to one, the others are measured all the same
             reason = plain(str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
+        if reason is not None:
+            empty.add(cell.place)
         yield Done(cell, made, reason, time.monotonic() - started)

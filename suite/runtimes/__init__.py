@@ -110,7 +110,7 @@ def kept(identity: dict[str, Any], write: Callable[[Path], Path]) -> Path:
     with store.lock(key):
         found = store.get(key)
         if found is None:
-            record = {"stage": "export", "version": identity["version"], "tflop": 0.0, "tokens": 0,
+            record = {"stage": identity["name"], "version": identity["version"], "tflop": 0.0, "tokens": 0,
                       "shared": True, "seed": 0, "threads": 1}  # fmt: skip
             with store.make(key, record) as (folder, _):
                 file = write(folder).relative_to(folder)

@@ -260,13 +260,13 @@ class Graph:
     recipe: str
     variant: str
     recipe_hash: str
+    exits: bool = False  # whether examples leave early
 
 
 def graph_of(run: Run) -> Graph:
     """The arithmetic of a run's model, for :func:`time_is_possible`; with early exits, up to the first of them."""
-    return Graph(
-        recount.polynomial(recount.until(run.model.ops, 1)), run.recipe, run.variant, run.recipe_hash
-    )
+    polynomial = recount.polynomial(recount.until(run.model.ops, 1))
+    return Graph(polynomial, run.recipe, run.variant, run.recipe_hash, bool(run.model.exits))
 
 
 def cores_of(m: Measurement) -> int:
@@ -415,6 +415,15 @@ def graph_is_a_runs(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> P
         yield Problem(loaded.file, "graph", m.graph, expected, "measure the model of the run")
 
 
+def drawn_weights_have_no_exits(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
+    """Where examples leave early, time is the trained weights' affair."""
+    m = loaded.measurement
+    for graph in dict.fromkeys((m.graph, m.reference_graph)):
+        if m.weights == "drawn" and graph in graphs and graphs[graph].exits:
+            expected = "trained: its examples leave early, and when follows from the weights"
+            yield Problem(loaded.file, "weights", "drawn", expected, "measure the trained model")
+
+
 @dataclass(frozen=True)
 class Achieved:
     """What a side's times amount to."""
@@ -498,6 +507,7 @@ MEASUREMENT: tuple[Callable[[LoadedMeasurement, Mapping[str, Graph]], Problems],
     energy_is_of_the_samples,
     checks_follow,
     graph_is_a_runs,
+    drawn_weights_have_no_exits,
     time_is_possible,
 )
 

@@ -23,7 +23,7 @@ from suite.documents import Attestation, CheckEvidence, Run
 from suite.errors import UserError
 from suite.folder import Problem, show
 from suite.measure import cost
-from suite.measure.run import tolerance
+from suite.measure.answers import tolerance
 from suite.paths import load_module
 from suite.pipeline.run import encoded_dev
 from suite.pipeline.store import Store

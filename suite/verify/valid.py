@@ -551,6 +551,22 @@ def offline_says_so(loaded: LoadedMeasurement) -> Problems:
         )
 
 
+def drawn_weights_answer_for_time_alone(loaded: LoadedMeasurement) -> Problems:
+    """Where weights were drawn there are no scores, no other run's weights, and no exits to be taken."""
+    m = loaded.measurement
+    if m.weights != "drawn":
+        return
+    fix = "measure the trained model"
+    if m.precision != "fp32":
+        expected = "trained: a lower precision is scored by its own answers"
+        yield Problem(loaded.file, "weights", f"drawn, in {m.precision}", expected, fix)
+    for name, found in (
+        ("accuracy", m.accuracy), ("spot_check", m.spot_check), ("worst_case", m.worst_case),
+    ):  # fmt: skip
+        if found:
+            yield Problem(loaded.file, name, "of drawn weights", "nothing: they are no run's", fix)
+
+
 def profile_is_the_published_one(loaded: LoadedMeasurement) -> Problems:
     """A profile that ships with lightboard has the content it shipped with."""
     expected = _profile_hash(loaded.measurement.profile)
@@ -665,6 +681,7 @@ MEASUREMENT = (
     profile_is_the_published_one,
     machine_is_the_profiles,
     offline_says_so,
+    drawn_weights_answer_for_time_alone,
     samples_are_of_the_trace,
     samples_are_enough,
     lower_precision_is_scored,

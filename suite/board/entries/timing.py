@@ -31,6 +31,8 @@ from suite.board.text import (
 )
 from suite.documents import Entry, Latency, Measurement, Speed
 
+DRAWN = "drawn at random, not trained: time follows from the graph alone"
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -90,10 +92,12 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
         Fact("this model’s time", _times(m.latency_ms)),
         Fact("queries in the trace", f"{len(m.trace_lengths)}, {_lengths(m.trace_lengths)}"),
         *facts_of(m, ("repeats",)),
+        *([Fact("weights", DRAWN, declared=True)] if m.weights == "drawn" else ()),
         Fact(
             "same answers",
-            f"{'yes' if m.answers.equal else 'no'}: {m.answers.queries} timed outputs differ from the "
-            f"scored ones by at most {m.answers.largest_difference:.2g} (allowed {m.answers.tolerance:.2g})",
+            f"{'yes' if m.answers.equal else 'no'}: {m.answers.queries} timed outputs differ from "
+            f"{'torch’s' if m.weights == 'drawn' else 'the scored ones'} by at most "
+            f"{m.answers.largest_difference:.2g} (allowed {m.answers.tolerance:.2g})",
         ),
         Fact(
             "repeat check",

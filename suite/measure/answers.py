@@ -1,0 +1,137 @@
+"""That a model in a runtime answers as it should: what must come back while it is timed (PROTOCOL.md 18)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suite.canonical import digest_file
+from suite.errors import UserError
+from suite.measure import accuracy, offline
+from suite.measure.subject import ModelFolder, Subject
+from suite.measure.trace import Queries
+from suite.measure.worker import split
+from suite.protocol import MEASURING
+from suite.runtimes import exported, runtime
+
+Logits = NDArray[np.float32]
+Tell = Callable[[str], None]  # takes a line that says what is being done and how long it will take
+
+
+def expected(model: ModelFolder, asked: Queries) -> Logits:
+    """What the model answers to the trace, [queries, outputs].
+
+    On its own task's examples the accuracy run's logits, from which its score comes; torch's on the others, and on all
+    where weights are drawn.
+    """
+    import torch
+
+    answer = runtime("torch").prepare(model.folder / "model.safetensors", torch.get_num_threads())
+    logits = answers_of(answer, asked)
+    for query, (task, row) in enumerate(asked.origin):
+        if model.logits is not None and task == model.task:
+            logits[query] = model.logits[row]
+    return logits
+
+
+def tolerance(logits: Logits) -> float:
+    """1e-4 of the logits' spread (their standard deviation), but never below what float32 sums can hold."""
+    share = float(MEASURING["answers"]["fp32_tolerance_of_spread"])
+    return max(share * float(logits.std()), 1e-5 * float(np.abs(logits).max()))
+
+
+def answers_of(answer: Any, asked: Queries) -> Logits:
+    trace = asked.trace
+    return np.concatenate([answer(*query) for query in split(trace.ids, trace.types, trace.offsets)])
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A model in a runtime, checked: its file and what it must answer while it is timed."""
+
+    file: Path
+    logits: Logits
+    tolerance: float
+
+
+def prepared(model: ModelFolder, name: str, asked: Queries, threads: int) -> Ready:
+    """Export a model and compare its answers with the accuracy run; UserError when an fp32 runtime differs.
+
+    Another precision has answers of its own, scored apart: its timed answers are held against its own.
+    """
+    module = runtime(name)
+    file = exported(name, model.folder, model.training)
+    mine = answers_of(module.prepare(file, threads), asked)
+    if module.PRECISION != "fp32":
+        return Ready(file, mine, tolerance(mine))
+    logits = expected(model, asked)
+    allowed, largest = tolerance(logits), float(np.abs(mine - logits).max())
+    if not largest <= allowed:
+        raise UserError(
+            f"runtime {name}: its answers for {model.folder.name[:16]} ({model.task}) differ from "
+            f"{'torch' if model.drawn else 'the accuracy run'}'s by {largest:.2g}, more than "
+            f"{allowed:.2g}; its times would be another model's",
+            code=1,
+        )
+    return Ready(file, logits, allowed)
+
+
+def ready(model: ModelFolder, name: str, asked: Queries, threads: int) -> Ready:
+    """:func:`prepared`; what an exporter or a runtime breaks on is one line."""
+    try:
+        return prepared(model, name, asked, threads)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a library raises: it cannot hold this model
+        first = next(iter(str(error).strip().splitlines()), "")
+        reason = f"{type(error).__name__}: {first}"[:300]
+        raise UserError(f"runtime {name}: cannot export or load this model: {reason}", code=1) from error
+
+
+def scores(subject: Subject, name: str, threads: int, tell: Tell) -> list[accuracy.Scored]:
+    """A lower precision's scores on each task of a subject, with that task's own weights; none of float32."""
+    module = runtime(name)
+    if module.PRECISION == "fp32":
+        return []
+    found = []
+    for model in (subject.entry, *subject.others):
+        if model.labelled is None:
+            raise UserError(f"runtime {name}: no labels of {model.task} to score its answers by", code=1)
+        tell(f"{subject.recipe}/{subject.variant} in {name}: answering all of {model.task}'s dev sets")
+        file = exported(name, model.folder, model.training)
+        answer = module.prepare(file, threads)
+        found.append(accuracy.scored(answer, digest_file(file), model.task, model.labelled))
+    return found
+
+
+def as_scored(entry: Ready, name: str, asked: Queries, found: Sequence[accuracy.Scored]) -> Ready:
+    """What must come back while it is timed: on the examples that were scored, the answers that were scored."""
+    of_model = {
+        one.accuracy.task: one.logits for one in found if one.accuracy.model_file == digest_file(entry.file)
+    }
+    logits = entry.logits.copy()
+    for query, (task, row) in enumerate(asked.origin):
+        if task in of_model:
+            logits[query] = of_model[task][row]
+    largest = float(np.abs(logits - entry.logits).max())
+    if not largest <= entry.tolerance:
+        raise UserError(
+            f"runtime {name}: asked the same again, its answers differ by {largest:.2g}, more than "
+            f"{entry.tolerance:.2g}: its scores would say nothing of the answers that are timed",
+            code=1,
+        )
+    return Ready(entry.file, logits, entry.tolerance)
+
+
+def in_batches(entry: Ready, name: str, asked: Queries, batch: int, threads: int) -> Ready:
+    """What must come back in batches: of float32 the same answers, of others those that this batch gives."""
+    module = runtime(name)
+    if module.PRECISION == "fp32":
+        return entry
+    mine = offline.answers(module.prepare(entry.file, threads), asked.trace, batch)
+    return Ready(entry.file, mine, tolerance(mine))

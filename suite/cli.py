@@ -335,7 +335,7 @@ def cost(
 @app.command()
 def measure(
     entry: Annotated[
-        str | None, typer.Argument(help="RECIPE, RECIPE/VARIANT or TRACK/RECIPE/VARIANT")
+        str | None, typer.Argument(help="RECIPE or RECIPE/VARIANT, either with TRACK/ before it")
     ] = None,
     profile: Annotated[
         str | None, typer.Option("--profile", "-p", help="see: lightboard list profiles")

@@ -263,6 +263,7 @@ def test_streams_and_spot_checks_are_recomputed(tmp_path: Path) -> None:
 
 def test_an_entry_is_named_as_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "mini" / "runs" / "student").mkdir(parents=True)
+    assert run.named("mini/student", None, "small", tmp_path) == ("mini", "student", "small")
     assert run.named("demo/student/small", None, None, tmp_path) == ("demo", "student", "small")
     assert run.named("student/small", None, None, tmp_path) == ("mini", "student", "small")
     assert run.named("student", None, None, tmp_path) == ("mini", "student", None)

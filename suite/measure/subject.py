@@ -78,14 +78,12 @@ class Subject:
     reference: ModelFolder
     examples: tuple[Examples, ...]
     tokenizer: Path
-    reference_examples: tuple[Examples, ...] | None = (
-        None  # the same ones in the reference's tokens, where others
-    )
+    reference_examples: tuple[Examples, ...] | None = None
+    """The same ones in the reference's tokens, where those are others."""
     adaptive: bool = False
     pairs: int | None = None  # instead of the profile's
-    others: tuple[
-        ModelFolder, ...
-    ] = ()  # of the same variant: those of the same graph inherit what is measured
+    others: tuple[ModelFolder, ...] = ()
+    """Of the same variant: those of the same graph inherit what is measured."""
 
 
 def subjects(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from suite.board.text import Missing, aligned, clean
+from suite.board.text import Missing, aligned
 
 
 @dataclass(frozen=True)
@@ -114,27 +114,3 @@ def _placed(cells: Sequence[Cell]) -> list[tuple[int, Cell]]:
         placed.append((at, cell))
         at += cell.span
     return placed
-
-
-def inside(cell: Cell) -> Markup:
-    """What stands in a cell, as HTML. A function, as a template's macro takes longer than what it prints."""
-    if cell.reason is not None:
-        said = _text(cell.reason)
-        if cell.href:
-            return Markup(f'<a class="why" href="{_text(cell.href)}">{said}</a>')
-        return Markup(f'<span class="why">{said}</span>')
-    parts = [str(cell.drawing)] if cell.drawing is not None else []
-    if cell.text:
-        shown = _text(cell.text)
-        if cell.href:
-            shown = f'<a href="{_text(cell.href)}">{shown}</a>'
-        parts.append(f'<em class="declared">{shown}</em>' if cell.declared else shown)
-    if cell.small:
-        parts.append(f" <small>{_text(cell.small)}</small>")
-    if cell.note:
-        parts.append(f' <small class="note">{_text(cell.note)}</small>')
-    return Markup("".join(parts))
-
-
-def _text(text: str) -> str:
-    return str(escape(clean(text)))

@@ -23,9 +23,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suite import board, folder
-from suite.board import charts, colours, text
+from suite.board import charts, colours, scatter, text
 from suite.board.build import POLICY
-from suite.board.charts import Axis, Point
+from suite.board.scatter import Axis, Point
 from suite.board.site import Links, Shown, View, load_site, mean_ratio
 from suite.board.svg import Mark
 from suite.board.text import Missing
@@ -1047,7 +1047,7 @@ def test_the_front_is_what_nothing_beats(places: list[tuple[int, int]]) -> None:
         return any(better)
 
     for direction in ("more", "less"):
-        found = {(p.x, p.y) for p in charts.front(points, direction)}  # type: ignore[arg-type]
+        found = {(p.x, p.y) for p in scatter.front(points, direction, scatter.place)}  # type: ignore[arg-type]
         assert found == {(p.x, p.y) for p in points if not beaten(p, direction == "more")}
 
 
@@ -1061,10 +1061,10 @@ def test_log_axes_have_ticks_inside(low: float, factor_of: float) -> None:
 @given(st.lists(st.tuples(st.floats(0.5, 900), st.floats(-20, 99)), min_size=1, max_size=15))
 def test_any_points_can_be_drawn(places: list[tuple[float, float]]) -> None:
     points = [point(x, y, f"method {i}") for i, (x, y) in enumerate(places)]
-    for size in (charts.WIDE, charts.NARROW):
-        drawing = charts.scatter(
+    for size in (scatter.WIDE, scatter.NARROW):
+        drawing = scatter.scatter(
             points,
-            [charts.Line(3.0, "a baseline", "#")],
+            [scatter.Line(3.0, "a baseline", "#")],
             ident="x",
             title="t",
             description="d",

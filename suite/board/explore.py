@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from suite import pick
-from suite.board import charts, front, vega
+from suite.board import charts, front, pareto, scatter, vega
 from suite.board.cut import PRINTED
+from suite.board.entry_rows import file_size
 from suite.board.site import Links, Shown, Site, View
 from suite.board.tables import Cell, Row, Table
 from suite.board.text import clean, level_words, shorten
@@ -65,7 +66,7 @@ def candidates(site: Site, track: str, view: View) -> list[pick.Candidate]:
 
 def _candidate(site: Site, entry: Entry, shown: Any) -> pick.Candidate:
     assert entry.board_score is not None
-    size = front.file_size(entry, shown)
+    size = file_size(entry, shown)
     timed = shown if isinstance(shown, Shown) else None
     pairs = timed.ratio.pairs if timed else 0
     return pick.Candidate(
@@ -106,7 +107,7 @@ def quantities(site: Site, track: str, view: View) -> list[Quantity]:
         return Quantity(key, title, "less", "", unit, known)
 
     def size(entry: Entry) -> float | None:
-        found = front.file_size(entry, site.speed(entry, view))
+        found = file_size(entry, site.speed(entry, view))
         return found[0] / 1e6 if found else None
 
     speed = {name: (s.ratio.value, s.ratio.interval) for name, s in shown.items() if s.ratio.value > 0}
@@ -152,7 +153,7 @@ def _joules(site: Site, track: str, shown: Shown) -> float | None:
 
 
 def _axis(one: Quantity) -> dict[str, Any]:
-    low, high = charts.log_domain([v for value, span in one.values.values() for v in (value, *(span or ()))])
+    low, high = scatter.log_domain([v for value, span in one.values.values() for v in (value, *(span or ()))])
     return {
         "key": one.key,
         "title": one.title,
@@ -167,7 +168,9 @@ def _axis(one: Quantity) -> dict[str, Any]:
 # --- the rows -----------------------------------------------------------------------------------------------
 
 
-def explored(site: Site, links: Links, track: str, view: View, board: Table) -> Explored:
+def explored(
+    site: Site, links: Links, track: str, view: View, board: Table, axes: Sequence[Quantity]
+) -> Explored:
     entries = site.of(track)
     titles = sorted({(site.title(e.recipe), e.recipe) for e in entries}, key=lambda t: (t[0].lower(), t[1]))
     levels = [level for level in get_args(Level) if any(e.level == level for e in entries)]
@@ -175,7 +178,7 @@ def explored(site: Site, links: Links, track: str, view: View, board: Table) -> 
     return Explored(
         data=links.to(data_path(track, view)),
         chart=links.to(vega.FILE) if vega.script() is not None else None,
-        axes=tuple(quantities(site, track, view)),
+        axes=tuple(axes),
         methods=tuple((recipe, shorten(title, 40)) for title, recipe in titles),
         levels=tuple(levels),
         rows=len(board.rows),
@@ -189,13 +192,12 @@ def printed(board: Table) -> Table:
     return replace(board, rows=board.rows[:PRINTED])
 
 
-def data(site: Site, links: Links, track: str, view: View, board: Table) -> str:
+def data(site: Site, links: Links, track: str, view: View, board: Table, axes: Sequence[Quantity]) -> str:
     """The script of a front page. ``links`` are those of the page ``board`` was made for."""
     entries = {ident(e): e for e in site.of(track)}
-    axes = quantities(site, track, view)
     choices = {one.entry.partition("/")[2]: one for one in candidates(site, track, view)}
     scored = [e for e in entries.values() if e.board_score and not site.is_baseline(e)]
-    lines = front.baselines(site, links, list(entries.values()), view)
+    lines = pareto.baselines(site, links, list(entries.values()), view)
     rows: list[dict[str, Any]] = []
     swatches: dict[str, Any] = {}
     told = {
@@ -206,7 +208,7 @@ def data(site: Site, links: Links, track: str, view: View, board: Table) -> str:
         "columns": [_column(c.key, c.title) for c in board.columns if c.key],
         "kinds": [[c.kind, c.title] for c in board.columns],
         "axes": [_axis(one) for one in axes],
-        "y_domain": _round(charts.score_domain(_ends(scored), [line.y for line in lines]))
+        "y_domain": _round(scatter.score_domain(_ends(scored), [line.y for line in lines]))
         if scored
         else None,
         "lines": [{"y": line.y, "label": shorten(line.label, 44)} for line in lines],
@@ -249,7 +251,7 @@ def _record(
     site: Site, entry: Entry, shown: Any, choice: pick.Candidate | None, axes: Sequence[Quantity]
 ) -> dict[str, Any]:
     timed = shown if isinstance(shown, Shown) else None
-    size = front.file_size(entry, shown)
+    size = file_size(entry, shown)
     mark = site.mark(entry.recipe)
     levels = get_args(Level)
     return {

@@ -117,9 +117,7 @@ class Site:
     recipes: Mapping[str, Recipe]
     profiles: Mapping[str, Profile]
     tasks: dict[str, Task] = field(default_factory=dict)
-    kept: dict[str, object] = field(
-        default_factory=dict
-    )  # what pages of one kind compute once for all of them
+    kept: dict[str, Any] = field(default_factory=dict)  # what pages of one kind compute once for all of them
     local: Local | None = None  # the data at hand, of a build that is not for publishing
     _hues: dict[str, Mark] = field(default_factory=dict)
     _tracks: list[str] = field(default_factory=list)

@@ -99,12 +99,34 @@ def table(
     for place in range(width):
         numbered = [i for i, grid in enumerate(grids) if place in grid and grid[place].number]
         for i, text in zip(numbered, aligned([grids[i][place].text for i in numbered]), strict=True):
-            grids[i][place] = replace(grids[i][place], text=text)
+            if text != grids[i][place].text:
+                grids[i][place] = replace(grids[i][place], text=text)
     aligned_rows = [
         replace(row, cells=tuple(grid[place] for place in sorted(grid)))
         for row, grid in zip(rows, grids, strict=True)
     ]
     return Table(caption, tuple(columns), tuple(aligned_rows), ident, cards, hidden_caption, tuple(notes))
+
+
+def moved(given: Table, up: str) -> Table:
+    """A table whose links start at the site's root, for a page so far below it (``../../``)."""
+
+    def cell(one: Cell) -> Cell:
+        return replace(one, href=up + one.href) if one.href else one
+
+    return replace(
+        given,
+        columns=tuple(replace(one, href=up + one.href) if one.href else one for one in given.columns),
+        rows=tuple(
+            replace(
+                row,
+                head=cell(row.head),
+                lead=tuple(cell(one) for one in row.lead),
+                cells=tuple(cell(one) for one in row.cells),
+            )
+            for row in given.rows
+        ),
+    )
 
 
 def _placed(cells: Sequence[Cell]) -> list[tuple[int, Cell]]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+from suite.board.entry_rows import file_size, rank_words
 from suite.board.facts import Fact
-from suite.board.front import (
-    file_size,
-    rank_words,
-)
 from suite.board.site import (
     Links,
     Shown,

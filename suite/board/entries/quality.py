@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from suite.board.front import (
-    SUBSET,
-    may_diverge,
-)
+from suite.board.entry_rows import SUBSET, may_diverge
 from suite.board.site import (
     Links,
     Site,

@@ -7,6 +7,7 @@ front page, a plain script, since pages opened from a folder may not fetch.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -15,6 +16,7 @@ from suite import pick
 from suite.board import charts, front, pareto, scatter, vega
 from suite.board.cut import PRINTED
 from suite.board.entry_rows import file_size
+from suite.board.reported import Standing, standings
 from suite.board.site import Links, Shown, Site, View
 from suite.board.tables import Cell, Row, Table
 from suite.board.text import clean, level_words, shorten
@@ -197,7 +199,9 @@ def data(site: Site, links: Links, track: str, view: View, board: Table, axes: S
     entries = {ident(e): e for e in site.of(track)}
     choices = {one.entry.partition("/")[2]: one for one in candidates(site, track, view)}
     scored = [e for e in entries.values() if e.board_score and not site.is_baseline(e)]
+    beside = standings(site, track)
     lines = pareto.baselines(site, links, list(entries.values()), view)
+    ends = [*_ends(scored), *(one.score for one in beside)]
     rows: list[dict[str, Any]] = []
     swatches: dict[str, Any] = {}
     told = {
@@ -208,10 +212,9 @@ def data(site: Site, links: Links, track: str, view: View, board: Table, axes: S
         "columns": [_column(c.key, c.title) for c in board.columns if c.key],
         "kinds": [[c.kind, c.title] for c in board.columns],
         "axes": [_axis(one) for one in axes],
-        "y_domain": _round(scatter.score_domain(_ends(scored), [line.y for line in lines]))
-        if scored
-        else None,
+        "y_domain": _round(scatter.score_domain(ends, [line.y for line in lines])) if scored else None,
         "lines": [{"y": line.y, "label": shorten(line.label, 44)} for line in lines],
+        "reported": [_paper(site, one) for one in beside],
         "swatches": swatches,
         "strip": front.score_domain(site, list(entries.values())),
         "rows": rows,
@@ -230,8 +233,25 @@ def data(site: Site, links: Links, track: str, view: View, board: Table, axes: S
             record["tags"] = list(row.tags)
             swatches[f"{record['hue']} {record['default']}"] = row.swatch
         rows.append(record)
-    text = json.dumps(_tidy(told), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    text = _dumped(told)
+    if any(not code or clean(chr(int(code, 16))) == "" for code in set(_ESCAPED.findall(text))):
+        text = _dumped(_tidy(told))  # a long walk, that hardly any board needs
     return f"globalThis.lightboardData = {text};\n"
+
+
+_ESCAPED = re.compile(
+    r"\\(?:u([0-9a-f]{4})|[bfr])"
+)  # what is no printable ASCII; or a backslash before such a letter
+
+
+def _dumped(told: Mapping[str, Any]) -> str:
+    return json.dumps(told, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
+def _paper(site: Site, one: Standing) -> dict[str, Any]:
+    """A paper's figure; it stands wherever its entry's row stands across."""
+    mark = site.mark(one.entry.recipe)
+    return {"entry": ident(one.entry), "y": _round([one.score])[0], "hue": mark.hue, "shape": mark.shape}
 
 
 def _ends(entries: Sequence[Entry]) -> list[float]:

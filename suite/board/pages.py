@@ -114,7 +114,7 @@ def front_page(
         profiles=profiles,
         runtimes=runtimes if len(runtimes) > 1 else [],
         answer=front.answer(site, track, shown),
-        figures=pareto.figures(site, links, entries, shown),
+        figures=pareto.figures(site, links, track, shown),
         legend=front.legend(site, links, entries),
         board=moved(explore.printed(board), links.to("")),
         explored=explore.explored(site, links, track, shown, board, axes),

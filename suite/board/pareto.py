@@ -8,6 +8,7 @@ from typing import Literal
 from suite.board import cut, scatter
 from suite.board.charts import Figure
 from suite.board.entry_rows import score_words
+from suite.board.reported import Standing, standings
 from suite.board.scatter import Axis, Line, Point
 from suite.board.site import Links, Shown, Site, View
 from suite.board.text import counted, digits, fixed, listed, round_number, sentence, shorten
@@ -15,17 +16,28 @@ from suite.documents import Entry
 
 DRAWN = cut.PRINTED  # points of a chart, and those of its front
 
+PAPERS = (
+    " Dashed, without bars: what a paper reports, at our measured cost; other rules than ours, never ranked."
+)
+
 Kind = Literal["speed", "parameters"]
 KINDS: tuple[Kind, ...] = ("speed", "parameters")
 
 
-def figures(site: Site, links: Links, entries: Sequence[Entry], view: View) -> list[Figure]:
-    """Score against speed and against parameters, of every row that has both."""
-    return [made for kind in KINDS if (made := figure(site, links, entries, view, kind)) is not None]
+def figures(site: Site, links: Links, track: str, view: View) -> list[Figure]:
+    """Score against speed and against parameters, of every row that has both, beside what papers report."""
+    entries, beside = site.of(track), standings(site, track)
+    return [made for kind in KINDS if (made := figure(site, links, entries, view, kind, beside)) is not None]
 
 
 def figure(
-    site: Site, links: Links, entries: Sequence[Entry], view: View, kind: Kind, ident: str = ""
+    site: Site,
+    links: Links,
+    entries: Sequence[Entry],
+    view: View,
+    kind: Kind,
+    beside: Sequence[Standing] = (),
+    ident: str = "",
 ) -> Figure | None:
     """The best rows and the front, in two widths; None where no row has both. ``ident`` begins its parts' ids."""
     better: Literal["more", "less"] = "more" if kind == "speed" else "less"
@@ -52,6 +64,9 @@ def figure(
     )
     if len(points) < len(placed):
         caption += f" Of {len(placed):,} rows the best {DRAWN} and the front are drawn."
+    papers = [p for one in beside if (p := _reported(site, links, one, view, kind)) is not None]
+    if papers:
+        caption += PAPERS
     best = scatter.front(points, better, scatter.place)
     description = (
         f"{counted(len(points), 'row')} drawn. On the front: {listed(shorten(p.label, 40) for p in best)}. "
@@ -60,7 +75,7 @@ def figure(
     lines = baselines(site, links, entries, view)
     wide, narrow = (
         scatter.scatter(
-            points,
+            [*points, *papers],
             lines,
             ident=f"{ident}{kind}-{name}",
             title=title,
@@ -123,6 +138,27 @@ def _point(site: Site, links: Links, entry: Entry, view: View, kind: Kind) -> Po
         reference=site.is_reference(entry),
         faint=faint,
         entry=f"{entry.recipe}/{entry.variant}",
+    )
+
+
+def _reported(site: Site, links: Links, one: Standing, view: View, kind: Kind) -> Point | None:
+    """A paper's figure, at the cost of our entry; None where that was not measured."""
+    x = _cost(site, one.entry, view, kind)
+    if x <= 0:
+        return None
+    title = site.title(one.entry.recipe)
+    return Point(
+        x=x,
+        y=one.score,
+        x_interval=None,
+        y_interval=None,
+        label=title,
+        detail=f"{shorten(title, 60)}: {one.words}",
+        href=f"{links.method(one.entry.recipe)}#published-{one.number}",
+        mark=site.mark(one.entry.recipe),
+        family=f"{one.entry.recipe}, reported",
+        hollow=True,
+        reported=True,
     )
 
 

@@ -36,6 +36,7 @@ class Point:
     hollow: bool = False
     reference: bool = False
     faint: bool = False  # a noisy measurement
+    reported: bool = False  # a paper's figure: no part of the front, of a family or of the names
     entry: str | None = None  # recipe/variant: the row that is this point
 
 
@@ -99,7 +100,8 @@ def scatter(
     domain = score_domain(ends, [line.y for line in lines])
     outside = sum(not domain[0] <= line.y <= domain[1] for line in lines)  # named at the lower edge
     up = Scale(*domain, bottom - outside * (size.font + 3), top)
-    steps = _front_corners(front(points, x.better, place), across, up, x.better)
+    ours = [point for point in points if not point.reported]
+    steps = _front_corners(front(ours, x.better, place), across, up, x.better)
     ordered = sorted(points, key=lambda p: (p.reference, not p.hollow, p.label))
     parts = [
         el("title", title, id=f"{ident}-title"),
@@ -107,7 +109,7 @@ def scatter(
         _grid(across, up, size, x, y),
         *_baselines(lines, up, size),
         el("path", class_="front", d=svg.path(steps), aria_hidden="true"),
-        *_families(points, across, up),
+        *_families(ours, across, up),
         *(_bars(point, across, up) for point in ordered),
         *(_point(point, across, up) for point in ordered),
         *_labels(ordered, lines, steps, across, up, size),
@@ -217,7 +219,7 @@ def _point(point: Point, across: Scale, up: Scale) -> Markup:
     if point.reference:
         parts.append(el("circle", class_="ring", cx=x, cy=y, r=10))
     parts.append(svg.mark(point.mark, x, y, 4.2 if point.hollow else 5.2, hollow=point.hollow))
-    kind = "faint" if point.faint else None
+    kind = "reported" if point.reported else "faint" if point.faint else None
     return el("a", *parts, href=point.href, class_=kind, data_entry=point.entry, aria_label=point.detail)
 
 

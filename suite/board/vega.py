@@ -80,7 +80,7 @@ def specification() -> dict[str, Any]:
     """Layers from the ground up: baselines, front, families, intervals, points, ring, titles of the axes.
 
     Data, filled in the browser: ``points`` (id, x, x_low, x_high, y, y_low, y_high, hue, fill, stroke, shape,
-    family, size, opacity, reference), ``front`` (x, y, order), ``lines`` (y, label, below: place at the lower
+    family, size, opacity, reference, reported), ``front`` (x, y, order), ``lines`` (y, label, below: place at the lower
     edge of one that lies under the chart, else -1). Parameters hold the axes, the
     inks, and which row is lit or pinned; ``brush`` is a selection over both axes.
     """
@@ -134,6 +134,7 @@ def specification() -> dict[str, Any]:
         fill=plain(alt.Fill, "fill:N"),
         stroke=plain(alt.Stroke, "stroke:N"),
         strokeWidth=alt.StrokeWidth("width:Q", scale=None, legend=None),
+        strokeDash=alt.condition("datum.reported", alt.value([2, 2]), alt.value([1, 0])),
         opacity=opacity,
     )
     brush = alt.selection_interval(

@@ -26,8 +26,8 @@ def family_figure(
     reference = site.reference(track)
     wanted = [*entries, *([reference] if reference and reference not in entries else [])]
     ident = f"family-{track}-"
-    return pareto.figure(site, links, wanted, view, "speed", ident) or pareto.figure(
-        site, links, wanted, view, "parameters", ident
+    return pareto.figure(site, links, wanted, view, "speed", ident=ident) or pareto.figure(
+        site, links, wanted, view, "parameters", ident=ident
     )
 
 

@@ -740,7 +740,8 @@
     const lines = () => {
       const [low, high] = data.y_domain;
       let below = 0;
-      return [...data.lines].sort((a, b) => b.y - a.y).map(({ y, label }) => {
+      return [...data.lines].sort((a, b) => b.y - a.y).map(({ y, wide, narrow }) => {
+        const label = frame.wide ? wide : narrow;
         const outside = y < low || y > high;
         return { y: outside ? low : y, below: outside ? below++ : -1, label: outside ? `${y < low ? "below" : "above"}: ${label}` : label };
       });
@@ -804,7 +805,7 @@
       return {
         lit: "", pinned: page.state.marked,
         x_domain: domain, y_domain: scoreDomain(), x_ticks: ticks[frame.wide ? "wide" : "narrow"], x_suffix: suffix,
-        x_title: better === "more" ? `${title}, log scale →` : `← ${title}, log scale`,
+        x_more: better === "more", x_title: better === "more" ? `${title}, log scale →` : `← ${title}, log scale`,
         y_title: "board score ↑", left: frame.left, k: frame.k, ink: inks.ink, soft: inks.soft, rule: inks.rule,
       };
     }

@@ -191,7 +191,8 @@ def rank_words(entry: Entry) -> str:
     """The rank range as a sentence."""
     if entry.ranks is None:
         if entry.board_score is None:
-            return "Not ranked: " + (entry.board_score_reason or "core tasks are missing") + "."
+            reason = (entry.board_score_reason or "core tasks are missing").removeprefix("n/a: ")
+            return f"Not ranked: {reason}."
         if entry.division == "open":
             return "Not ranked: open division."
         return "Not ranked: only one default variant per method is."

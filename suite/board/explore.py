@@ -213,7 +213,10 @@ def data(site: Site, links: Links, track: str, view: View, board: Table, axes: S
         "kinds": [[c.kind, c.title] for c in board.columns],
         "axes": [_axis(one) for one in axes],
         "y_domain": _round(scatter.score_domain(ends, [line.y for line in lines])) if scored else None,
-        "lines": [{"y": line.y, "label": shorten(line.label, 44)} for line in lines],
+        "lines": [
+            {"y": line.y, "wide": line.words(scatter.WIDE), "narrow": line.words(scatter.NARROW)}
+            for line in lines
+        ],
         "reported": [_paper(site, one) for one in beside],
         "swatches": swatches,
         "strip": front.score_domain(site, list(entries.values())),

@@ -168,7 +168,7 @@ def baselines(site: Site, links: Links, entries: Sequence[Entry], view: View) ->
         if not site.is_baseline(entry) or not entry.board_score:
             continue
         shown = site.speed(entry, view)
-        words = f", {digits(shown.ratio.value, 2, 0)}× as fast" if isinstance(shown, Shown) else ""
-        label = f"{shorten(site.title(entry.recipe), 28)} {fixed(entry.board_score.value, 1)}{words}"
-        lines.append(Line(entry.board_score.value, label, links.entry(entry)))
+        more = f", {digits(shown.ratio.value, 2, 0)}× as fast" if isinstance(shown, Shown) else ""
+        label = f"{shorten(site.title(entry.recipe), 28)} {fixed(entry.board_score.value, 1)}"
+        lines.append(Line(entry.board_score.value, label, links.entry(entry), more))
     return sorted(lines, key=lambda line: -line.y)

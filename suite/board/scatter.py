@@ -47,6 +47,10 @@ class Line:
     y: float
     label: str
     href: str
+    more: str = ""  # said after the label where there is room
+
+    def words(self, size: Size) -> str:
+        return shorten(self.label + (self.more if size.width > 500 else ""), 44)
 
 
 @dataclass(frozen=True)
@@ -107,12 +111,12 @@ def scatter(
         el("title", title, id=f"{ident}-title"),
         el("desc", description, id=f"{ident}-desc"),
         _grid(across, up, size, x, y),
-        *_baselines(lines, up, size),
+        *_baselines(lines, up, size, x.better),
         el("path", class_="front", d=svg.path(steps), aria_hidden="true"),
         *_families(ours, across, up),
         *(_bars(point, across, up) for point in ordered),
         *(_point(point, across, up) for point in ordered),
-        *_labels(ordered, lines, steps, across, up, size),
+        *_labels(ordered, lines, steps, across, up, size, x.better),
     ]
     return framed(parts, ident, size, "chart")
 
@@ -155,15 +159,19 @@ def _grid(across: Scale, up: Scale, size: Size, x: Axis, y: Axis) -> Markup:
     return el("g", *parts, aria_hidden="true")
 
 
-def _baselines(lines: Sequence[Line], up: Scale, size: Size) -> list[Markup]:
-    """A dashed line each; those below the chart are named at its lower edge, the highest first."""
+def _baselines(lines: Sequence[Line], up: Scale, size: Size, better: Literal["more", "less"]) -> list[Markup]:
+    """A dashed line each; those below the chart are named at its lower edge, the highest first.
+
+    A name stands at the end where the best costs are: above the front that end is empty.
+    """
     left, _, right, bottom = size.plot
     drawn, below = [], 0
     for line in sorted(lines, key=lambda line: -line.y):
-        words = shorten(line.label, 44)
+        words = line.words(size)
         if up.low <= line.y <= up.high:
             at = up(line.y)
-            text = el("text", words, class_="baseline-label", x=left + 4, y=at - 5)
+            x, end = (right - 2, "end") if better == "more" else (left + 4, None)
+            text = el("text", words, class_="baseline-label", x=x, y=at - 5, text_anchor=end)
             drawn.append(el("line", class_="baseline", x1=left, x2=right, y1=at, y2=at, aria_hidden="true"))
         else:
             where = "below" if line.y < up.low else "above"
@@ -230,10 +238,11 @@ def _labels(
     across: Scale,
     up: Scale,
     size: Size,
+    better: Literal["more", "less"],
 ) -> list[Markup]:
     """A name beside its point where there is room; a name that would lie on another is left to the legend."""
     places = [(across(p.x), up(p.y)) for p in points]
-    solid, soft = _obstacles(points, places, lines, steps, across, up, size)
+    solid, soft = _obstacles(points, places, lines, steps, across, up, size, better)
     drawn = []
     chosen = [(p, at) for p, at in zip(points, places, strict=True) if not p.hollow]
     for point, (x, y) in sorted(chosen, key=lambda pair: (not pair[0].reference, -pair[0].y, pair[0].label)):
@@ -261,6 +270,7 @@ def _obstacles(
     across: Scale,
     up: Scale,
     size: Size,
+    better: Literal["more", "less"],
 ) -> tuple[list[Box], list[Box]]:
     """What no name may lie on (points, other words), and what it should rather not (lines)."""
     left, _, right, bottom = size.plot
@@ -272,14 +282,15 @@ def _obstacles(
     ]
     below = 0
     for line in sorted(lines, key=lambda line: -line.y):
-        width = (len(shorten(line.label, 44)) + 7) * font * CHARACTER
+        width = (len(line.words(size)) + 7) * font * CHARACTER
         at = up(line.y)
         if up.low <= line.y <= up.high:
             soft.append((left, at - 1, right, at + 1))
+            start = right - width if better == "more" else left
         else:
-            at = bottom - 2 - below * (font + 3)
+            at, start = bottom - 2 - below * (font + 3), left
             below += 1
-        solid.append((left, at - font - 4, left + 4 + width, at + 1))
+        solid.append((start, at - font - 4, start + 4 + width, at + 1))
     for point, (x, y) in zip(points, places, strict=True):
         if point.x_interval:
             soft.append(

@@ -35,6 +35,7 @@ PARAMETERS: dict[str, Any] = {  # of the specification; placeholders until the b
     "x_ticks": [1, 10],
     "x_suffix": "",
     "x_title": "",
+    "x_more": True,  # more is better
     "y_title": "",
     "left": 40,
     "k": 1,  # size over that of the drawn chart
@@ -143,8 +144,8 @@ def specification() -> dict[str, Any]:
     layers = [
         lines.encode(y=y),
         words.transform_filter("datum.below < 0")
-        .mark_text(align="left", dy=-8, color=alt.expr("soft"))
-        .encode(x=alt.value(4), y=y, text="label:N"),
+        .mark_text(align=alt.expr("x_more ? 'right' : 'left'"), dy=-8, color=alt.expr("soft"))
+        .encode(x=alt.value(alt.expr("x_more ? width - 2 : 4")), y=y, text="label:N"),
         words.transform_filter("datum.below >= 0")
         .mark_text(align="left", color=alt.expr("soft"))
         .encode(x=alt.value(4), y=alt.value(alt.expr("height - (8 + 15 * datum.below) * k")), text="label:N"),

@@ -243,6 +243,7 @@ def templates(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,  # they do not change while a site is built
     )
     environment.filters["label"] = field_label
     environment.filters["plain"] = plain_value

@@ -22,8 +22,7 @@ def el(name: str, *children: Child, **attributes: str | float | None) -> Markup:
     head = name
     for key, value in attributes.items():
         if value is not None:
-            shown = escaped(value) if isinstance(value, str) else number(value)
-            head += f' {_written(key)}="{shown}"'
+            head += f' {_written(key)}="{escaped(value) if isinstance(value, str) else number(value)}"'
     inner = _inner(children)
     return Markup(f"<{head}>{inner}</{name}>" if inner else f"<{head}/>")
 

@@ -31,7 +31,14 @@ def ordered_tasks(entry: Entry) -> list[str]:
 
 
 def run_documents(site: Site, entry: Entry) -> list[tuple[str, Run]]:
-    """Task and run document of every run that is in the results tree."""
+    """Task and run document of every run that is in the results tree; each part of an entry's page asks for them."""
+    latest: tuple[Entry, list[tuple[str, Run]]] | None = site.kept.get("run documents")
+    if latest is None or latest[0] is not entry:
+        latest = site.kept["run documents"] = (entry, _run_documents(site, entry))
+    return latest[1]
+
+
+def _run_documents(site: Site, entry: Entry) -> list[tuple[str, Run]]:
     found = []
     for task in ordered_tasks(entry):
         for line in entry.quality[task].runs if task in entry.quality else ():

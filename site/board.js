@@ -768,7 +768,7 @@
       const beside = data.reported.filter((one) => known.get(one.entry).at[key]).map(({ entry, y, hue, shape }) => ({
         id: null, label: "", x: known.get(entry).at[key][0], x_low: null, x_high: null, y, y_low: null, y_high: null,
         hue: inks.hues.get(hue), fill: inks.paper, stroke: inks.hues.get(hue), width: 1.6, shape: shapes[shape] ?? "circle",
-        family: `${entry}, reported`, size: 55 * frame.k ** 2, opacity: 1, reference: false, reported: true,
+        family: `${entry}, reported`, size: 85 * frame.k ** 2, opacity: 1, reference: false, reported: true,
       }));
       return [...beside, ...drawable().map((row) => {
         const [x, from = null, to = null] = row.at[key];

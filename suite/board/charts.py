@@ -130,8 +130,7 @@ def strip(value: float, interval: Interval | None, domain: Interval, mark: Mark)
         parts.append(el("path", class_="beyond", d=tip))
     else:
         if interval:
-            low, high = (across.clipped(end) for end in interval)
-            parts.append(el("line", class_=f"whisker {mark.hue}", x1=low, x2=high, y1=8, y2=8))
+            parts.append(_whisker(mark, across, interval, 8))
         parts.append(svg.mark(mark, across(value), 8, 3.8))
     return el(
         "svg",
@@ -141,6 +140,11 @@ def strip(value: float, interval: Interval | None, domain: Interval, mark: Mark)
         aria_hidden="true",
         focusable="false",
     )
+
+
+def _whisker(mark: Mark, across: Scale, interval: Interval, y: float) -> Markup:
+    low, high = (across.clipped(end) for end in interval)
+    return el("line", class_=f"whisker {mark.hue}", x1=low, x2=high, y1=y, y2=y)
 
 
 def padded(values: Sequence[float], share: float = 0.04) -> Interval:
@@ -194,30 +198,18 @@ def forest(
     parts.append(el("g", *grid, aria_hidden="true"))
     for index, bar in enumerate(bars):
         y = top + row * (index + 0.5)
-        line = [el("title", f"{shorten(bar.label, 80)}: {bar.text}")]
-        text = shorten(bar.label, round((left - 10) / (size.font * CHARACTER)))
-        line.append(el("text", text, class_="row-label", x=left - 10, y=y + 4, text_anchor="end"))
-        if bar.interval:
-            line.append(
-                el(
-                    "line",
-                    class_=f"whisker {bar.mark.hue}",
-                    x1=across(bar.interval[0]),
-                    x2=across(bar.interval[1]),
-                    y1=y,
-                    y2=y,
-                )
-            )
-        line.extend(
-            el("line", class_="seed", x1=across(d), x2=across(d), y1=y - 7, y2=y - 3) for d in bar.dots
-        )
-        line.append(svg.mark(bar.mark, across(bar.value), y, 4.6))
-        shown = el(
-            "text", bar.text.split(" ")[0], class_="value", x=size.width - 4, y=y + 4, text_anchor="end"
-        )
-        line.append(shown)
-        label = f"{shorten(bar.label, 80)}: {bar.text}"
-        parts.append(el("a", *line, href=bar.href, aria_label=label))
+        said = f"{shorten(bar.label, 80)}: {bar.text}"
+        name = shorten(bar.label, round((left - 10) / (size.font * CHARACTER)))
+        value_words, seeds = bar.text.split(" ")[0], [across(dot) for dot in bar.dots]
+        line = [
+            el("title", said),
+            el("text", name, class_="row-label", x=left - 10, y=y + 4, text_anchor="end"),
+            *([_whisker(bar.mark, across, bar.interval, y)] if bar.interval else []),
+            *(el("line", class_="seed", x1=at, x2=at, y1=y - 7, y2=y - 3) for at in seeds),
+            svg.mark(bar.mark, across(bar.value), y, 4.6),
+            el("text", value_words, class_="value", x=size.width - 4, y=y + 4, text_anchor="end"),
+        ]
+        parts.append(el("a", *line, href=bar.href, aria_label=said))
     return framed(parts, ident, size, "chart forest")
 
 

@@ -135,7 +135,7 @@ def specification() -> dict[str, Any]:
         fill=plain(alt.Fill, "fill:N"),
         stroke=plain(alt.Stroke, "stroke:N"),
         strokeWidth=alt.StrokeWidth("width:Q", scale=None, legend=None),
-        strokeDash=alt.condition("datum.reported", alt.value([2, 2]), alt.value([1, 0])),
+        strokeDash=alt.condition("datum.reported", alt.value([2.5, 2]), alt.value([1, 0])),
         opacity=opacity,
     )
     brush = alt.selection_interval(

@@ -17,6 +17,7 @@ from suite.board.text import (
     field_label,
     fixed,
     signed,
+    short_hash,
     span,
 )
 from suite.documents import Entry, Estimate, Run
@@ -207,9 +208,7 @@ def data(site: Site, entry: Entry, links: Links) -> Table | None:
             f"{split.rows:,}" + (f" ({name})" if len(used.dev) > 1 else "")
             for name, split in sorted(used.dev.items())
         )
-        prints = ", ".join(
-            split.fingerprint.removeprefix("sha256:")[:12] for _, split in sorted(used.dev.items())
-        )
+        prints = ", ".join(short_hash(split.fingerprint) for _, split in sorted(used.dev.items()))
         rows.append(
             Row(
                 Cell(text=site.task(task).title, href=links.task(task)),

@@ -355,7 +355,7 @@
     }
     let across = innerWidth;
     addEventListener("resize", () => { if (held && innerWidth !== across) release(); across = innerWidth; });
-    addEventListener("beforeprint", release); // paper has its own width
+    addEventListener("beforeprint", () => { release(); place(shown, document.activeElement); }); // paper has its own width
     still(hold); // measured before the first hand asks for it
 
     /** The rows in view now; those below follow when these are painted. */

@@ -16,8 +16,8 @@ from suite.board.text import (
     digits,
     field_label,
     fixed,
-    signed,
     short_hash,
+    signed,
     span,
 )
 from suite.documents import Entry, Estimate, Run

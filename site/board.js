@@ -199,7 +199,7 @@
     let filtered = null;
     let rows = records; // those that pass the filters, in the order of the board
     let listed = records; // those in the table, in its order
-    let placed = 0; // how many of them stand in the page
+    let placed = body.size; // how many of them stand in the page
     let ringed = new Set();
     const orders = new Map();
     const levelOf = new Map(levels.map((level, i) => [level, i]));
@@ -853,7 +853,7 @@
         if (JSON.stringify(found) !== JSON.stringify(page.state.brush)) page.change({ brush: found }, true);
       });
       plot.classList.add("answers");
-      told_aloud(drawn);
+      tellAloud(drawn);
     }
 
     let told = "";
@@ -865,9 +865,9 @@
       const drawn = points();
       for (const [name, value] of Object.entries(parameters())) if (name !== "lit") view.signal(name, value);
       view.data("points", drawn).data("front", front(drawn)).runAsync();
-      told_aloud(drawn);
+      tellAloud(drawn);
     }
-    function told_aloud(drawn) {
+    function tellAloud(drawn) {
       place.setAttribute("aria-label", `Board score against ${page.axis().title}: ${drawn.filter((point) => !point.reported).length} rows drawn; the table below has the same numbers`);
     }
 

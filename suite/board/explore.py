@@ -242,9 +242,8 @@ def data(site: Site, links: Links, track: str, view: View, board: Table, axes: S
     return f"globalThis.lightboardData = {text};\n"
 
 
-_ESCAPED = re.compile(
-    r"\\(?:u([0-9a-f]{4})|[bfr])"
-)  # what is no printable ASCII; or a backslash before such a letter
+# What JSON cannot show as it is: all but printable ASCII. A backslash that a text holds may look the same.
+_ESCAPED = re.compile(r"\\(?:u([0-9a-f]{4})|[bfr])")
 
 
 def _dumped(told: Mapping[str, Any]) -> str:

@@ -568,11 +568,14 @@
       if (quick) { cancelAnimationFrame(asked); asked = requestAnimationFrame(draw); } else draw();
     }
 
+    const filterKey = () => JSON.stringify([state.find, state.method, state.level, state.fits && budget(), state.fits && state.reference]);
+    const tableKey = () => JSON.stringify([filterKey(), state.sort, state.brush, shown]);
+
     function draw() {
-      const filters = JSON.stringify([state.find, state.method, state.level, state.fits && budget(), state.fits && state.reference]);
+      const filters = filterKey();
       if (filters !== filtered) rows = passing();
       filtered = filters;
-      const key = JSON.stringify([filters, state.sort, state.brush, shown]);
+      const key = tableKey();
       if (key !== last) {
         const inside = brushed(rows);
         table(sorted(inside));
@@ -660,7 +663,10 @@
       draw();
     });
 
-    if (written(state)) draw(); else { heads(); pins(); controls(); limits(); picked(); }
+    if (written(state)) draw(); else {
+      [filtered, last] = [filterKey(), tableKey()]; // the table stands as it was printed
+      heads(); pins(); controls(); limits(); picked();
+    }
     return {
       data, known, axis,
       get state() { return state; },

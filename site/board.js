@@ -44,6 +44,16 @@
 
   const plural = (count, one, many = one + "s") => `${count === 0 ? "no" : count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
+  /** What follows once the frame that answers a hand is painted; asked again before that, it starts over. */
+  function afterPaint() {
+    let asked = 0;
+    const idle = globalThis.requestIdleCallback ?? ((act) => setTimeout(act, 0));
+    return (act) => {
+      const mine = ++asked;
+      requestAnimationFrame(() => requestAnimationFrame(() => idle(() => { if (mine === asked) act(); }, { timeout: 200 })));
+    };
+  }
+
   function make(name, attributes = {}, ...children) {
     const element = document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) if (value !== null) element.setAttribute(key, value);
@@ -131,6 +141,8 @@
   // --- the state, which is the address ---------------------------------------------------------------------
 
   const DRAWN = 200; // points of the chart, and those of its front
+  const ROWS_AT_ONCE = 40;
+  const LOWEST = 30; // pixels: no row is lower
   const EMPTY = {
     find: "", method: "", level: "", sort: "", x: "", marked: [], brush: null,
     latency: null, size: null, memory: null, score: null, reference: null, fits: false,
@@ -185,7 +197,13 @@
     let lit = "";
     let last = null;
     let filtered = null;
-    let rows = records;
+    let rows = records; // those that pass the filters, in the order of the board
+    let listed = records; // those in the table, in its order
+    let placed = body.size; // how many of them stand in the page
+    let ringed = new Set();
+    const orders = new Map();
+    const levelOf = new Map(levels.map((level, i) => [level, i]));
+    const [rest, still] = [afterPaint(), afterPaint()];
 
     // --- which rows, in which order ---
 
@@ -205,7 +223,7 @@
       return records.filter((row) =>
         words.every((word) => row.text.includes(word)) &&
         (!state.method || row.method === state.method) &&
-        (least < 0 || levels.indexOf(row.level) >= least) &&
+        (least < 0 || levelOf.get(row.level) >= least) &&
         (!fitting || fitting.has(row.pick)));
     }
 
@@ -217,18 +235,19 @@
       return rows.filter((row) => row.at[key] && inside(row.at[key][0], x) && inside(row.sort.score[0], y));
     }
 
-    /** "key" rises, "-key" falls; rows without a value come last either way. */
+    /** "key" rises, "-key" falls; rows without a value come last either way, and equal ones in the board's order. */
     function sorted(rows) {
       const key = state.sort.replace(/^-/, "");
       if (!columns.has(key)) return rows;
-      const sign = state.sort.startsWith("-") ? -1 : 1;
-      const value = (row) => row.sort[key] ?? null;
-      const order = new Map(rows.map((row, i) => [row, i]));
-      return [...rows].sort((a, b) => {
-        const [left, right] = [value(a), value(b)];
-        if (left === null || right === null) return (left === null) - (right === null) || order.get(a) - order.get(b);
-        return sign * compare(left, right) || order.get(a) - order.get(b);
-      });
+      if (!orders.has(state.sort)) {
+        const sign = state.sort.startsWith("-") ? -1 : 1;
+        const valued = records.filter((row) => row.sort[key] ?? false);
+        valued.sort((a, b) => sign * compare(a.sort[key], b.sort[key]));
+        orders.set(state.sort, [...valued, ...records.filter((row) => !(row.sort[key] ?? false))]);
+      }
+      if (rows.length === records.length) return orders.get(state.sort);
+      const kept = new Set(rows);
+      return orders.get(state.sort).filter((row) => kept.has(row));
     }
 
     // --- the table ---
@@ -264,6 +283,7 @@
       }
       body.set(record.id, row);
       pinnable(row, record);
+      if (ringed.has(record.id)) ring(record.id, true);
       return row;
     }
 
@@ -335,26 +355,48 @@
     }
     let across = innerWidth;
     addEventListener("resize", () => { if (held && innerWidth !== across) release(); across = innerWidth; });
+    addEventListener("beforeprint", () => { release(); place(shown, document.activeElement); }); // paper has its own width
+    still(hold); // measured before the first hand asks for it
 
-    function table(rows) {
+    /** The rows in view now; those below follow when these are painted. */
+    function table(found) {
       hold();
-      const key = state.sort.replace(/^-/, "");
-      const flat = columns.has(key);
-      const direction = state.sort.startsWith("-") ? "from the highest down" : "from the lowest up";
-      const groups = new Map();
-      for (const row of rows.slice(0, shown)) {
-        const name = flat ? `All rows by ${columns.get(key).title}, ${key === "method" ? (state.sort.startsWith("-") ? "Z to A" : "A to Z") : direction}` : row.group;
-        if (!groups.has(name)) groups.set(name, []);
-        groups.get(name).push(rowOf(row));
-      }
-      const made = [...groups].map(([name, of]) => make("tbody", { role: "rowgroup" }, heading(name), ...of));
-      if (!made.length) made.push(make("tbody", { role: "rowgroup" }, heading("No row is left; widen the filters above")));
       const focused = document.activeElement;
+      const enough = Math.ceil((innerHeight - board.getBoundingClientRect().top) / LOWEST) + 10;
       for (const old of [...board.tBodies]) old.remove();
-      board.append(...made);
-      if (focused && focused !== document.activeElement && board.contains(focused)) focused.focus({ preventScroll: true });
+      [listed, placed] = [found, 0];
+      if (!found.length) board.append(make("tbody", { role: "rowgroup" }, heading("No row is left; widen the filters above")));
+      place(Math.max(enough, ROWS_AT_ONCE), focused);
+      rest(() => placeRest(focused));
       const more = one("#more-rows");
-      if (more) more.hidden = rows.length <= shown;
+      if (more) more.hidden = found.length <= shown;
+    }
+
+    function placeRest(focused) {
+      place(placed + ROWS_AT_ONCE, focused);
+      if (placed < Math.min(shown, listed.length)) rest(() => placeRest(focused));
+    }
+
+    /** Rows up to so many, each below the heading of its group. */
+    function place(most, focused) {
+      const made = document.createDocumentFragment();
+      let group = board.tBodies[board.tBodies.length - 1];
+      for (const row of listed.slice(placed, Math.min(most, shown))) {
+        const name = groupOf(row);
+        if (!placed || group.rows[0].textContent !== name) group = made.appendChild(make("tbody", { role: "rowgroup" }, heading(name)));
+        group.append(rowOf(row));
+        placed += 1;
+      }
+      board.append(made);
+      if (focused !== document.activeElement && board.contains(focused)) focused.focus({ preventScroll: true });
+    }
+
+    function groupOf(row) {
+      const key = state.sort.replace(/^-/, "");
+      if (!columns.has(key)) return row.group;
+      const falls = state.sort.startsWith("-");
+      const direction = key === "method" ? (falls ? "Z to A" : "A to Z") : falls ? "from the highest down" : "from the lowest up";
+      return `All rows by ${columns.get(key).title}, ${direction}`;
     }
 
     function heads() {
@@ -391,15 +433,18 @@
       change({ marked });
     }
 
+    function ring(id, on) {
+      const row = body.get(id);
+      row?.classList.toggle("marked", on);
+      row?.querySelector(".pin")?.setAttribute("aria-pressed", String(on));
+      for (const point of document.querySelectorAll(`.plot a[data-entry="${CSS.escape(id)}"]`)) point.classList.toggle("marked", on);
+    }
+
     function pins() {
-      for (const [id, row] of body) {
-        const on = state.marked.includes(id);
-        row.classList.toggle("marked", on);
-        row.querySelector(".pin")?.setAttribute("aria-pressed", String(on));
-      }
-      for (const point of document.querySelectorAll(".plot a[data-entry]")) {
-        point.classList.toggle("marked", state.marked.includes(point.dataset.entry));
-      }
+      const now = new Set(state.marked);
+      for (const id of ringed) if (!now.has(id)) ring(id, false);
+      for (const id of now) if (!ringed.has(id)) ring(id, true);
+      ringed = now;
     }
 
     // --- the budget ---
@@ -523,11 +568,14 @@
       if (quick) { cancelAnimationFrame(asked); asked = requestAnimationFrame(draw); } else draw();
     }
 
+    const filterKey = () => JSON.stringify([state.find, state.method, state.level, state.fits && budget(), state.fits && state.reference]);
+    const tableKey = () => JSON.stringify([filterKey(), state.sort, state.brush, shown]);
+
     function draw() {
-      const filters = JSON.stringify([state.find, state.method, state.level, state.fits && budget(), state.fits && state.reference]);
+      const filters = filterKey();
       if (filters !== filtered) rows = passing();
       filtered = filters;
-      const key = JSON.stringify([filters, state.sort, state.brush, shown]);
+      const key = tableKey();
       if (key !== last) {
         const inside = brushed(rows);
         table(sorted(inside));
@@ -615,7 +663,10 @@
       draw();
     });
 
-    if (written(state)) draw(); else { heads(); pins(); controls(); limits(); picked(); }
+    if (written(state)) draw(); else {
+      [filtered, last] = [filterKey(), tableKey()]; // the table stands as it was printed
+      heads(); pins(); controls(); limits(); picked();
+    }
     return {
       data, known, axis,
       get state() { return state; },
@@ -642,7 +693,7 @@
   }
 
   async function embed(page, plot) {
-    const { data } = page;
+    const { data, known } = page;
     const { spec, shapes } = globalThis.lightboardChart;
     const place = make("div", { class: "live", role: "img" });
     plot.append(place);
@@ -655,6 +706,7 @@
     let captioned = data.axes[0].key;
     const CAPTION = "Bars are 95% intervals; the stepped line joins what no other row drawn beats on both counts; "
       + "curves join the operating points of one method.";
+    const PAPERS = " Dashed, without bars: what a paper reports, at our measured cost; other rules than ours, never ranked.";
 
     const colour = (() => {
       const probe = plot.appendChild(make("i", { class: "unseen", "aria-hidden": "true" }));
@@ -694,7 +746,8 @@
     const lines = () => {
       const [low, high] = data.y_domain;
       let below = 0;
-      return [...data.lines].sort((a, b) => b.y - a.y).map(({ y, label }) => {
+      return [...data.lines].sort((a, b) => b.y - a.y).map(({ y, wide, narrow }) => {
+        const label = frame.wide ? wide : narrow;
         const outside = y < low || y > high;
         return { y: outside ? low : y, below: outside ? below++ : -1, label: outside ? `${y < low ? "below" : "above"}: ${label}` : label };
       });
@@ -718,7 +771,12 @@
 
     function points() {
       const { key } = page.axis();
-      return drawable().map((row) => {
+      const beside = data.reported.filter((one) => known.get(one.entry).at[key]).map(({ entry, y, hue, shape }) => ({
+        id: null, label: "", x: known.get(entry).at[key][0], x_low: null, x_high: null, y, y_low: null, y_high: null,
+        hue: inks.hues.get(hue), fill: inks.paper, stroke: inks.hues.get(hue), width: 1.6, shape: shapes[shape] ?? "circle",
+        family: `${entry}, reported`, size: 85 * frame.k ** 2, opacity: 1, reference: false, reported: true,
+      }));
+      return [...beside, ...drawable().map((row) => {
         const [x, from = null, to = null] = row.at[key];
         const [low, high] = row.pick?.interval ?? [null, null];
         const hue = inks.hues.get(row.hue);
@@ -727,9 +785,9 @@
           y: row.sort.score[0], y_low: low, y_high: high,
           hue, fill: row.default ? hue : inks.paper, stroke: row.default ? inks.paper : hue,
           width: row.default ? 1 : 1.6, shape: shapes[row.shape] ?? "circle", family: row.method,
-          size: (row.default ? 85 : 55) * frame.k ** 2, opacity: row.noisy && key === "speed" ? 0.45 : 1, reference: row.reference,
+          size: (row.default ? 85 : 55) * frame.k ** 2, opacity: row.noisy && key === "speed" ? 0.45 : 1, reference: row.reference, reported: false,
         };
-      });
+      })];
     }
 
     /** Steps: between two points of the front, the lower score is what is to be had. */
@@ -739,7 +797,7 @@
       const corners = [];
       let best = -Infinity;
       for (const point of [...drawn].sort((a, b) => sign * (a.x - b.x) || b.y - a.y)) {
-        if (point.y <= best) continue;
+        if (point.reported || point.y <= best) continue;
         if (corners.length) corners.push({ x: point.x, y: best });
         corners.push({ x: point.x, y: point.y });
         best = point.y;
@@ -753,7 +811,7 @@
       return {
         lit: "", pinned: page.state.marked,
         x_domain: domain, y_domain: scoreDomain(), x_ticks: ticks[frame.wide ? "wide" : "narrow"], x_suffix: suffix,
-        x_title: better === "more" ? `${title}, log scale →` : `← ${title}, log scale`,
+        x_more: better === "more", x_title: better === "more" ? `${title}, log scale →` : `← ${title}, log scale`,
         y_title: "board score ↑", left: frame.left, k: frame.k, ink: inks.ink, soft: inks.soft, rule: inks.rule,
       };
     }
@@ -801,12 +859,23 @@
         if (JSON.stringify(found) !== JSON.stringify(page.state.brush)) page.change({ brush: found }, true);
       });
       plot.classList.add("answers");
-      place.setAttribute("aria-label", `Board score against ${page.axis().title}: ${drawn.length} rows drawn; the table below has the same numbers`);
+      tellAloud(drawn);
     }
 
     let told = "";
     let building = Promise.resolve();
     const again = () => { building = building.then(build); return building; };
+
+    const later = afterPaint();
+    function redraw() {
+      const drawn = points();
+      for (const [name, value] of Object.entries(parameters())) if (name !== "lit") view.signal(name, value);
+      view.data("points", drawn).data("front", front(drawn)).runAsync();
+      tellAloud(drawn);
+    }
+    function tellAloud(drawn) {
+      place.setAttribute("aria-label", `Board score against ${page.axis().title}: ${drawn.filter((point) => !point.reported).length} rows drawn; the table below has the same numbers`);
+    }
 
     const chart = {
       light(id) { view?.signal("lit", id).runAsync(); },
@@ -816,10 +885,7 @@
         const key = JSON.stringify([page.axis().key, filters, page.state.marked]);
         if (key === told) return;
         told = key;
-        const drawn = points();
-        for (const [name, value] of Object.entries(parameters())) if (name !== "lit") view.signal(name, value);
-        view.data("points", drawn).data("front", front(drawn)).runAsync();
-        place.setAttribute("aria-label", `Board score against ${page.axis().title}: ${drawn.length} rows drawn; the table below has the same numbers`);
+        later(redraw);
       },
       clear() {
         if (!view || !page.state.brush) return;
@@ -834,7 +900,7 @@
         if (key === captioned) return;
         captioned = key;
         if (key === data.axes[0].key) element.replaceChildren(...original.map((node) => node.cloneNode(true)));
-        else element.replaceChildren(make("strong", {}, `Score against ${title}.`), " Up is better, left is less. " + CAPTION);
+        else element.replaceChildren(make("strong", {}, `Score against ${title}.`), " Up is better, left is less. " + CAPTION + (data.reported.length ? PAPERS : ""));
       },
     };
     rows = page.passing();

@@ -135,6 +135,15 @@ def read_bytes(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     return content
 
 
+def may_be_read(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bool:
+    """Whether :func:`read_bytes` would take the file, as far as can be said without opening it."""
+    try:
+        status = path.lstat()
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size <= max_bytes
+
+
 def _too_big(path: Path, size: int, limit: int) -> Refused:
     return _refuse(path, "size", f"{size} bytes", f"at most {limit} bytes", "shorten the evidence")
 

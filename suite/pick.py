@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, Literal
 
 from suite.errors import UserError
@@ -177,6 +178,7 @@ def t_cdf(t: float, degrees: int) -> float:
     return (1 + inside) / 2
 
 
+@cache
 def t_quantile(probability: float, degrees: int) -> float:
     """Where :func:`t_cdf` reaches a probability above one half."""
     low, high = 0.0, 1.0

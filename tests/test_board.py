@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -23,9 +25,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suite import board, folder
-from suite.board import charts, colours, text
+from suite.board import charts, colours, explore, front, pareto, scatter, text
 from suite.board.build import POLICY
-from suite.board.charts import Axis, Point
+from suite.board.reported import standings
+from suite.board.scatter import Axis, Point
 from suite.board.site import Links, Shown, View, load_site, mean_ratio
 from suite.board.svg import Mark
 from suite.board.text import Missing
@@ -33,6 +36,7 @@ from suite.canonical import canonical_json, pretty_json
 from suite.documents import Attestation, Entry, Measurement, Ratio, Run
 from suite.errors import UserError
 from suite.index import entries as stored_entries
+from suite.loading import load_recipe
 from suite.protocol import hashes, measuring_hash, track, training_hash
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -1019,9 +1023,8 @@ def test_contrast_is_wcag() -> None:
 def test_ink_has_contrast_aa(site: Path) -> None:
     """Every text colour of the style sheet on its ground."""
     style = (site / "style.css").read_text(encoding="utf-8")
-    light, dark = (
-        dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", part)) for part in style.split("@media", 2)[:2]
-    )
+    both = re.findall(r"--(\w+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);", style)
+    light, dark = ({name: inks[place] for name, *inks in both} for place in (0, 1))
     for inks in (light, dark):
         for ground in ("paper", "wash"):
             for ink in ("ink", "soft"):
@@ -1047,7 +1050,7 @@ def test_the_front_is_what_nothing_beats(places: list[tuple[int, int]]) -> None:
         return any(better)
 
     for direction in ("more", "less"):
-        found = {(p.x, p.y) for p in charts.front(points, direction)}  # type: ignore[arg-type]
+        found = {(p.x, p.y) for p in scatter.front(points, direction, scatter.place)}  # type: ignore[arg-type]
         assert found == {(p.x, p.y) for p in points if not beaten(p, direction == "more")}
 
 
@@ -1061,10 +1064,10 @@ def test_log_axes_have_ticks_inside(low: float, factor_of: float) -> None:
 @given(st.lists(st.tuples(st.floats(0.5, 900), st.floats(-20, 99)), min_size=1, max_size=15))
 def test_any_points_can_be_drawn(places: list[tuple[float, float]]) -> None:
     points = [point(x, y, f"method {i}") for i, (x, y) in enumerate(places)]
-    for size in (charts.WIDE, charts.NARROW):
-        drawing = charts.scatter(
+    for size in (scatter.WIDE, scatter.NARROW):
+        drawing = scatter.scatter(
             points,
-            [charts.Line(3.0, "a baseline", "#")],
+            [scatter.Line(3.0, "a baseline", "#")],
             ident="x",
             title="t",
             description="d",
@@ -1078,6 +1081,37 @@ def test_any_points_can_be_drawn(places: list[tuple[float, float]]) -> None:
                 assert -1 <= float(node.get(key, 0)) <= size.width + 1
             for key in ("cy", "y", "y1", "y2"):
                 assert -1 <= float(node.get(key, 0)) <= size.height + 1
+
+
+def test_what_papers_report_stands_beside_ours_on_base_alone(tmp_path: Path) -> None:
+    cases = (
+        Case("reference", 83.0, 1.0, 109.5, tasks=track("base").core),
+        Case("tinybert", 77.0, 7.9, 14.5, tasks=track("base").core),
+        Case("theseus", 80.0, 1.9, 66.9, tasks=track("base").core),  # its source has seven of the eight tasks
+    )
+    results = write_results(tmp_path, {"base": cases, "mini": MINI})
+    loaded = load_site(stored_entries(results), results)
+    (one,) = standings(loaded, "base")
+    scores = load_recipe("tinybert").about.reported[0].scores
+    assert one.score == pytest.approx(statistics.fmean(found.student for found in scores.values()))
+    links = Links("index.html")
+    view = loaded.default_view("base")
+    for figure in pareto.figures(loaded, links, "base", view):
+        assert str(figure.wide).count('class="reported"') == 1
+        assert "methods/tinybert.html#published-1" in figure.wide
+        assert "3 rows drawn" in figure.wide or "Three rows drawn" in figure.wide
+        assert "never ranked" in figure.caption
+    board = front.leaderboard(loaded, links, "base", view)
+    told = explore.data(loaded, links, "base", view, board, explore.quantities(loaded, "base", view))
+    data = json.loads(told.removeprefix("globalThis.lightboardData = ").rstrip(";\n"))
+    assert [(p["entry"], round(p["y"], 1)) for p in data["reported"]] == [
+        ("tinybert/default", round(one.score, 1))
+    ]
+    assert data["y_domain"][0] < one.score < data["y_domain"][1]
+    assert standings(loaded, "mini") == []
+    assert all(
+        "reported" not in f.wide for f in pareto.figures(loaded, links, "mini", loaded.default_view("mini"))
+    )
 
 
 def test_the_mean_of_ratios_is_geometric() -> None:

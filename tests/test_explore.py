@@ -8,6 +8,7 @@ import dataclasses
 import json
 import random
 import re
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -495,6 +496,35 @@ def test_names_are_never_markup(tmp_path: Path, browser: Any, monkeypatch: pytes
     assert one.tab.locator("body script, body img").count() == 0
     one.context.close()
     assert not one.complaints
+
+
+def test_rows_below_those_in_view_follow_and_paper_has_all(page: Opener, many: Path, tmp_path: Path) -> None:
+    """With rows a hundred times as high as any, so that few are in view."""
+    site = tmp_path / "site"
+    shutil.copytree(many, site)
+    script = (site / "board.js").read_text(encoding="utf-8")
+    assert "LOWEST = 30;" in script and "ROWS_AT_ONCE = 40;" in script
+    slow = script.replace("LOWEST = 30;", "LOWEST = 3000;").replace("ROWS_AT_ONCE = 40;", "ROWS_AT_ONCE = 2;")
+    (site / "board.js").write_text(slow, encoding="utf-8")
+    one = page(of=site)
+    whole = one.tab.inner_text("#board")
+    one.tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert one.tab.inner_text("#board") == whole
+    sort = """print => {
+      document.querySelector('#board thead th[data-key=score] button').click();
+      const rows = () => document.querySelectorAll('#board tr[data-entry]').length, first = rows();
+      if (print) dispatchEvent(new Event('beforeprint'));
+      return [first, rows()];
+    }"""
+    first, printed = one.tab.evaluate(sort, True)
+    assert 2 <= first < PRINTED == printed
+    assert one.tab.evaluate(sort, False)[1] < PRINTED
+    one.tab.wait_for_selector(f"#board tr[data-entry] >> nth={PRINTED - 1}", state="attached")
+    scores = [
+        float(text)
+        for text in one.tab.locator("#board tr[data-entry] td:nth-of-type(2) > a").all_inner_texts()
+    ]
+    assert scores == sorted(scores) and len(set(one.rows())) == PRINTED
 
 
 def test_rows_beyond_the_page_come_with_the_script(page: Opener, many: Path) -> None:

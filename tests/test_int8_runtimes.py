@@ -18,7 +18,7 @@ from tiny import saved
 
 from suite import models, tables
 from suite.board.entries.speed import speeds
-from suite.board.front import speed_cells
+from suite.board.entry_rows import speed_cells
 from suite.board.site import Links, load_site
 from suite.board.text import fixed
 from suite.canonical import digest, digest_file

@@ -296,6 +296,13 @@ def test_knobs_are_swept_where_there_are_variants(made: Path) -> None:
     assert "What its knobs trade" not in page(made, "methods/tinybert.html").text
 
 
+def test_a_methods_own_chart_shows_it_beside_the_reference_alone(made: Path) -> None:
+    text = (made / "methods/fastbert.html").read_text(encoding="utf-8")
+    (chart,) = re.findall(r'<svg[^>]*"family-demo-speed-wide-title .*?</svg>', text, re.DOTALL)
+    drawn = set(re.findall(r'data-entry="([^"]+)"', chart))
+    assert drawn == {"reference/default", "fastbert/layers-3", "fastbert/layers-2"}
+
+
 def test_training_cost_is_told_beside_the_references(made: Path, seen: Site) -> None:
     text = page(made, "methods/tinybert.html").text
     entry = next(e for e in seen.entries if e.recipe == "tinybert")

@@ -21,13 +21,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from suite import paths
-from suite.board import colours, outputs, vega
+from suite.board import colours, markup, outputs, vega
 from suite.board.changes import log_file
 from suite.board.entries.page import entry_sheet
 from suite.board.page import Page
 from suite.board.pages import pages
 from suite.board.site import Site, evidence_folder, load_site
-from suite.board.tables import inside
 from suite.board.text import clean, field_label, plain_value
 from suite.canonical import pretty_json
 from suite.documents import Entry
@@ -244,12 +243,13 @@ def templates(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,  # they do not change while a site is built
     )
     environment.filters["label"] = field_label
     environment.filters["plain"] = plain_value
+    environment.filters |= {"table": markup.table, "facts": markup.facts}
     environment.tests["simple_list"] = _is_simple_list
     environment.globals["policy"] = POLICY
-    environment.globals["inside"] = inside
     environment.globals["paper"] = colours.PAPER
     environment.globals["local"] = False
     return environment

@@ -30,7 +30,6 @@ _KEPT = 512  # documents of a kind in memory at a time: a page reads its own ent
 
 T = TypeVar("T", bound=BaseModel)
 T2 = TypeVar("T2")
-_KEPT_SAMPLES = 64
 
 
 def is_place(path: str) -> bool:
@@ -50,7 +49,6 @@ class Evidence:
     _subjects: dict[tuple[str, str], str | None] = field(default_factory=dict)
     _logs: dict[str, list[LogEntry]] = field(default_factory=dict)
     _checks: dict[str, dict[str, list[Attestation]]] = field(default_factory=dict)
-    _samples: dict[tuple[str, str], dict[str, Any] | Missing] = field(default_factory=dict)
     _signatures: dict[str, dict[str, list[Signature]]] = field(default_factory=dict)
 
     def run(self, track: str, path: str) -> Run | Missing:
@@ -151,36 +149,33 @@ class Evidence:
         """The names of a document folder's files that the site holds, in order."""
         key = (track, path)
         if key not in self._names:
-            self._names[key] = tuple(sorted(self.files(track, path)))
+            self._names[key] = tuple(sorted(file.name for file in self._files(track, path)))
         return self._names[key]
 
     def files(self, track: str, path: str) -> dict[str, bytes]:
         """File name -> bytes of a document folder: the ones that the layout knows, and no others."""
+        found: dict[str, bytes] = {}
+        for file in self._files(track, path):
+            try:
+                found[file.name] = folders.read_bytes(file)
+            except UserError:
+                continue
+        return found
+
+    def _files(self, track: str, path: str) -> list[Path]:
+        """Those of a document folder's files that can be read: no links, none too large."""
         folder = self._folder(track, path) if is_place(path) else None
         if folder is None:
-            return {}
+            return []
         kind = path.partition("/")[0]
         wanted = (*folders.names(folder, kind), folders.MANIFEST)
-        found: dict[str, bytes] = {}
-        for name in wanted:
-            file = folder / name
-            if file.is_file():
-                try:
-                    found[name] = folders.read_bytes(file)
-                except UserError:
-                    continue
-        return found
+        return [file for name in wanted if folders.may_be_read(file := folder / name)]
 
     # --- tables and signatures ---------------------------------------------------------------------------------
 
     def samples(self, track: str, path: str) -> dict[str, Any] | Missing:
-        """The raw times of a measurement, by column; the latest stay in memory, since entries inherit times."""
-        key = (track, path)
-        if key not in self._samples:
-            if len(self._samples) >= _KEPT_SAMPLES:
-                del self._samples[next(iter(self._samples))]
-            self._samples[key] = self._table(track, path, "measurements", tables.read_samples)
-        return self._samples[key]
+        """The raw times of a measurement, by column."""
+        return self._table(track, path, "measurements", tables.read_samples)
 
     def predictions(self, track: str, path: str, task: Task) -> dict[str, tables.Split] | Missing:
         """A run's predictions by dev set."""
@@ -202,9 +197,9 @@ class Evidence:
         """The signatures over a document as it lies here."""
         if track not in self._signatures:
             self._signatures[track] = self._read_signatures(track)
-        folder = self._folder(track, path) if is_place(path) else None
         covering = self._signatures[track].get(path, [])
-        if folder is None or not covering:
+        folder = self._folder(track, path) if covering and is_place(path) else None
+        if folder is None:
             return []
         try:
             subject = folders.subject(folder)

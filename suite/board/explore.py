@@ -7,13 +7,16 @@ front page, a plain script, since pages opened from a folder may not fetch.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from suite import pick
-from suite.board import charts, front, vega
+from suite.board import charts, front, pareto, scatter, vega
 from suite.board.cut import PRINTED
+from suite.board.entry_rows import file_size
+from suite.board.reported import Standing, standings
 from suite.board.site import Links, Shown, Site, View
 from suite.board.tables import Cell, Row, Table
 from suite.board.text import clean, level_words, shorten
@@ -65,7 +68,7 @@ def candidates(site: Site, track: str, view: View) -> list[pick.Candidate]:
 
 def _candidate(site: Site, entry: Entry, shown: Any) -> pick.Candidate:
     assert entry.board_score is not None
-    size = front.file_size(entry, shown)
+    size = file_size(entry, shown)
     timed = shown if isinstance(shown, Shown) else None
     pairs = timed.ratio.pairs if timed else 0
     return pick.Candidate(
@@ -106,7 +109,7 @@ def quantities(site: Site, track: str, view: View) -> list[Quantity]:
         return Quantity(key, title, "less", "", unit, known)
 
     def size(entry: Entry) -> float | None:
-        found = front.file_size(entry, site.speed(entry, view))
+        found = file_size(entry, site.speed(entry, view))
         return found[0] / 1e6 if found else None
 
     speed = {name: (s.ratio.value, s.ratio.interval) for name, s in shown.items() if s.ratio.value > 0}
@@ -152,7 +155,7 @@ def _joules(site: Site, track: str, shown: Shown) -> float | None:
 
 
 def _axis(one: Quantity) -> dict[str, Any]:
-    low, high = charts.log_domain([v for value, span in one.values.values() for v in (value, *(span or ()))])
+    low, high = scatter.log_domain([v for value, span in one.values.values() for v in (value, *(span or ()))])
     return {
         "key": one.key,
         "title": one.title,
@@ -167,7 +170,9 @@ def _axis(one: Quantity) -> dict[str, Any]:
 # --- the rows -----------------------------------------------------------------------------------------------
 
 
-def explored(site: Site, links: Links, track: str, view: View, board: Table) -> Explored:
+def explored(
+    site: Site, links: Links, track: str, view: View, board: Table, axes: Sequence[Quantity]
+) -> Explored:
     entries = site.of(track)
     titles = sorted({(site.title(e.recipe), e.recipe) for e in entries}, key=lambda t: (t[0].lower(), t[1]))
     levels = [level for level in get_args(Level) if any(e.level == level for e in entries)]
@@ -175,7 +180,7 @@ def explored(site: Site, links: Links, track: str, view: View, board: Table) -> 
     return Explored(
         data=links.to(data_path(track, view)),
         chart=links.to(vega.FILE) if vega.script() is not None else None,
-        axes=tuple(quantities(site, track, view)),
+        axes=tuple(axes),
         methods=tuple((recipe, shorten(title, 40)) for title, recipe in titles),
         levels=tuple(levels),
         rows=len(board.rows),
@@ -189,13 +194,14 @@ def printed(board: Table) -> Table:
     return replace(board, rows=board.rows[:PRINTED])
 
 
-def data(site: Site, links: Links, track: str, view: View, board: Table) -> str:
+def data(site: Site, links: Links, track: str, view: View, board: Table, axes: Sequence[Quantity]) -> str:
     """The script of a front page. ``links`` are those of the page ``board`` was made for."""
     entries = {ident(e): e for e in site.of(track)}
-    axes = quantities(site, track, view)
     choices = {one.entry.partition("/")[2]: one for one in candidates(site, track, view)}
     scored = [e for e in entries.values() if e.board_score and not site.is_baseline(e)]
-    lines = front.baselines(site, links, list(entries.values()), view)
+    beside = standings(site, track)
+    lines = pareto.baselines(site, links, list(entries.values()), view)
+    ends = [*_ends(scored), *(one.score for one in beside)]
     rows: list[dict[str, Any]] = []
     swatches: dict[str, Any] = {}
     told = {
@@ -206,10 +212,12 @@ def data(site: Site, links: Links, track: str, view: View, board: Table) -> str:
         "columns": [_column(c.key, c.title) for c in board.columns if c.key],
         "kinds": [[c.kind, c.title] for c in board.columns],
         "axes": [_axis(one) for one in axes],
-        "y_domain": _round(charts.score_domain(_ends(scored), [line.y for line in lines]))
-        if scored
-        else None,
-        "lines": [{"y": line.y, "label": shorten(line.label, 44)} for line in lines],
+        "y_domain": _round(scatter.score_domain(ends, [line.y for line in lines])) if scored else None,
+        "lines": [
+            {"y": line.y, "wide": line.words(scatter.WIDE), "narrow": line.words(scatter.NARROW)}
+            for line in lines
+        ],
+        "reported": [_paper(site, one) for one in beside],
         "swatches": swatches,
         "strip": front.score_domain(site, list(entries.values())),
         "rows": rows,
@@ -228,8 +236,24 @@ def data(site: Site, links: Links, track: str, view: View, board: Table) -> str:
             record["tags"] = list(row.tags)
             swatches[f"{record['hue']} {record['default']}"] = row.swatch
         rows.append(record)
-    text = json.dumps(_tidy(told), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    text = _dumped(told)
+    if any(not code or clean(chr(int(code, 16))) == "" for code in set(_ESCAPED.findall(text))):
+        text = _dumped(_tidy(told))  # a long walk, that hardly any board needs
     return f"globalThis.lightboardData = {text};\n"
+
+
+# What JSON cannot show as it is: all but printable ASCII. A backslash that a text holds may look the same.
+_ESCAPED = re.compile(r"\\(?:u([0-9a-f]{4})|[bfr])")
+
+
+def _dumped(told: Mapping[str, Any]) -> str:
+    return json.dumps(told, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
+def _paper(site: Site, one: Standing) -> dict[str, Any]:
+    """A paper's figure; it stands wherever its entry's row stands across."""
+    mark = site.mark(one.entry.recipe)
+    return {"entry": ident(one.entry), "y": _round([one.score])[0], "hue": mark.hue, "shape": mark.shape}
 
 
 def _ends(entries: Sequence[Entry]) -> list[float]:
@@ -249,7 +273,7 @@ def _record(
     site: Site, entry: Entry, shown: Any, choice: pick.Candidate | None, axes: Sequence[Quantity]
 ) -> dict[str, Any]:
     timed = shown if isinstance(shown, Shown) else None
-    size = front.file_size(entry, shown)
+    size = file_size(entry, shown)
     mark = site.mark(entry.recipe)
     levels = get_args(Level)
     return {

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from suite.board import svg
-from suite.board.charts import Axis, Scale, Size, log_ticks
+from suite.board.charts import Scale, Size, log_ticks
+from suite.board.scatter import Axis
 from suite.board.svg import Mark, el
 from suite.board.text import shorten
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from suite.board import changes, explore, front
+from suite.board import changes, explore, front, pareto
 from suite.board.compare.page import compare_pages, compare_path
 from suite.board.hardware.page import hardware_list, profile_page
 from suite.board.methods.page import method_page, methods_list
@@ -23,6 +23,7 @@ from suite.board.site import (
     track_page,
 )
 from suite.board.submit_page import submit_page
+from suite.board.tables import Table, moved
 from suite.board.task_pages import task_names, task_page, tasks_list
 from suite.board.text import (
     counted,
@@ -37,12 +38,11 @@ from suite.protocol import TRACKS, reporting_hash
 def pages(site: Site) -> Iterator[Page]:
     """Every page but the entries' own, which are many and can be made apart."""
     tracks = site.tracks()
-    yield home(site, tracks)
+    if not tracks:
+        title = "Which lightweight BERT should you ship?"
+        yield page("index.html", "empty.html", "board", title, Links("index.html"))
     for track in tracks:
-        yield front_page(site, track, None)
-        for view in site.views(track):
-            yield front_page(site, track, view)
-        yield from front_scripts(site, track)
+        yield from front_pages(site, track)
         yield from downloads(site, track)
         yield from compare_pages(site, track)
     recipes = sorted({entry.recipe for entry in site.entries if entry.ablation_of is None})
@@ -65,19 +65,29 @@ def pages(site: Site) -> Iterator[Page]:
 # --- front pages --------------------------------------------------------------------------------------------
 
 
-def home(site: Site, tracks: Sequence[str]) -> Page:
-    """The first track's front page at the root, or a page that says that there is nothing yet."""
-    if not tracks:
-        links = Links("index.html")
-        return page("index.html", "empty.html", "board", "Which lightweight BERT should you ship?", links)
-    return front_page(site, tracks[0], None, path="index.html")
+def front_pages(site: Site, track: str) -> Iterator[Page]:
+    """A page for each view of a track and the rows of each as a script.
+
+    The track's own page has the profile that most was measured on; the first track's is the site's first page too.
+    """
+    links = Links("index.html")
+    for view in site.views(track) or (View(None),):
+        board, axes = front.leaderboard(site, links, track, view), explore.quantities(site, track, view)
+        paths = {track_page(track, view)}
+        if view == site.default_view(track):
+            paths |= {track_page(track), *(["index.html"] if track == site.tracks()[0] else [])}
+        for path in sorted(paths):
+            yield front_page(site, track, view, path, board, axes)
+        yield Page(
+            explore.data_path(track, view), "", {"text": explore.data(site, links, track, view, board, axes)}
+        )
 
 
-def front_page(site: Site, track: str, view: View | None, path: str | None = None) -> Page:
-    """``view`` None: the track's own page, with the profile that most was measured on."""
-    path = path or track_page(track, view)
+def front_page(
+    site: Site, track: str, shown: View, path: str, board: Table, axes: Sequence[explore.Quantity]
+) -> Page:
+    """``board``: of this track and view, its links those of the site's first page."""
     links = Links(path)
-    shown = view or site.default_view(track)
     entries = site.of(track)
     known = known_track(track)
     profiles = [
@@ -90,7 +100,6 @@ def front_page(site: Site, track: str, view: View | None, path: str | None = Non
         for one in site.views(track)
         if one.profile == shown.profile
     ]
-    board = front.leaderboard(site, links, track, shown)
     return page(
         path,
         "front.html",
@@ -105,10 +114,10 @@ def front_page(site: Site, track: str, view: View | None, path: str | None = Non
         profiles=profiles,
         runtimes=runtimes if len(runtimes) > 1 else [],
         answer=front.answer(site, track, shown),
-        figures=front.figures(site, links, track, shown),
+        figures=pareto.figures(site, links, track, shown),
         legend=front.legend(site, links, entries),
-        board=explore.printed(board),
-        explored=explore.explored(site, links, track, shown, board),
+        board=moved(explore.printed(board), links.to("")),
+        explored=explore.explored(site, links, track, shown, board, axes),
         extended=front.extended(site, links, track),
         notes=front.task_notes(site, track),
         flags=_flags(site, entries, shown),
@@ -120,15 +129,6 @@ def front_page(site: Site, track: str, view: View | None, path: str | None = Non
             links.to("protocol.html#reporting"),
         ),
     )
-
-
-def front_scripts(site: Site, track: str) -> Iterator[Page]:
-    """The rows of every front page of a track as a script; links in it start at the site's root."""
-    links = Links("index.html")
-    for view in site.views(track) or [View(None)]:
-        board = front.leaderboard(site, links, track, view)
-        text = explore.data(site, links, track, view, board)
-        yield Page(explore.data_path(track, view), "", {"text": text})
 
 
 def _contents(site: Site, track: str) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from suite.board import front
+from suite.board.entry_rows import SUBSET
 from suite.board.page import Page, page
 from suite.board.site import (
     PROTOCOL,
@@ -117,7 +117,7 @@ def _dev_table(site: Site, links: Links) -> Table | None:
                         Cell(text=known["gold_sha256"].removeprefix("sha256:")[:16]),
                         Cell(text=known["text_sha256"].removeprefix("sha256:")[:16]),
                     ),
-                    tags=(front.SUBSET,) if subset else (),
+                    tags=(SUBSET,) if subset else (),
                 )
             )
     if not rows:

@@ -117,9 +117,7 @@ class Site:
     recipes: Mapping[str, Recipe]
     profiles: Mapping[str, Profile]
     tasks: dict[str, Task] = field(default_factory=dict)
-    kept: dict[str, object] = field(
-        default_factory=dict
-    )  # what pages of one kind compute once for all of them
+    kept: dict[str, Any] = field(default_factory=dict)  # what pages of one kind compute once for all of them
     local: Local | None = None  # the data at hand, of a build that is not for publishing
     _hues: dict[str, Mark] = field(default_factory=dict)
     _tracks: list[str] = field(default_factory=list)
@@ -169,17 +167,11 @@ class Site:
         colour = {self.mark(name).hue: recipe.about.colour for name, recipe in self.recipes.items()}
         colour[UNKNOWN.hue] = colours.NEUTRAL
 
-        def rules(ground: str) -> str:
-            paper = colours.PAPER[ground]
-            return "\n".join(
-                f".{hue} {{ --hue: {colours.on(paper, colour[hue])}; }}" for hue in sorted(colour)
-            )
+        def shown(hue: str) -> str:
+            light, dark = (colours.on(colours.PAPER[ground], colour[hue]) for ground in ("light", "dark"))
+            return f".{hue} {{ --hue: light-dark({light}, {dark}); }}\n"
 
-        dark = rules("dark")
-        return (
-            f"{rules('light')}\n@media (prefers-color-scheme: dark) {{\n"
-            f"{_below(dark, ':root:not([data-theme=light])')}\n}}\n{_below(dark, '[data-theme=dark]')}\n"
-        )
+        return "".join(shown(hue) for hue in sorted(colour))
 
     # --- tracks ------------------------------------------------------------------------------------------
 
@@ -347,11 +339,6 @@ def own_score(entry: Entry, lines: Iterable[Speed]) -> tuple[float, float] | Non
         math.fsum(own.score for own in scores.values()) / count,
         math.fsum(own.change.value for own in scores.values()) / count,
     )
-
-
-def _below(rules: str, selector: str) -> str:
-    """Rules, one a line, that hold only below what a selector names."""
-    return "\n".join(f"{selector} {rule}" for rule in rules.splitlines())
 
 
 def _ranked(line: Speed | EmptyCell) -> bool:

@@ -8,31 +8,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from suite.board.text import clean
+from suite.board.text import escaped
 
 Child = str | Markup
 
 
 def el(name: str, *children: Child, **attributes: str | float | None) -> Markup:
     """An element; ``class_`` and ``stroke_width`` become ``class`` and ``stroke-width``; None is left out."""
-    parts = [name]
+    head = name
     for key, value in attributes.items():
-        if value is None:
-            continue
-        shown = _shown(value) if isinstance(value, str) else number(value)
-        parts.append(f'{_written(key)}="{shown}"')
-    head = " ".join(parts)
-    inner = join(children)
-    return Markup(f"<{head}>{inner}</{name}>") if inner else Markup(f"<{head}/>")
-
-
-@lru_cache(4096)
-def _shown(value: str) -> str:
-    return str(escape(clean(value)))
+        if value is not None:
+            head += f' {_written(key)}="{escaped(value) if isinstance(value, str) else number(value)}"'
+    inner = _inner(children)
+    return Markup(f"<{head}>{inner}</{name}>" if inner else f"<{head}/>")
 
 
 @cache
@@ -40,9 +32,8 @@ def _written(key: str) -> str:
     return key.rstrip("_").replace("_", "-")
 
 
-def join(children: Iterable[Child]) -> Markup:
-    """Children one after the other; plain strings are escaped."""
-    return Markup("").join(child if isinstance(child, Markup) else clean(child) for child in children)
+def _inner(children: Iterable[Child]) -> str:
+    return "".join([child if isinstance(child, Markup) else escaped(child) for child in children])
 
 
 def number(value: float) -> str:

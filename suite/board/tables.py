@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from suite.board.text import Missing, aligned, clean
+from suite.board.text import Missing, aligned
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,34 @@ def table(
     for place in range(width):
         numbered = [i for i, grid in enumerate(grids) if place in grid and grid[place].number]
         for i, text in zip(numbered, aligned([grids[i][place].text for i in numbered]), strict=True):
-            grids[i][place] = replace(grids[i][place], text=text)
+            if text != grids[i][place].text:
+                grids[i][place] = replace(grids[i][place], text=text)
     aligned_rows = [
         replace(row, cells=tuple(grid[place] for place in sorted(grid)))
         for row, grid in zip(rows, grids, strict=True)
     ]
     return Table(caption, tuple(columns), tuple(aligned_rows), ident, cards, hidden_caption, tuple(notes))
+
+
+def moved(given: Table, up: str) -> Table:
+    """A table whose links start at the site's root, for a page so far below it (``../../``)."""
+
+    def cell(one: Cell) -> Cell:
+        return replace(one, href=up + one.href) if one.href else one
+
+    return replace(
+        given,
+        columns=tuple(replace(one, href=up + one.href) if one.href else one for one in given.columns),
+        rows=tuple(
+            replace(
+                row,
+                head=cell(row.head),
+                lead=tuple(cell(one) for one in row.lead),
+                cells=tuple(cell(one) for one in row.cells),
+            )
+            for row in given.rows
+        ),
+    )
 
 
 def _placed(cells: Sequence[Cell]) -> list[tuple[int, Cell]]:
@@ -114,27 +136,3 @@ def _placed(cells: Sequence[Cell]) -> list[tuple[int, Cell]]:
         placed.append((at, cell))
         at += cell.span
     return placed
-
-
-def inside(cell: Cell) -> Markup:
-    """What stands in a cell, as HTML. A function, as a template's macro takes longer than what it prints."""
-    if cell.reason is not None:
-        said = _text(cell.reason)
-        if cell.href:
-            return Markup(f'<a class="why" href="{_text(cell.href)}">{said}</a>')
-        return Markup(f'<span class="why">{said}</span>')
-    parts = [str(cell.drawing)] if cell.drawing is not None else []
-    if cell.text:
-        shown = _text(cell.text)
-        if cell.href:
-            shown = f'<a href="{_text(cell.href)}">{shown}</a>'
-        parts.append(f'<em class="declared">{shown}</em>' if cell.declared else shown)
-    if cell.small:
-        parts.append(f" <small>{_text(cell.small)}</small>")
-    if cell.note:
-        parts.append(f' <small class="note">{_text(cell.note)}</small>')
-    return Markup("".join(parts))
-
-
-def _text(text: str) -> str:
-    return str(escape(clean(text)))

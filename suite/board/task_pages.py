@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from suite.board import charts, cut, front
-from suite.board.charts import Bar
+from suite.board import charts, cut
+from suite.board.charts import Bar, Figure
 from suite.board.entries.quality import retention_cell
+from suite.board.entry_rows import SUBSET, may_diverge, mixed_subset, named_row, task_cell
 from suite.board.facts import Fact
-from suite.board.front import (
-    Figure,
-    task_cell,
-)
 from suite.board.page import Page, page
 from suite.board.site import (
     Links,
@@ -85,7 +82,7 @@ def tasks_list(site: Site, tasks: Sequence[str]) -> Page:
                     Cell(text=f"{dev:,}", number=True) if dev else Cell(reason=made),
                     Cell(text=", ".join(on) or "none"),
                 ),
-                tags=(front.SUBSET,) if subset else (),
+                tags=(SUBSET,) if subset else (),
             )
         )
     made_table = table("Tasks", columns, rows, "tasks", hidden_caption=True)
@@ -104,7 +101,7 @@ def task_page(site: Site, name: str) -> Page:
         Fact(f"official {split.replace('_', ' ')} rows", f"{n:,}") for split, n in task.official_rows.items()
     ]
     for split, known in sorted(TRAINING["dev"].get(name, {}).items()):
-        whole = "the official set" if known.get("complete", True) else front.SUBSET
+        whole = "the official set" if known.get("complete", True) else SUBSET
         facts.append(Fact(f"{split.replace('_', ' ')} rows accepted", f"{known['rows']:,}, {whole}"))
         facts.append(Fact(f"{split.replace('_', ' ')} gold labels", known["gold_sha256"]))
         facts.append(Fact(f"{split.replace('_', ' ')} texts", known["text_sha256"]))
@@ -144,12 +141,12 @@ def _task_on(site: Site, links: Links, name: str, track: str, entries: Sequence[
     ordered = sorted(entries, key=lambda e: (-e.quality[name].score, e.recipe, e.variant))
     columns = [
         Column("Method", kind="text"),
-        Column("Score", "points", note=front.SUBSET if site.dev_subset(track, name) else ""),
+        Column("Score", "points", note=SUBSET if site.dev_subset(track, name) else ""),
         Column("Metrics", "mean over seeds", kind="text"),
         Column("Retention", "share"),
         Column("Seeds", kind="text"),
     ]
-    mixed = front.mixed_subset(entries, name)
+    mixed = mixed_subset(entries, name)
     printed = ordered[: cut.PRINTED]
     rows, bars = [], []
     for entry in printed:
@@ -165,12 +162,12 @@ def _task_on(site: Site, links: Links, name: str, track: str, entries: Sequence[
         )
         seeds = ", ".join(
             f"{run.seed}: {fixed(run.score, 1)}"
-            + (" diverged" if run.diverged and front.may_diverge(entry) else "")
+            + (" diverged" if run.diverged and may_diverge(entry) else "")
             for run in found.runs
         )
         href = links.entry(entry, f"task-{name}")
         rows.append(
-            front.named_row(
+            named_row(
                 site,
                 links,
                 entry,

@@ -6,9 +6,10 @@ import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 FIGURE_SPACE = "\u2007"  # as wide as a digit
 POINT_SPACE = "\u2008"  # as wide as a full stop
@@ -49,6 +50,12 @@ class _Kept(dict[int, int | None]):
 
 
 _KEPT = _Kept()
+
+
+@lru_cache(4096, typed=True)  # words and short numbers come back page after page; Markup is not its string
+def escaped(text: str) -> str:
+    """A string as it stands in markup: cleaned, its special characters escaped; ``Markup`` passes."""
+    return str(escape(clean(text)))
 
 
 def shorten(text: str, limit: int) -> str:

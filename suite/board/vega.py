@@ -35,6 +35,7 @@ PARAMETERS: dict[str, Any] = {  # of the specification; placeholders until the b
     "x_ticks": [1, 10],
     "x_suffix": "",
     "x_title": "",
+    "x_more": True,  # more is better
     "y_title": "",
     "left": 40,
     "k": 1,  # size over that of the drawn chart
@@ -80,7 +81,7 @@ def specification() -> dict[str, Any]:
     """Layers from the ground up: baselines, front, families, intervals, points, ring, titles of the axes.
 
     Data, filled in the browser: ``points`` (id, x, x_low, x_high, y, y_low, y_high, hue, fill, stroke, shape,
-    family, size, opacity, reference), ``front`` (x, y, order), ``lines`` (y, label, below: place at the lower
+    family, size, opacity, reference, reported), ``front`` (x, y, order), ``lines`` (y, label, below: place at the lower
     edge of one that lies under the chart, else -1). Parameters hold the axes, the
     inks, and which row is lit or pinned; ``brush`` is a selection over both axes.
     """
@@ -134,6 +135,7 @@ def specification() -> dict[str, Any]:
         fill=plain(alt.Fill, "fill:N"),
         stroke=plain(alt.Stroke, "stroke:N"),
         strokeWidth=alt.StrokeWidth("width:Q", scale=None, legend=None),
+        strokeDash=alt.condition("datum.reported", alt.value([2.5, 2]), alt.value([1, 0])),
         opacity=opacity,
     )
     brush = alt.selection_interval(
@@ -142,8 +144,8 @@ def specification() -> dict[str, Any]:
     layers = [
         lines.encode(y=y),
         words.transform_filter("datum.below < 0")
-        .mark_text(align="left", dy=-8, color=alt.expr("soft"))
-        .encode(x=alt.value(4), y=y, text="label:N"),
+        .mark_text(align=alt.expr("x_more ? 'right' : 'left'"), dy=-8, color=alt.expr("soft"))
+        .encode(x=alt.value(alt.expr("x_more ? width - 2 : 4")), y=y, text="label:N"),
         words.transform_filter("datum.below >= 0")
         .mark_text(align="left", color=alt.expr("soft"))
         .encode(x=alt.value(4), y=alt.value(alt.expr("height - (8 + 15 * datum.below) * k")), text="label:N"),

@@ -18,6 +18,7 @@ from suite.documents import Measurement
 
 BINS = 36
 DRAWN = (0.5, 99.5)  # percentiles that the drawing reaches; the table has the ends
+KEPT = 512  # measurements in memory at a time
 PERCENTILES = (0, 10, 25, 50, 75, 90, 100)
 _NAMES = {0: "Fastest", 50: "Median", 100: "Slowest"}
 
@@ -42,52 +43,96 @@ def distribution(
         return Distribution(
             None, "", None, "The queries were answered in batches: each one’s own time is not known."
         )
-    samples = site.evidence.samples(track, place)
-    if isinstance(samples, Missing):
-        return Distribution(None, "", None, f"No distribution: {samples.reason}.")
-    times = samples["nanoseconds"] / 1e6
-    own, reference = times[samples["side"] == 1], times[samples["side"] == 0]
-    if len(own) < 2 or len(reference) < 2:
-        return Distribution(None, "", None, "No distribution: too few queries.")
-    low, high = (float(np.percentile(np.concatenate([own, reference]), at)) for at in DRAWN)
-    if not high > low:
-        return Distribution(None, "", None, "No distribution: every query took the same time.")
-    edges = np.geomspace(low, high, BINS + 1)
+    times = _kept_times(site, track, place)
+    if isinstance(times, Missing):
+        return Distribution(None, "", None, f"No distribution: {times.reason}.")
     series = [
-        Series("this model", _shares(own, edges), mark.hue),
-        Series("the reference", _shares(reference, edges), None),
+        Series("this model", times.own.shares, mark.hue),
+        Series("the reference", times.reference.shares, None),
     ]
     said = (
-        f"{counted(len(own), 'timed query', 'timed queries')} of this model, {len(reference):,} of the reference, in "
-        f"{counted(len(np.unique(samples['pair'])), 'process pair')}."
+        f"{counted(times.own.queries, 'timed query', 'timed queries')} of this model, {times.reference.queries:,} of "
+        f"the reference, in {counted(times.pairs, 'process pair')}."
     )
-    beyond = 100 * float(((own > high) | (own < low)).mean())
-    cut = f" {fixed(beyond, 1)}% of its times lie outside the drawing." if beyond >= 0.05 else ""
+    cut = f" {fixed(times.beyond, 1)}% of its times lie outside the drawing." if times.beyond >= 0.05 else ""
+    low, high = times.edges[0], times.edges[-1]
+    medians = [digits(side.percentiles[PERCENTILES.index(50)]) for side in (times.own, times.reference)]
     chart = histogram(
         series,
-        [float(edge) for edge in edges],
+        times.edges,
         ident=f"times-{ident}",
         title=f"Times of single queries: {title}",
-        description=f"{said} Medians: {digits(float(np.median(own)))} and {digits(float(np.median(reference)))} ms.",
+        description=f"{said} Medians: {medians[0]} and {medians[1]} ms.",
         axis="ms, log scale",
         ticks=[(at, round_number(at)) for at in log_ticks(low, high, 6) if low <= at <= high],
         log=True,
     )
     caption = f"Filled: this model. Outline: the reference. {said}{cut}"
-    return Distribution(chart, caption, _twin(own, reference, ident, title))
+    return Distribution(chart, caption, _twin(times, ident, title))
 
 
-def _shares(times: Milliseconds, edges: Milliseconds) -> tuple[float, ...]:
+@dataclass(frozen=True)
+class _Side:
+    """One model's times: how many, which share of them in each column, and the ends of the table in milliseconds."""
+
+    queries: int
+    shares: tuple[float, ...]
+    percentiles: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class _Times:
+    own: _Side
+    reference: _Side
+    edges: tuple[float, ...]  # of the columns, milliseconds
+    pairs: int
+    beyond: float  # percent of the model's own times outside the edges
+
+
+def _kept_times(site: Site, track: str, place: str) -> _Times | Missing:
+    """The latest stay in memory, since entries inherit times."""
+    kept: dict[tuple[str, str], _Times | Missing] = site.kept.setdefault("times", {})
+    key = (track, place)
+    if key not in kept:
+        if len(kept) >= KEPT:
+            del kept[next(iter(kept))]
+        kept[key] = _times(site, track, place)
+    return kept[key]
+
+
+def _times(site: Site, track: str, place: str) -> _Times | Missing:
+    samples = site.evidence.samples(track, place)
+    if isinstance(samples, Missing):
+        return samples
+    times = samples["nanoseconds"] / 1e6
+    own, reference = times[samples["side"] == 1], times[samples["side"] == 0]
+    if len(own) < 2 or len(reference) < 2:
+        return Missing("too few queries")
+    low, high = (float(end) for end in np.percentile(np.concatenate([own, reference]), DRAWN))
+    if not high > low:
+        return Missing("every query took the same time")
+    edges = np.geomspace(low, high, BINS + 1)
+    return _Times(
+        _side(own, edges),
+        _side(reference, edges),
+        tuple(edges.tolist()),
+        len(np.unique(samples["pair"])),
+        100 * float(((own > high) | (own < low)).mean()),
+    )
+
+
+def _side(times: Milliseconds, edges: Milliseconds) -> _Side:
     counts, _ = np.histogram(times, edges)
-    return tuple(float(count) / len(times) for count in counts)
+    percentiles = np.percentile(times, PERCENTILES).tolist()
+    return _Side(len(times), tuple(float(count) / len(times) for count in counts), tuple(percentiles))
 
 
-def _twin(own: Milliseconds, reference: Milliseconds, ident: str, title: str) -> Table:
-    ends = [np.percentile(times, PERCENTILES) for times in (own, reference)]
+def _twin(times: _Times, ident: str, title: str) -> Table:
+    ends = (times.own.percentiles, times.reference.percentiles)
     rows = [
         Row(
             Cell(text=_NAMES.get(at, f"{at}% are within")),
-            tuple(value(digits(float(times[place]), 4)) for times in ends),
+            tuple(value(digits(side[place], 4)) for side in ends),
         )
         for place, at in enumerate(PERCENTILES)
     ]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+from suite.board.entry_rows import file_size, rank_words
 from suite.board.facts import Fact
-from suite.board.front import (
-    file_size,
-    rank_words,
-)
 from suite.board.site import (
     Links,
     Shown,
@@ -151,7 +148,7 @@ def summary(site: Site, entry: Entry, view: View) -> str:
         core = known.core if known else ()
         done = sum(task in entry.quality for task in core)
         parts.append(
-            f"has {number_word(done)} of {len(core)} core tasks on the {entry.track} track, so no score yet"
+            f"has {number_word(done)} of {counted(len(core), 'core task')} on the {entry.track} track, so no score yet"
         )
     if site.is_reference(entry):
         parts.append("is what the others are measured against")

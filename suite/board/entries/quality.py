@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from suite.board.front import (
-    SUBSET,
-    may_diverge,
-)
+from suite.board.entry_rows import SUBSET, may_diverge
 from suite.board.site import (
     Links,
     Site,
@@ -19,6 +16,7 @@ from suite.board.text import (
     digits,
     field_label,
     fixed,
+    short_hash,
     signed,
     span,
 )
@@ -34,7 +32,14 @@ def ordered_tasks(entry: Entry) -> list[str]:
 
 
 def run_documents(site: Site, entry: Entry) -> list[tuple[str, Run]]:
-    """Task and run document of every run that is in the results tree."""
+    """Task and run document of every run that is in the results tree; each part of an entry's page asks for them."""
+    latest: tuple[Entry, list[tuple[str, Run]]] | None = site.kept.get("run documents")
+    if latest is None or latest[0] is not entry:
+        latest = site.kept["run documents"] = (entry, _run_documents(site, entry))
+    return latest[1]
+
+
+def _run_documents(site: Site, entry: Entry) -> list[tuple[str, Run]]:
     found = []
     for task in ordered_tasks(entry):
         for line in entry.quality[task].runs if task in entry.quality else ():
@@ -203,9 +208,7 @@ def data(site: Site, entry: Entry, links: Links) -> Table | None:
             f"{split.rows:,}" + (f" ({name})" if len(used.dev) > 1 else "")
             for name, split in sorted(used.dev.items())
         )
-        prints = ", ".join(
-            split.fingerprint.removeprefix("sha256:")[:12] for _, split in sorted(used.dev.items())
-        )
+        prints = ", ".join(short_hash(split.fingerprint) for _, split in sorted(used.dev.items()))
         rows.append(
             Row(
                 Cell(text=site.task(task).title, href=links.task(task)),

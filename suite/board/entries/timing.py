@@ -27,6 +27,7 @@ from suite.board.text import (
     ratio_span,
     seconds_words,
     sentence,
+    short_hash,
     times_faster,
 )
 from suite.documents import Entry, Latency, Measurement, Speed
@@ -114,7 +115,7 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
         Fact("first query", seconds_words(m.once.first_query_seconds)),
         Fact("tokenising", _tokenising(m.once.tokenise_seconds_per_example)),
         Fact("model file", f"{m.model_file.removeprefix('sha256:')[:12]}, {bytes_words(m.model_bytes)}"),
-        Fact("graph", m.graph.removeprefix("sha256:")[:12]),
+        Fact("graph", short_hash(m.graph)),
     ]
     machine = facts_of(
         m.machine,

@@ -23,7 +23,7 @@ from suite.board.text import (
     shorten,
 )
 from suite.canonical import pretty_json
-from suite.documents import Attestation, Entry, Level, Run, Signature
+from suite.documents import Attestation, Entry, Environment, Level, Signature
 from suite.protocol import hashes
 
 
@@ -133,13 +133,14 @@ class Surroundings:
 
 
 def environments(site: Site, entry: Entry) -> list[Surroundings]:
-    groups: dict[str, tuple[Run, list[str]]] = {}
+    groups: list[tuple[Environment, list[str]]] = []
     for task, document in run_documents(site, entry):
-        key = document.environment.model_dump_json()
-        groups.setdefault(key, (document, []))[1].append(f"{site.task(task).title} seed {document.seed}")
+        names = next((names for one, names in groups if one == document.environment), None)
+        if names is None:
+            groups.append((document.environment, names := []))
+        names.append(f"{site.task(task).title} seed {document.seed}")
     found = []
-    for document, names in groups.values():
-        one = document.environment
+    for one, names in groups:
         which = "all runs" if len(groups) == 1 else listed(names) if len(names) <= 6 else f"{len(names)} runs"
         facts = facts_of(one, ("cpu", "cores", "threads", "accelerator", "cpu_flags"))
         facts = [fact if not fact.missing else Fact(fact.label, "none", True) for fact in facts]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from suite.board import lines
-from suite.board.charts import Axis
-from suite.board.front import Figure
+from suite.board.charts import Figure
 from suite.board.lines import Line
+from suite.board.scatter import Axis
 from suite.board.site import FP32, Links, Site, anchor
 from suite.board.svg import Mark
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from suite.board import front
+from suite.board.entry_rows import named_row
 from suite.board.site import Links, Shown, Site, View, anchor
 from suite.board.tables import Cell, Column, Table, gap, table, value
 from suite.board.text import Missing, digits, ratio_span
@@ -45,7 +45,7 @@ def matrix(site: Site, links: Links, profile: str, track: str) -> Table | None:
             note = "fastest here" if measured > 1 and one.ratio.value == best(entry) else ""
             href = links.entry(entry, anchor(one.measurement))
             cells.append(value(digits(one.ratio.value, 3, 2), span, href, faint=one.noisy, note=note))
-        rows.append(front.named_row(site, links, entry, cells))
+        rows.append(named_row(site, links, entry, cells))
     notes = [
         "Times the reference’s speed, single queries at true lengths; the reference always runs in its own runtime."
     ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from suite import reproduce
-from suite.board import cut, front
+from suite.board import cut
+from suite.board.entry_rows import named_row
 from suite.board.facts import Fact
 from suite.board.hardware import curves, matrix
 from suite.board.page import Page, page
@@ -192,7 +193,7 @@ def _measured_rows(site: Site, links: Links, profile: str, track: str) -> Table 
         )
         p50 = line.latency_ms.p50
         rows.append(
-            front.named_row(
+            named_row(
                 site,
                 links,
                 entry,

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from suite.board import charts, front
+from suite.board import charts
 from suite.board.charts import Bar
+from suite.board.entry_rows import task_column
 from suite.board.site import (
     Links,
     Site,
@@ -92,7 +93,7 @@ def ablation_table(site: Site, links: Links, track: str, recipe: str) -> Table |
         f"Ablations, {track} track: points gained or lost against {site.title(recipe)}, same seeds and examples",
         [
             Column("What is different", kind="text"),
-            *(front.task_column(site, links, track, t) for t in tasks),
+            *(task_column(site, links, track, t) for t in tasks),
         ],
         rows,
         f"ablations-{track}",

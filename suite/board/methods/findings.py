@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from suite.board.front import may_diverge
+from suite.board.entry_rows import may_diverge
 from suite.board.methods.field import Field, cost_of, field, rival
 from suite.board.site import Links, Shown, Site, View
 from suite.board.text import counted, digits, fixed, listed, ratio_span, span, times_faster

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from suite.board import charts, front
-from suite.board.charts import Axis, Point
-from suite.board.front import Figure
+from suite.board import charts, pareto, scatter
+from suite.board.charts import Figure
+from suite.board.scatter import Axis, Point
 from suite.board.site import Links, Site, View
 from suite.board.text import counted, digits, fixed, round_number, shorten, span
 from suite.documents import Entry
@@ -25,9 +25,10 @@ def family_figure(
         return None
     reference = site.reference(track)
     wanted = [*entries, *([reference] if reference and reference not in entries else [])]
-    small = replace(site, entries=wanted, kept={})
-    drawn = front.figures(small, links, track, view, ident=f"family-{track}-")
-    return drawn[0] if drawn else None
+    ident = f"family-{track}-"
+    return pareto.figure(site, links, wanted, view, "speed", ident=ident) or pareto.figure(
+        site, links, wanted, view, "parameters", ident=ident
+    )
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def knobs(site: Site, links: Links, track: str, entries: Sequence[Entry], tasks:
             beside = _point(site, links, reference, task)
             points += [beside] if beside is not None else []
         title = f"{site.task(task).title}: score over arithmetic"
-        chart = charts.scatter(
+        chart = scatter.scatter(
             points,
             [],
             ident=f"knob-{track}-{task.replace('.', '-')}",

@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from suite import reproduce
-from suite.board import cut, front, svg
+from suite.board import cut, svg
 from suite.board.entries import figures, quality, training
-from suite.board.front import (
+from suite.board.entry_rows import (
     cost_cells,
+    cost_columns,
     level_cell,
     named_row,
     rank_cell,
-    score_cells,
+    rank_words,
+    score_cell,
     speed_cells,
+    speed_columns,
     training_cell,
 )
 from suite.board.methods import ablations, diagram, findings, knobs, published, retention
@@ -26,7 +29,7 @@ from suite.board.site import (
     View,
     known_track,
 )
-from suite.board.tables import Column, Row, gap, table
+from suite.board.tables import Column, Row, table
 from suite.board.text import (
     Missing,
     counted,
@@ -155,8 +158,8 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
         Column("Rank", "range", kind="rank"),
         Column("Variant", kind="text"),
         Column("Score", f"mean of {len(known.core)}" if known else "board score"),
-        *front.cost_columns(),
-        *front.speed_columns(site, links, view),
+        *cost_columns(),
+        *speed_columns(site, links, view),
         Column("Checked", "level", kind="text"),
         Column("Training", "TFLOP"),
     ]
@@ -184,7 +187,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
         "curves": training.curves(site, chosen, core, ident=f"curve-{track}"),
         "default": site.label(chosen),
         "entry_href": links.entry(chosen),
-        "rank": front.rank_words(chosen),
+        "rank": rank_words(chosen),
         "summary": figures.summary(site, chosen, view),
         "diagram": drawn if isinstance(drawn, Diagram) else None,
         "no_diagram": drawn.reason if isinstance(drawn, Missing) else "",
@@ -209,9 +212,7 @@ def compact_rows(site: Site, links: Links, entries: Sequence[Entry], view: View)
                 links,
                 entry,
                 [
-                    score_cells(site, entry, links, None)[0]
-                    if entry.board_score
-                    else gap(Missing(entry.board_score_reason or "core tasks missing")),
+                    score_cell(entry, links),
                     *cost_cells(entry, shown, links),
                     *speed_cells(entry, shown, links),
                     level_cell(entry, links),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from suite.board.entries.quality import retention_cell
-from suite.board.front import SUBSET
+from suite.board.entry_rows import SUBSET
 from suite.board.site import Links, Site
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
 from suite.board.text import Missing, fixed, sentence

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from suite.board import charts, front
-from suite.board.charts import Bar
+from suite.board import charts
+from suite.board.charts import Bar, Figure
 from suite.board.entries.quality import retention_cell
-from suite.board.front import (
-    Figure,
-)
+from suite.board.entry_rows import SUBSET, task_column
 from suite.board.site import (
     Links,
     Site,
@@ -31,7 +29,7 @@ def retention_table(site: Site, links: Links, track: str, entries: Sequence[Entr
     tasks += sorted({t for e in entries for t in e.quality} - set(tasks))
     if not tasks:
         return None
-    columns = [Column("Variant", kind="text"), *(front.task_column(site, links, track, t) for t in tasks)]
+    columns = [Column("Variant", kind="text"), *(task_column(site, links, track, t) for t in tasks)]
     rows = []
     for entry in entries:
         cells = []
@@ -60,7 +58,7 @@ def retention_figure(
         if kept is None:
             continue
         ends = f", {span(kept.interval, 2)}" if kept.interval else ""
-        subset = f", {front.SUBSET}" if entry.quality[task].dev_subset else ""
+        subset = f", {SUBSET}" if entry.quality[task].dev_subset else ""
         bars.append(
             Bar(
                 site.task(task).title,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from suite import __version__
 from suite.board import cut
-from suite.board.front import file_size
+from suite.board.entry_rows import file_size
 from suite.board.outputs.data import ordered
 from suite.board.outputs.places import view_file
 from suite.board.site import Shown, Site, View, known_track

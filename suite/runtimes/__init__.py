@@ -16,6 +16,7 @@ Each module has::
     DEVICE = "cuda"                        # optional: what it computes on; "cpu" when left out
     LEAVING = "compaction"                 # optional: a batch shrinks where examples exit early, or keeps their places
     LINES = "..."                          # optional: how a reader loads its files, see :mod:`suite.get`
+    CARRIED = _module                      # optional: one of ours without imports of ours, which LINES import
 
 and a ``Run`` takes ids, mask and segment types, numpy int64 [batch, length] each, and gives logits, float32
 [batch, outputs]: it returns when they are in the host's memory. On a device with a clock of its own it also has

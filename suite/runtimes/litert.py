@@ -13,19 +13,22 @@ import sys
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from suite.errors import UserError
 from suite.paths import store_root
-from suite.runtimes import Run, Tokens
+from suite.runtimes import Run, _padded
 
 NAME = "litert"
 PRECISION = "fp32"
 SHAPES = "padded"  # every query to the next of LENGTHS; the padding's time is part of the query's
 EXPORT_VERSION = 1
+CARRIED = _padded  # goes with the model wherever it is handed out
+LINES = """\
+import padded
+def load(file):
+    run = padded.load(file, os.cpu_count())
+    return lambda given: [run(*given.values())]
+"""
 
 LENGTHS = (16, 32, 64, 128, 256, 512)
 EXPORTER = "litert-torch==0.10.0"
@@ -88,36 +91,7 @@ def export(model_folder: Path, out: Path) -> Path:
 
 def prepare(model_file: Path, threads: int) -> Run:
     """Load the file; a batch is answered one example at a time, each padded to the next length there is."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter: Any = Interpreter(str(model_file), num_threads=threads)
-    runners = {
-        int(name[3:]): interpreter.get_signature_runner(name) for name in interpreter.get_signature_list()
-    }
-    lengths = sorted(runners)
-    # Inputs are named by their place; they are narrower than ours, and one that changes nothing is not there.
-    wanted = {
-        length: [(int(name[5:]), name, about["dtype"]) for name, about in runner.get_input_details().items()]
-        for length, runner in runners.items()
-    }
-
-    def run(ids: Tokens, mask: Tokens, types: Tokens) -> NDArray[np.float32]:
-        given = (ids, mask, types)
-        rows = []
-        for row in range(len(ids)):
-            end = int(mask[row].sum())
-            length = next(length for length in lengths if length >= end)
-            feed = {}
-            for place, name, kind in wanted[length]:
-                padded = np.zeros((1, length), kind)  # 0 is padding in ids, mask and types alike
-                padded[0, :end] = given[place][row, :end]
-                feed[name] = padded
-            (logits,) = runners[length](**feed).values()
-            rows.append(logits[0])
-        answer: NDArray[np.float32] = np.stack(rows)
-        return answer
-
-    return run
+    return _padded.load(str(model_file), threads)
 
 
 def make(folder: Path) -> None:

@@ -17,6 +17,12 @@ PRECISION = "fp32"
 SHAPES = "dynamic"
 EXPORTS = False  # compiled where it runs: the trained weights are the file that ships
 LEAVING = "compaction"
+LINES = """\
+import torch, pathlib; from suite.runtimes import torch_compile  # the architectures are Lightboard's own
+def load(file):
+    run = torch_compile.prepare(pathlib.Path(file).absolute(), torch.get_num_threads())
+    return lambda given: [run(*given.values())]
+"""
 
 
 def available() -> str | None:

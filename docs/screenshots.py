@@ -11,7 +11,11 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright  # type: ignore[import-not-found]
 
-PAGES = {"front": "index.html"}
+# Name -> page, and what is there once it stands still.
+PAGES = {
+    "front": ("index.html", ".plot.answers"),  # the chart that is explored has taken its place
+    "method": ("methods/theseus.html", "footer"),
+}
 SIZE = {"width": 1280, "height": 1000}
 
 
@@ -22,11 +26,11 @@ def main() -> None:
         browser = driver.chromium.launch(
             executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox"]
         )
-        for name, page_path in PAGES.items():
+        for name, (page_path, settled) in PAGES.items():
             for scheme in ("light", "dark"):
                 page = browser.new_page(viewport=SIZE, color_scheme=scheme)
                 page.goto((site / page_path).as_uri())
-                page.wait_for_selector(".plot.answers")  # the chart that is explored has taken its place
+                page.wait_for_selector(settled)
                 page.screenshot(path=out / f"{name}-{scheme}.png")
                 page.close()
         browser.close()

@@ -54,12 +54,11 @@ from suite.documents import (
 )
 from suite.errors import UserError
 from suite.folder import Refused, parse, show
-from suite.fronts import fronts
+from suite.fronts import FULL, fronts
 from suite.protocol import MEASURING, REPORTING, TRACKS, Track, hashes, measuring_hash, training_hash
 from suite.tasks import Task
 from suite.tasks import task as task_named
 
-FULL = str(MEASURING["reference"]["precision"])  # in which runs are scored
 LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted", "replayed", "retrained")
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import example_results as example
 import pytest
 import torch
+from tiny import brief_profile
 
 from suite.documents import Measurement, Run, Weight
 from suite.index import index
-from suite.loading import load_profile
 from suite.measure import cost, drawn, run, todo
 from suite.measure.kit import pack
 from suite.verify import verify
@@ -106,13 +106,7 @@ def elsewhere(
     """Results whose models were trained in a store that is not this machine's."""
     from suite.pipeline.run import run as train
 
-    folder = tmp_path / "plugins" / "hardware_profiles"
-    folder.mkdir(parents=True)
-    brief = load_profile("quick").model_dump(mode="json", by_alias=True)
-    brief |= {"name": "brief", "block_seconds": 0.01, "runtimes": ["onnx"], "pairs": 3}
-    (folder / "brief.yaml").write_text(json.dumps(brief))
-    monkeypatch.setenv("LIGHTBOARD_PATH", str(folder.parent))
-    monkeypatch.setattr("suite.measure.peak.of", lambda names, plan, tell: [])
+    brief_profile(monkeypatch, tmp_path, pairs=3)
     data = f"folder:{tiny_folder}/glue"
     train(["ngram", "reference"], track="demo", data=data, results=tmp_path / "results")
     index(tmp_path / "results")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import example_results as example
 import pytest
+from tiny import brief_profile
 from typer.testing import CliRunner
 
 from suite.cli import app
@@ -257,13 +258,7 @@ def test_the_list_is_worked_down_and_then_empty(
     from suite.index import index
     from suite.pipeline.run import run as train
 
-    folder = tmp_path / "plugins" / "hardware_profiles"
-    folder.mkdir(parents=True)
-    brief = load_profile("quick").model_dump(mode="json", by_alias=True)
-    brief |= {"name": "brief", "block_seconds": 0.01, "runtimes": ["onnx"], "pairs": 2}
-    (folder / "brief.yaml").write_text(json.dumps(brief))
-    monkeypatch.setenv("LIGHTBOARD_PATH", str(folder.parent))
-    monkeypatch.setattr("suite.measure.peak.of", lambda names, plan, tell: [])
+    brief_profile(monkeypatch, tmp_path, pairs=2)
     monkeypatch.setattr(todo, "SCENARIOS", todo.SCENARIOS[:1])
     results = tmp_path / "results"
     data = f"folder:{tiny_folder}/glue"

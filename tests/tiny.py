@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sys
@@ -133,6 +134,19 @@ def shrunk(track: Track, folder: Path, sizes: Mapping[str, int]) -> Track:
         config={**track.teacher.config, **sizes, "vocab": vocab},
     )
     return replace(track, teacher=teacher, core=("sst2",), data="auto", max_length=32, budget_u=None)
+
+
+def brief_profile(patch: Any, folder: Path, pairs: int) -> None:
+    """A profile ``brief`` that times a moment of ONNX Runtime, found below ``folder``; nothing looks for peaks."""
+    from suite.loading import load_profile
+
+    place = folder / "plugins" / "hardware_profiles"
+    place.mkdir(parents=True)
+    changes = {"name": "brief", "block_seconds": 0.01, "runtimes": ["onnx"], "pairs": pairs}
+    brief = load_profile("quick").model_dump(mode="json", by_alias=True) | changes
+    (place / "brief.yaml").write_text(json.dumps(brief))
+    patch.setenv("LIGHTBOARD_PATH", str(place.parent))
+    patch.setattr("suite.measure.peak.of", lambda names, plan, tell: [])
 
 
 def main() -> None:

@@ -6,9 +6,10 @@ give the graphs that weights are drawn for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ from suite.measure.drawn import NotTrained, drawable, folder_of
 from suite.paths import load_module
 from suite.protocol import MEASURING, Track
 from suite.runtimes import Example
+
+Side = TypeVar("Side", "ModelFolder", Run)
 
 
 @dataclass(frozen=True)
@@ -100,12 +103,7 @@ def subjects(
     tokenizer = tokenizer_of(resolved, track)
     same = tokenizer.fingerprint == tokenizer_of(resolve(reference["recipe"], track.name), track).fingerprint
     tasks = (task,) if task else track.core
-    both = {}
-    for name in tasks:
-        own = _trained(recipe, variant, track, name, data)
-        theirs = _trained(reference["recipe"], reference["variant"], track, name, data)
-        if own is not None and theirs is not None:
-            both[name] = own, theirs
+    both = _sides(recipe, variant, tasks, lambda r, v, name: _trained(r, v, track, name, data))
     if not both and results is not None:
         both = _drawn(recipe, variant, track, tasks, results)
     if not both:
@@ -149,17 +147,24 @@ def _same_shape(configs: Sequence[models.Config]) -> bool:
     return all({**config, "outputs": 0} == {**configs[0], "outputs": 0} for config in configs)
 
 
+def _sides(
+    recipe: str, variant: str, tasks: Sequence[str], find: Callable[[str, str, str], Side | None]
+) -> dict[str, tuple[Side, Side]]:
+    """Entry and reference, of the tasks on which ``find`` (recipe, variant, task) has both."""
+    reference = MEASURING["reference"]
+    found = {}
+    for name in tasks:
+        own, theirs = find(recipe, variant, name), find(reference["recipe"], reference["variant"], name)
+        if own is not None and theirs is not None:
+            found[name] = own, theirs
+    return found
+
+
 def _drawn(
     recipe: str, variant: str, track: Track, tasks: Sequence[str], results: Path
 ) -> dict[str, tuple[ModelFolder, ModelFolder]]:
     """Entry and reference with drawn weights, by task; of one task where its time is that of them all."""
-    reference = MEASURING["reference"]
-    runs = {}
-    for name in tasks:
-        own = _landed(recipe, variant, track, name, results)
-        theirs = _landed(reference["recipe"], reference["variant"], track, name, results)
-        if own is not None and theirs is not None:
-            runs[name] = own, theirs
+    runs = _sides(recipe, variant, tasks, lambda r, v, name: _landed(r, v, track, name, results))
     if _same_shape([own.model.config for own, _ in runs.values()]):
         runs = dict(list(runs.items())[:1])
     return {

@@ -55,7 +55,7 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         track_title=known.title if known else entry.track,
         figures=figures.figures(site, entry, view, links),
         quality=quality.quality(site, entry, links),
-        fronts=quality.fronts(entry),
+        fronts=quality.fronts(site, entry),
         runs=quality.runs(site, entry, links),
         data=quality.data(site, entry, links),
         cells=searched.found_cells(site, entry),

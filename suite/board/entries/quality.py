@@ -23,6 +23,8 @@ from suite.board.text import (
 from suite.documents import Entry, Estimate, Run
 from suite.fronts import FLOPS
 
+RANKED = "of ranked variants only"
+
 
 def ordered_tasks(entry: Entry) -> list[str]:
     known = known_track(entry.track)
@@ -101,24 +103,23 @@ def retention_cell(retention: Estimate | None, reason: str | None, href: str | N
     return value(fixed(retention.value, 2), small, href)
 
 
-def fronts(entry: Entry) -> Table | None:
+def fronts(site: Site, entry: Entry) -> Table | None:
     columns = [
         Column("Cost", kind="text"),
-        Column("Of the reference's", "%"),
+        Column("Of the reference’s", "%"),
         Column("Above the curve", "points"),
         Column("Family above it", "points"),
         Column("Hypervolume", "decades × points"),
     ]
+    alone = "a single model is no family" if entry.default else RANKED
     rows = [
         Row(
-            Cell(text=axis_title(axis)),
+            Cell(text=_cost_title(site, axis)),
             (
                 value(digits(100 * front.cost)),
-                points_cell(front.above),
-                points_cell(front.area) if front.area else Cell(reason="a single model is no family"),
-                value(fixed(front.hypervolume, 1))
-                if front.hypervolume is not None
-                else Cell(reason="of ranked variants only"),
+                _points(front.above),
+                _points(front.area) if front.area else Cell(reason=alone),
+                value(fixed(front.hypervolume, 1)) if front.hypervolume is not None else Cell(reason=RANKED),
             ),
         )
         for axis, front in entry.fronts.items()
@@ -130,16 +131,16 @@ def fronts(entry: Entry) -> Table | None:
     return table("Against leaving layers off", columns, rows, "fronts", notes=[note]) if rows else None
 
 
-def axis_title(axis: str) -> str:
+def _cost_title(site: Site, axis: str) -> str:
     """``flops`` or ``profile/runtime`` in words."""
     if axis == FLOPS:
         return "FLOPs at dev lengths"
     profile, _, runtime = axis.partition("/")
-    return f"time on {profile} in {runtime}"
+    return f"time {site.on_profile(profile)}, {runtime}"
 
 
-def points_cell(found: Estimate) -> Cell:
-    return value(signed(found.value, 1), span(found.interval, 1) if found.interval else "", None)
+def _points(found: Estimate) -> Cell:
+    return value(signed(found.value, 1), span(found.interval, 1) if found.interval else "")
 
 
 def runs(site: Site, entry: Entry, links: Links) -> Table:

@@ -1,9 +1,9 @@
 """``lightboard submit``: an entry as a folder of its own, that says what it holds and what it lacks.
 
-The folder is a results tree with the entry's runs, the measurements that it names, the attestations about them, the
-track's log, and the entry as it follows from these alone; ``lightboard verify`` accepts it as it stands. Ranks and
-retention need the rows it is compared with, so the maintainer copies the folder into the published tree and
-computes the entries there. The same results give the same bytes.
+The folder is a results tree with the entry's runs, the measurements that it names, the attestations about them, why
+other cells stayed empty, the track's log, and the entry as it follows from these alone; ``lightboard verify`` accepts
+it as it stands. Ranks and retention need the rows it is compared with, so the maintainer copies the folder into the
+published tree and computes the entries there. The same results give the same bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from suite import folder as folders
 from suite import gaps, index, paths, reproduce, scrub, signing
 from suite import log as logs
 from suite.canonical import digest, pretty_json
-from suite.documents import Attestation, Entry, Measurement, Signature
+from suite.documents import Attempt, Attestation, Entry, Measurement, Signature
 from suite.errors import UserError
 from suite.folder import Refused
 from suite.verify import verify
@@ -121,6 +121,12 @@ def _collect(parcel: Parcel, track: Path, entry: Entry, private: scrub.Private, 
     found = _attestations(track, set(subjects.values()), private, parcel)
     parcel.files.update(
         {f"{track.name}/attestations/{name}": content for name, (content, _) in found.items()}
+    )
+    parcel.files.update(
+        {
+            f"{track.name}/{index.ATTEMPTS}/{name}": content
+            for name, content in _attempts(track, entry, private, parcel).items()
+        }
     )
     for path in logs.files(track):
         parcel.files.update(
@@ -226,16 +232,36 @@ def _attestations(
         attestation = folders.parse(Attestation, content, path)
         if attestation.subject not in subjects:
             continue
-        document = json.loads(content)
         # Its author's name is there on purpose; a path or a host is not.
-        leaks = list(scrub.search(f"attestations/{path.name}", "attestation", document, private))
-        if leaks := [leak for leak in leaks if leak.what != "user"]:
-            document = scrub.clean("attestation", document, private)
-            content = pretty_json(document).encode("utf-8")
-            parcel.scrubbed += leaks
-        _declare(parcel, "attestation", document)
+        content = _scrubbed("attestation", path, content, private, parcel, but="user")
         found[path.name] = (content, attestation)
     return found
+
+
+def _attempts(track: Path, entry: Entry, private: scrub.Private, parcel: Parcel) -> dict[str, bytes]:
+    """File name -> bytes of what was tried for the entry and gave no measurement."""
+    own = (entry.recipe, entry.variant, entry.recipe_hash)
+    found: dict[str, bytes] = {}
+    for path in folders.files(track / index.ATTEMPTS):
+        content = folders.read_bytes(path, 65_536)
+        attempt = folders.parse(Attempt, content, path)
+        if (attempt.recipe, attempt.variant, attempt.recipe_hash) == own:
+            found[path.name] = _scrubbed("attempt", path, content, private, parcel)
+    return found
+
+
+def _scrubbed(
+    kind: str, path: Path, content: bytes, private: scrub.Private, parcel: Parcel, but: str = ""
+) -> bytes:
+    """A small document without private texts; ``but``: what of them stays."""
+    document = json.loads(content)
+    leaks = list(scrub.search(f"{path.parent.name}/{path.name}", kind, document, private))
+    if leaks := [leak for leak in leaks if leak.what != but]:
+        document = scrub.clean(kind, document, private)
+        content = pretty_json(document).encode("utf-8")
+        parcel.scrubbed += leaks
+    _declare(parcel, kind, document)
+    return content
 
 
 def _signatures(track: Path, subjects: Mapping[str, str]) -> dict[str, bytes]:

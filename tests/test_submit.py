@@ -20,6 +20,7 @@ from suite.documents import Signature
 from suite.errors import UserError
 from suite.folder import read_json, subject
 from suite.index import index
+from suite.measure import attempts
 from suite.verify import attest, verify
 
 NOBODY = scrub.Private(host="", user="", home="")
@@ -93,6 +94,31 @@ def test_an_inherited_measurement_travels_with_the_entry(results: Path, tmp_path
     sent = read_json(out / "demo/entries/twin/default.json")
     there = read_json(results / "demo/entries/twin/default.json")
     assert sent["speed"] == there["speed"] and all(line["inherited"] for line in sent["speed"])
+
+
+def test_why_a_cell_is_empty_travels_with_the_entry(results: Path, tmp_path: Path) -> None:
+    entry = read_json(results / "demo/entries/student/default.json")
+    tried = {
+        "track": "demo",
+        "variant": "default",
+        "task": None,
+        "profile": "cpu-1-thread",
+        "profile_hash": "sha256:" + "0" * 64,
+        "arrival": "single-stream",
+        "inputs": "trace",
+    }
+    mine = attempts.Cell(recipe="student", recipe_hash=entry["recipe_hash"], runtime="litert", **tried)
+    other = attempts.Cell(recipe="teacher", recipe_hash=entry["recipe_hash"], runtime="litert", **tried)
+    earlier = attempts.Cell(recipe="student", recipe_hash="sha256:" + "1" * 64, runtime="openvino", **tried)
+    for cell in (mine, other, earlier):
+        attempts.record(results, cell, "anna.m has no such package")
+    index(results)
+    parcel = submitting.prepare(results, [STUDENT], private=SOMEBODY)
+    out = submitting.write(parcel, tmp_path / "out")
+    (sent,) = (out / "demo/attempts").iterdir()
+    assert read_json(sent)["reason"] == "(user) has no such package" and verify(out).ok
+    (empty,) = read_json(out / "demo/entries/student/default.json")["empty"]
+    assert (empty["runtime"], empty["reason"]) == ("litert", "(user) has no such package")
 
 
 def test_the_same_results_give_the_same_bytes(results: Path, tmp_path: Path) -> None:

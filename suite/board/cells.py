@@ -14,7 +14,7 @@ from typing import Any
 from markupsafe import Markup
 
 from suite.board import svg
-from suite.board.svg import el
+from suite.board.svg import Label, el
 from suite.board.tables import Cell, Column, Row, Table, table
 from suite.board.text import clean, counted, listed, sentence, shorten
 
@@ -100,7 +100,6 @@ def drawing(graph: Graph, *, ident: str, title: str) -> Markup:
     span = max(target - source for source, target, _ in graph.edges)
     base = 0.75 * _RISE * span + _RADIUS + 16
     below = 0.75 * 0.5 * _RISE * graph.nodes + _RADIUS + 8
-    parts = [el("title", title, id=f"{ident}-title"), el("desc", graph.said, id=f"{ident}-desc")]
     arcs, labels = [], []
     stacked: dict[tuple[int, int], int] = {}
     for source, target, op in graph.edges:
@@ -110,7 +109,7 @@ def drawing(graph: Graph, *, ident: str, title: str) -> Markup:
         arcs.append(el("path", class_="head", d=_head(right, base - _RADIUS, -1)))
         nth = stacked[source, target] = stacked.get((source, target), -1) + 1  # two edges side by side
         top = base - _RADIUS - 0.75 * rise + 4 - 13 * nth
-        labels.append(el("text", op, class_="label", x=(left + right) / 2, y=top, text_anchor="middle"))
+        labels.append(svg.text(op, "label", (left + right) / 2, top, "middle"))
     for node in range(graph.inputs, states):
         drop = 0.5 * _RISE * (states - node)
         arcs.append(el("path", class_="edge sum", d=_arc(across[node], across[-1], base + _RADIUS, drop)))
@@ -123,17 +122,9 @@ def drawing(graph: Graph, *, ident: str, title: str) -> Markup:
         )
         for i, x in enumerate(across)
     ]
-    return el(
-        "svg",
-        *parts,
-        el("g", *arcs, *circles, *labels, aria_hidden="true"),
-        xmlns="http://www.w3.org/2000/svg",
-        class_="chart cell",
-        role="img",
-        viewBox=f"0 0 {_STEP * (states + 1):.0f} {base + below:.0f}",
-        font_size=_FONT,
-        aria_labelledby=f"{ident}-title {ident}-desc",
-    )
+    parts = [el("g", *arcs, *circles, *labels, aria_hidden="true")]
+    width, height = _STEP * (states + 1), base + below
+    return svg.chart(Label(ident, title, graph.said), parts, "cell", width, height, _FONT)
 
 
 def _arc(left: float, right: float, y: float, rise: float) -> str:

@@ -10,11 +10,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from operator import itemgetter
 
 from markupsafe import Markup
 
 from suite.board import svg
-from suite.board.svg import Mark, el
+from suite.board.svg import Label, Mark, el
 from suite.board.text import fixed, round_number, shorten
 
 Interval = tuple[float, float]
@@ -100,19 +101,6 @@ def log_ticks(low: float, high: float, most: int = 9) -> list[float]:
     return best if len(best) >= 3 else linear_ticks(low, high, 5)
 
 
-def framed(parts: Sequence[Markup], ident: str, size: Size, kind: str) -> Markup:
-    return el(
-        "svg",
-        *parts,
-        xmlns="http://www.w3.org/2000/svg",
-        class_=kind,
-        role="group",
-        viewBox=f"0 0 {svg.number(size.width)} {svg.number(size.height)}",
-        aria_labelledby=f"{ident}-title {ident}-desc",
-        font_size=size.font,
-    )
-
-
 # --- intervals in a row -------------------------------------------------------------------------------------
 
 
@@ -144,7 +132,7 @@ def strip(value: float, interval: Interval | None, domain: Interval, mark: Mark)
 
 def _whisker(mark: Mark, across: Scale, interval: Interval, y: float) -> Markup:
     low, high = (across.clipped(end) for end in interval)
-    return el("line", class_=f"whisker {mark.hue}", x1=low, x2=high, y1=y, y2=y)
+    return svg.line(f"whisker {mark.hue}", low, y, high, y)
 
 
 def padded(values: Sequence[float], share: float = 0.04) -> Interval:
@@ -186,16 +174,15 @@ def forest(
     values = [v for bar in bars for v in (bar.value, *(bar.interval or ()), *bar.dots)]
     domain = padded(values if guide is None else [*values, guide], 0.05)
     across = Scale(*domain, left, right)
-    parts = [el("title", title, id=f"{ident}-title"), el("desc", description, id=f"{ident}-desc")]
     grid = []
     for value in linear_ticks(*domain, 4 if narrow else 7):
         at = across(value)
-        grid.append(el("line", class_="grid", x1=at, x2=at, y1=top, y2=bottom))
-        grid.append(el("text", round_number(value), class_="tick", x=at, y=bottom + 16, text_anchor="middle"))
+        grid.append(svg.line("grid", at, top, at, bottom))
+        grid.append(svg.text(round_number(value), "tick", at, bottom + 16, "middle"))
     if guide is not None:
-        grid.append(el("line", class_="baseline", x1=across(guide), x2=across(guide), y1=top, y2=bottom))
-    grid.append(el("text", axis, class_="axis-title", x=right, y=size.height - 4, text_anchor="end"))
-    parts.append(el("g", *grid, aria_hidden="true"))
+        grid.append(svg.line("baseline", across(guide), top, across(guide), bottom))
+    grid.append(svg.text(axis, "axis-title", right, size.height - 4, "end"))
+    parts = [el("g", *grid, aria_hidden="true")]
     for index, bar in enumerate(bars):
         y = top + row * (index + 0.5)
         said = f"{shorten(bar.label, 80)}: {bar.text}"
@@ -203,14 +190,15 @@ def forest(
         value_words, seeds = bar.text.split(" ")[0], [across(dot) for dot in bar.dots]
         line = [
             el("title", said),
-            el("text", name, class_="row-label", x=left - 10, y=y + 4, text_anchor="end"),
+            svg.text(name, "row-label", left - 10, y + 4, "end"),
             *([_whisker(bar.mark, across, bar.interval, y)] if bar.interval else []),
-            *(el("line", class_="seed", x1=at, x2=at, y1=y - 7, y2=y - 3) for at in seeds),
+            *(svg.line("seed", at, y - 7, at, y - 3) for at in seeds),
             svg.mark(bar.mark, across(bar.value), y, 4.6),
-            el("text", value_words, class_="value", x=size.width - 4, y=y + 4, text_anchor="end"),
+            svg.text(value_words, "value", size.width - 4, y + 4, "end"),
         ]
         parts.append(el("a", *line, href=bar.href, aria_label=said))
-    return framed(parts, ident, size, "chart forest")
+    label = Label(ident, title, description)
+    return svg.chart(label, parts, "forest", size.width, size.height, size.font, links=True)
 
 
 # --- training curves ----------------------------------------------------------------------------------------
@@ -225,18 +213,22 @@ class Trace:
     values: tuple[float, ...]
 
 
+DRAWN = 40  # points of a curve: a drawing so small shows no more
+
+
 @cache
-def _places(count: int, most: int) -> tuple[int, ...]:
-    return tuple(sorted({round(i * (count - 1) / (most - 1)) for i in range(most)}))
+def _evenly(count: int, most: int) -> itemgetter[tuple[float, ...]]:
+    """Takes so many of ``count`` items, evenly, the first and the last among them."""
+    return itemgetter(*sorted({round(i * (count - 1) / (most - 1)) for i in range(most)}))
 
 
-def thinned(trace: Trace, most: int = 60) -> Trace:
-    """At most so many points, evenly taken, the first and the last among them (a drawing shows no more)."""
+def thinned(trace: Trace, most: int = DRAWN) -> Trace:
+    """At most so many points, evenly taken, the first and the last among them."""
     count = len(trace.steps)
     if count <= most:
         return trace
-    kept = _places(count, most)
-    return Trace(trace.name, tuple(trace.steps[i] for i in kept), tuple(trace.values[i] for i in kept))
+    kept = _evenly(count, most)
+    return Trace(trace.name, kept(trace.steps), kept(trace.values))
 
 
 def curve(traces: Sequence[Trace], *, ident: str, title: str, description: str, mark: Mark) -> Markup:
@@ -249,29 +241,20 @@ def curve(traces: Sequence[Trace], *, ident: str, title: str, description: str, 
     across = Scale(first, last if last > first else first + 1, left, right)
     low, high = padded([value for trace in traces for value in trace.values])
     up = Scale(low, high, bottom, top)
-    parts = [el("title", title, id=f"{ident}-title"), el("desc", description, id=f"{ident}-desc")]
-    grid = []
+    grid = [svg.line("axis", left, bottom, right, bottom)]
     for value in linear_ticks(low, high, 3):
         at = up(value)
-        grid.append(el("line", class_="grid", x1=left, x2=right, y1=at, y2=at))
-        grid.append(el("text", _short_number(value), class_="tick", x=left - 5, y=at + 4, text_anchor="end"))
-    grid.append(el("line", class_="axis", x1=left, x2=right, y1=bottom, y2=bottom))
-    grid.append(el("text", f"{first:,}", class_="tick", x=left, y=bottom + 15))
-    grid.append(el("text", f"{last:,}", class_="tick", x=right, y=bottom + 15, text_anchor="end"))
-    parts.append(el("g", *grid, aria_hidden="true"))
-    for trace in traces:
-        line = svg.path(zip(across.all(trace.steps), up.all(trace.values), strict=True))
-        parts.append(el("path", el("title", trace.name), class_=f"course {mark.hue}", d=line))
-    return el(
-        "svg",
-        *parts,
-        xmlns="http://www.w3.org/2000/svg",
-        class_="chart small",
-        role="img",
-        viewBox=f"0 0 {size.width:.0f} {size.height:.0f}",
-        font_size=size.font,
-        aria_labelledby=f"{ident}-title {ident}-desc",
-    )
+        grid.append(svg.line("grid", left, at, right, at))
+        grid.append(svg.text(_short_number(value), "tick", left - 5, at + 4, "end"))
+    grid.append(svg.text(f"{first:,}", "tick", left, bottom + 15))
+    grid.append(svg.text(f"{last:,}", "tick", right, bottom + 15, "end"))
+    lines = [
+        el("path", el("title", trace.name), class_=f"course {mark.hue}", d=svg.path(list(points)))
+        for trace in traces
+        for points in [zip(across.all(trace.steps), up.all(trace.values), strict=True)]
+    ]
+    parts = [el("g", *grid, aria_hidden="true"), *lines]
+    return svg.chart(Label(ident, title, description), parts, "small", size.width, size.height, size.font)
 
 
 def _short_number(value: float) -> str:

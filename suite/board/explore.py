@@ -321,7 +321,7 @@ def _record(
 
 
 def _head(row: Row) -> Cell:
-    return replace(row.head, small=row.variant)
+    return row.head._replace(small=row.variant)
 
 
 def _cell(cell: Cell, home: str) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -142,7 +142,7 @@ def _rows(
             ],
             lead=[rank_cell(entry, links)],
         )
-        rows.append(replace(made, entry=f"{entry.recipe}/{entry.variant}"))
+        rows.append(made._replace(entry=f"{entry.recipe}/{entry.variant}"))
     return rows
 
 
@@ -152,7 +152,7 @@ def _score_cells(
     """The score and its interval as a strip, or one gap for both."""
     cell, score = score_cell(entry, links), entry.board_score
     if score is None:
-        return [replace(cell, span=2)]
+        return [cell._replace(span=2)]
     if domain is None:
         return [cell, Cell()]
     strip = charts.strip(score.value, score.interval, domain, site.mark(entry.recipe)) if drawn else UNDRAWN
@@ -192,7 +192,7 @@ def leaderboard(site: Site, links: Links, track: str, view: View) -> Table:
         ("Without a board score: a core task is missing", groups.incomplete),
     ):
         made = _rows(site, links, of, core, view, domain, cut.PRINTED - len(rows))
-        rows += [replace(made[0], opens=heading), *made[1:]] if made else []
+        rows += [made[0]._replace(opens=heading), *made[1:]] if made else []
     title = known.title if known else track
     return table(f"All rows of the {title} track", columns, rows, "board", cards=True, hidden_caption=True)
 

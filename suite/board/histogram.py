@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from suite.board import svg
 from suite.board.charts import Scale
-from suite.board.svg import el
+from suite.board.svg import Label, el
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM, FONT = 340.0, 150.0, 34.0, 8.0, 18.0, 34.0, 11.0
 
@@ -39,30 +39,20 @@ def histogram(
     high = max((share for one in series for share in one.shares), default=0.0) or 1.0
     base = HEIGHT - BOTTOM
     up = Scale(0.0, high, base, TOP)
-    parts = [el("title", title, id=f"{ident}-title"), el("desc", description, id=f"{ident}-desc")]
-    grid = [el("line", class_="axis", x1=LEFT, x2=WIDTH - RIGHT, y1=base, y2=base)]
+    grid = [svg.line("axis", LEFT, base, WIDTH - RIGHT, base)]
     top = f"{100 * high:.0f}%" if high >= 0.01 else "<1%"
-    grid.append(el("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=up(high), y2=up(high)))
-    grid.append(el("text", top, class_="tick", x=LEFT - 5, y=up(high) + 4, text_anchor="end"))
-    grid.append(el("text", "0", class_="tick", x=LEFT - 5, y=base + 4, text_anchor="end"))
+    grid.append(svg.line("grid", LEFT, up(high), WIDTH - RIGHT, up(high)))
+    grid.append(svg.text(top, "tick", LEFT - 5, up(high) + 4, "end"))
+    grid.append(svg.text("0", "tick", LEFT - 5, base + 4, "end"))
     for value, words in ticks:
-        grid.append(el("line", class_="axis", x1=across(value), x2=across(value), y1=base, y2=base + 3))
-        grid.append(el("text", words, class_="tick", x=across(value), y=base + 14, text_anchor="middle"))
-    grid.append(el("text", axis, class_="axis-title", x=WIDTH - RIGHT, y=HEIGHT - 4, text_anchor="end"))
-    parts.append(el("g", *grid, aria_hidden="true"))
+        grid.append(svg.line("axis", across(value), base, across(value), base + 3))
+        grid.append(svg.text(words, "tick", across(value), base + 14, "middle"))
+    grid.append(svg.text(axis, "axis-title", WIDTH - RIGHT, HEIGHT - 4, "end"))
+    parts = [el("g", *grid, aria_hidden="true")]
     for one in series:
         kind = f"columns {one.hue}" if one.hue else "outline"
         parts.append(el("path", el("title", one.name), class_=kind, d=_shape(one, edges, across, up, base)))
-    return el(
-        "svg",
-        *parts,
-        xmlns="http://www.w3.org/2000/svg",
-        class_="chart small",
-        role="img",
-        viewBox=f"0 0 {svg.number(WIDTH)} {svg.number(HEIGHT)}",
-        font_size=FONT,
-        aria_labelledby=f"{ident}-title {ident}-desc",
-    )
+    return svg.chart(Label(ident, title, description), parts, "small", WIDTH, HEIGHT, FONT)
 
 
 def _shape(one: Series, edges: Sequence[float], across: Scale, up: Scale, base: float) -> str:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from suite.board import svg
 from suite.board.charts import Scale, Size, log_ticks
 from suite.board.scatter import Axis
-from suite.board.svg import Mark, el
+from suite.board.svg import Label, Mark, el
 from suite.board.text import shorten
 
 WIDE = Size(680, 380, 46, 150, 30, 46, 12.5)
@@ -46,33 +46,24 @@ def curves(
     left, top, right, bottom = size.plot
     across = _scale([px for line in lines for px, _ in line.points], left, right)
     up = _scale([py for line in lines for _, py in line.points], bottom, top)
-    parts = [el("title", title, id=f"{ident}-title"), el("desc", description, id=f"{ident}-desc")]
     grid = []
     for value in log_ticks(up.low, up.high, 6):
         at = up(value)
-        grid.append(el("line", class_="grid", x1=left, x2=right, y1=at, y2=at))
-        grid.append(el("text", y.tick(value), class_="tick", x=left - 6, y=at + 4, text_anchor="end"))
+        grid.append(svg.line("grid", left, at, right, at))
+        grid.append(svg.text(y.tick(value), "tick", left - 6, at + 4, "end"))
     for value in ticks or log_ticks(across.low, across.high, 7):
         at = across(value)
-        grid.append(el("line", class_="axis", x1=at, x2=at, y1=bottom, y2=bottom + 4))
-        grid.append(el("text", x.tick(value), class_="tick", x=at, y=bottom + 18, text_anchor="middle"))
-    grid.append(el("line", class_="axis", x1=left, x2=right, y1=bottom, y2=bottom))
-    grid.append(el("text", f"{y.title} {'↑' if y.better == 'more' else '↓'}", class_="axis-title", x=0, y=12))
-    grid.append(el("text", x.title, class_="axis-title", x=right, y=size.height - 6, text_anchor="end"))
-    parts.append(el("g", *grid, aria_hidden="true"))
+        grid.append(svg.line("axis", at, bottom, at, bottom + 4))
+        grid.append(svg.text(x.tick(value), "tick", at, bottom + 18, "middle"))
+    grid.append(svg.line("axis", left, bottom, right, bottom))
+    grid.append(svg.text(f"{y.title} {'↑' if y.better == 'more' else '↓'}", "axis-title", 0, 12))
+    grid.append(svg.text(x.title, "axis-title", right, size.height - 6, "end"))
+    parts = [el("g", *grid, aria_hidden="true")]
     parts += [_line(line, across, up) for line in sorted(lines, key=lambda line: line.reference)]
     if size.right > 100:
         parts += _names(lines, across, up, size)
-    return el(
-        "svg",
-        *parts,
-        xmlns="http://www.w3.org/2000/svg",
-        class_="chart lines",
-        role="group",
-        viewBox=f"0 0 {svg.number(size.width)} {svg.number(size.height)}",
-        aria_labelledby=f"{ident}-title {ident}-desc",
-        font_size=size.font,
-    )
+    label = Label(ident, title, description)
+    return svg.chart(label, parts, "lines", size.width, size.height, size.font, links=True)
 
 
 def _scale(values: Sequence[float], start: float, end: float) -> Scale:

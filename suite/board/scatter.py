@@ -10,8 +10,8 @@ from typing import Literal, TypeVar
 from markupsafe import Markup
 
 from suite.board import svg
-from suite.board.charts import CHARACTER, Box, Interval, Scale, Size, framed, linear_ticks, log_ticks
-from suite.board.svg import Mark, el
+from suite.board.charts import CHARACTER, Box, Interval, Scale, Size, linear_ticks, log_ticks
+from suite.board.svg import Label, Mark, el
 from suite.board.text import round_number, shorten
 
 WIDE = Size(620, 420, 40, 18, 30, 46, 12.5)
@@ -108,8 +108,6 @@ def scatter(
     steps = _front_corners(front(ours, x.better, place), across, up, x.better)
     ordered = sorted(points, key=lambda p: (p.reference, not p.hollow, p.label))
     parts = [
-        el("title", title, id=f"{ident}-title"),
-        el("desc", description, id=f"{ident}-desc"),
         _grid(across, up, size, x, y),
         *_baselines(lines, up, size, x.better),
         el("path", class_="front", d=svg.path(steps), aria_hidden="true"),
@@ -118,7 +116,8 @@ def scatter(
         *(_point(point, across, up) for point in ordered),
         *_labels(ordered, lines, steps, across, up, size, x.better),
     ]
-    return framed(parts, ident, size, "chart")
+    label = Label(ident, title, description)
+    return svg.chart(label, parts, "scatter", size.width, size.height, size.font, links=True)
 
 
 def log_domain(values: Sequence[float]) -> Interval:
@@ -145,17 +144,17 @@ def _grid(across: Scale, up: Scale, size: Size, x: Axis, y: Axis) -> Markup:
     parts = []
     for value in linear_ticks(up.low, up.high, 6):
         at = up(value)
-        parts.append(el("line", class_="grid", x1=left, x2=right, y1=at, y2=at))
-        parts.append(el("text", y.tick(value), class_="tick", x=left - 6, y=at + 4, text_anchor="end"))
+        parts.append(svg.line("grid", left, at, right, at))
+        parts.append(svg.text(y.tick(value), "tick", left - 6, at + 4, "end"))
     for value in log_ticks(across.low, across.high, 9 if size.width > 500 else 6):
         at = across(value)
-        parts.append(el("line", class_="axis", x1=at, x2=at, y1=bottom, y2=bottom + 4))
-        parts.append(el("text", x.tick(value), class_="tick", x=at, y=bottom + 18, text_anchor="middle"))
-    parts.append(el("line", class_="axis", x1=left, x2=right, y1=bottom, y2=bottom))
-    parts.append(el("text", f"{y.title} ↑", class_="axis-title", x=0, y=12))
+        parts.append(svg.line("axis", at, bottom, at, bottom + 4))
+        parts.append(svg.text(x.tick(value), "tick", at, bottom + 18, "middle"))
+    parts.append(svg.line("axis", left, bottom, right, bottom))
+    parts.append(svg.text(f"{y.title} ↑", "axis-title", 0, 12))
     arrow = "→" if x.better == "more" else "←"
     words = f"{x.title} {arrow}" if x.better == "more" else f"{arrow} {x.title}"
-    parts.append(el("text", words, class_="axis-title", x=right, y=size.height - 6, text_anchor="end"))
+    parts.append(svg.text(words, "axis-title", right, size.height - 6, "end"))
     return el("g", *parts, aria_hidden="true")
 
 
@@ -170,13 +169,13 @@ def _baselines(lines: Sequence[Line], up: Scale, size: Size, better: Literal["mo
         words = line.words(size)
         if up.low <= line.y <= up.high:
             at = up(line.y)
-            x, end = (right - 2, "end") if better == "more" else (left + 4, None)
-            text = el("text", words, class_="baseline-label", x=x, y=at - 5, text_anchor=end)
+            x, end = (right - 2, "end") if better == "more" else (left + 4, "")
+            text = svg.text(words, "baseline-label", x, at - 5, end)
             drawn.append(el("line", class_="baseline", x1=left, x2=right, y1=at, y2=at, aria_hidden="true"))
         else:
             where = "below" if line.y < up.low else "above"
             at = bottom - 7 - below * (size.font + 3)
-            text = el("text", f"{where}: {words}", class_="baseline-label", x=left + 4, y=at)
+            text = svg.text(f"{where}: {words}", "baseline-label", left + 4, at)
             below += 1
         drawn.append(el("a", text, href=line.href))
     return drawn

@@ -371,11 +371,12 @@ def known_track(name: str) -> Track | None:
 def load_site(entries: Sequence[Entry], results: Path, data: str | None = None) -> Site:
     """The entries with the recipes and profiles that describe them, where those can be found."""
     recipes: dict[str, Recipe] = {}
-    for name in sorted({entry.recipe for entry in entries}):
+    known = set(paths.names("recipes"))
+    for name in sorted({entry.recipe for entry in entries} & known):
         try:
             recipes[name] = loading.load_recipe(name)
         except UserError:
-            continue  # a stranger's recipe: its rows stand in neutral ink under their name
+            continue  # as a stranger's recipe: its rows stand in neutral ink under their name
     profiles: dict[str, Profile] = {}
     used = {line.profile for entry in entries for line in entry.speed}
     for name in sorted({*used, *paths.names("hardware_profiles")}):

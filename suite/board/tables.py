@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -22,8 +23,7 @@ class Column:
     key: str = ""  # what the script sorts by; none: not sorted
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):  # of which a page has hundreds: it is made in half a frozen dataclass's time
     """What stands in a row under a column. ``reason`` instead of a value where there is none."""
 
     text: str = ""
@@ -39,8 +39,7 @@ class Cell:
     ident: str | None = None
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A row: its name first, then a cell (or part of a spanning one) for every further column."""
 
     head: Cell
@@ -100,11 +99,8 @@ def table(
         numbered = [i for i, grid in enumerate(grids) if place in grid and grid[place].number]
         for i, text in zip(numbered, aligned([grids[i][place].text for i in numbered]), strict=True):
             if text != grids[i][place].text:
-                grids[i][place] = replace(grids[i][place], text=text)
-    aligned_rows = [
-        replace(row, cells=tuple(grid[place] for place in sorted(grid)))
-        for row, grid in zip(rows, grids, strict=True)
-    ]
+                grids[i][place] = grids[i][place]._replace(text=text)
+    aligned_rows = [row._replace(cells=tuple(grid.values())) for row, grid in zip(rows, grids, strict=True)]
     return Table(caption, tuple(columns), tuple(aligned_rows), ident, cards, hidden_caption, tuple(notes))
 
 
@@ -112,14 +108,13 @@ def moved(given: Table, up: str) -> Table:
     """A table whose links start at the site's root, for a page so far below it (``../../``)."""
 
     def cell(one: Cell) -> Cell:
-        return replace(one, href=up + one.href) if one.href else one
+        return one._replace(href=up + one.href) if one.href else one
 
     return replace(
         given,
         columns=tuple(replace(one, href=up + one.href) if one.href else one for one in given.columns),
         rows=tuple(
-            replace(
-                row,
+            row._replace(
                 head=cell(row.head),
                 lead=tuple(cell(one) for one in row.lead),
                 cells=tuple(cell(one) for one in row.cells),

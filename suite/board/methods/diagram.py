@@ -14,7 +14,7 @@ from typing import Any
 from markupsafe import Markup
 
 from suite.board import svg
-from suite.board.svg import el
+from suite.board.svg import Label, el
 from suite.board.tables import Cell, Column, Row, Table, table
 from suite.board.text import counted, listed, sentence, shorten
 from suite.recipe import Transfer
@@ -146,10 +146,8 @@ def diagram(teacher: Stack, student: Stack, joins: Sequence[Arrow], ident: str, 
     def wide(stack: Stack) -> float:
         return max(_NARROWEST, _WIDEST * stack.hidden / widest)
 
-    parts = [el("title", title, id=f"{ident}-title")]
     shown = ((teacher, _TEACHER), (student, _STUDENT)) if taught else ((student, _STUDENT),)
     words = " ".join(sentence(f"{stack.name}: {stack.said}") for stack, _ in shown)
-    parts.append(el("desc", words, id=f"{ident}-desc"))
     shapes: list[Markup] = []
     for stack, middle in shown:
         shapes += _stack(
@@ -165,38 +163,29 @@ def diagram(teacher: Stack, student: Stack, joins: Sequence[Arrow], ident: str, 
     for arrow in joins:
         if arrow.from_itself:
             shapes += _own(arrow, _STUDENT + wide(student) / 2, lambda at: place(student, at), student)
-    drawing = el(
-        "svg",
-        *parts,
-        el("g", *shapes, aria_hidden="true"),
-        xmlns="http://www.w3.org/2000/svg",
-        class_="chart diagram",
-        role="img",
-        viewBox=f"{0 if taught else _STUDENT - _TEACHER - 50:.0f} 0 {_WIDTH if taught else 300:.0f} {height:.0f}",
-        font_size=_FONT,
-        aria_labelledby=f"{ident}-title {ident}-desc",
-    )
+    left, width = (0.0, _WIDTH) if taught else (_STUDENT - _TEACHER - 50, 300.0)
+    parts = [el("g", *shapes, aria_hidden="true")]
+    label = Label(ident, title, words)
+    drawing = svg.chart(label, parts, "diagram", width, height, _FONT, left=left)
     legend = tuple((arrow.number, arrow.what) for arrow in joins)
     return Diagram(drawing, legend, _twin(joins, teacher, student, ident, title), words)
 
 
 def _stack(stack: Stack, middle: float, width: float, places: Sequence[float], height: float) -> list[Markup]:
     names = ["embeddings", *(f"{stack.unit} {m}" for m in range(1, stack.blocks + 1)), "answers"]
-    drawn = [el("text", shorten(stack.name, 24), class_="stack-name", x=middle, y=16, text_anchor="middle")]
+    drawn = [svg.text(shorten(stack.name, 24), "stack-name", middle, 16, "middle")]
     for at, (name, y) in enumerate(zip(names, places, strict=True)):
         kind = "block" if 0 < at <= stack.blocks else "block end"
         box = max(width, 84.0) if kind == "block end" else width
         drawn.append(
             el("rect", class_=kind, x=middle - box / 2, y=y - _BLOCK / 2, width=box, height=_BLOCK, rx=2)
         )
-        drawn.append(el("text", name, class_="block-name", x=middle, y=y + 4, text_anchor="middle"))
+        drawn.append(svg.text(name, "block-name", middle, y + 4, "middle"))
         if stack.exits and 0 < at < stack.blocks:
             left = middle + width / 2
-            drawn.append(el("line", class_="edge", x1=left, x2=left + 8, y1=y, y2=y))
+            drawn.append(svg.line("edge", left, y, left + 8, y))
             drawn.append(el("rect", class_="block end", x=left + 8, y=y - 5, width=10, height=10, rx=2))
-    drawn.append(
-        el("text", f"width {stack.hidden:,}", class_="tick", x=middle, y=height - 12, text_anchor="middle")
-    )
+    drawn.append(svg.text(f"width {stack.hidden:,}", "tick", middle, height - 12, "middle"))
     return drawn
 
 
@@ -253,7 +242,7 @@ def _own(arrow: Arrow, edge: float, place: Any, student: Stack) -> list[Markup]:
 def _badge(number: int, x: float, y: float) -> list[Markup]:
     return [
         el("circle", class_="badge", cx=x, cy=y, r=8),
-        el("text", str(number), class_="badge-name", x=x, y=y + 4, text_anchor="middle"),
+        svg.text(str(number), "badge-name", x, y + 4, "middle"),
     ]
 
 

@@ -16,7 +16,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from suite import canonical, loading, paths, protocol, schemas
+from suite import canonical, loading, paths, protocol, schemas, yaml_file
 from suite.documents import Manifest
 from suite.errors import UserError
 from suite.profile import Profile
@@ -126,9 +126,9 @@ def test_our_recipes_and_profiles_are_sound(monkeypatch: pytest.MonkeyPatch) -> 
     for kind, model in (("recipes", "recipe"), ("hardware_profiles", "profile")):
         validator = jsonschema.Draft202012Validator(schemas.schema(model))
         for path in paths.files(kind).values():
-            validator.validate(loading.inherited(loading.read(path)).data)
+            validator.validate(loading.inherited(yaml_file.read(path)).data)
     for path in found.values():
-        profile = loading.load_yaml(path, Profile)
+        profile = yaml_file.load(path, Profile)
         assert profile.name == path.stem
         assert profile.pairs in protocol.MEASURING["estimator"]["pairs"].values()
         pairing = protocol.MEASURING["pairing"]
@@ -164,7 +164,7 @@ def test_our_recipes_and_profiles_are_sound(monkeypatch: pytest.MonkeyPatch) -> 
 def test_plain_values_read_as_yaml_1_2_says(tmp_path: Path, written: str, meant: object) -> None:
     file = tmp_path / "one.yaml"
     file.write_text(f"value: {written}\n")
-    read = loading.read(file).data["value"]
+    read = yaml_file.read(file).data["value"]
     assert read == meant and type(read) is type(meant)
 
 
@@ -182,7 +182,7 @@ def test_json_is_read_as_json_reads_it(tmp_path: Path, data: dict[str, Any]) -> 
     """JSON is YAML 1.2; every value comes back, and every place of the file has a line."""
     file = tmp_path / "data.yaml"
     file.write_text(json.dumps(data, indent=1), encoding="utf-8")
-    source = loading.read(file)
+    source = yaml_file.read(file)
     assert not source.mistakes
     assert source.data == data
     assert len(source.lines) == 1 + count_places(data)
@@ -299,7 +299,7 @@ def test_a_recipe_loaded_first_and_resolved_later_still_knows_its_lines(folder: 
 
 
 def test_a_recipe_made_in_python_is_checked_too(folder: Path) -> None:
-    data = loading.read(folder / "recipes" / "small.yaml").data
+    data = yaml_file.read(folder / "recipes" / "small.yaml").data
     data["tracks"]["mini"]["parameters"]["epochs"] = 0
     recipe = Recipe.model_validate(data)
     (line,) = complaints(lambda: loading.resolve(recipe, "mini"))
@@ -434,7 +434,7 @@ def test_a_profiles_hash_is_of_all_it_asks_for(folder: Path) -> None:
 def test_what_is_no_plain_yaml_is_refused_in_a_line(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "one.yaml"
     file.write_text(text, encoding="utf-8")
-    lines = complaints(lambda: loading.load_yaml(file, Manifest))
+    lines = complaints(lambda: yaml_file.load(file, Manifest))
     assert any(line.startswith(f"{file}:{said}") for line in lines), lines
     assert all(len(line) < 300 + len(str(file)) for line in lines)
 
@@ -444,8 +444,8 @@ def test_a_bomb_of_aliases_is_refused_unopened(tmp_path: Path) -> None:
     rows += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
     file = tmp_path / "bomb.yaml"
     file.write_text("\n".join(rows))
-    lines = complaints(lambda: loading.load_yaml(file, Manifest))
-    assert len(lines) == loading.MAX_MISTAKES + 1
+    lines = complaints(lambda: yaml_file.load(file, Manifest))
+    assert len(lines) == yaml_file.MAX_MISTAKES + 1
     assert lines[1] == f"{file}:2: found anchor &a1, expected the value alone"
     assert lines[-1].endswith("more")
 
@@ -453,10 +453,10 @@ def test_a_bomb_of_aliases_is_refused_unopened(tmp_path: Path) -> None:
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     file = tmp_path / "one.yaml"
     file.write_bytes(b"a: 1\nb: \xff\xfe\n")
-    assert complaints(lambda: loading.load_yaml(file, Manifest)) == [
+    assert complaints(lambda: yaml_file.load(file, Manifest)) == [
         f"{file}:2: found bytes that are not text, expected UTF-8"
     ]
-    assert complaints(lambda: loading.load_yaml(tmp_path, Manifest)) == [f"{tmp_path}: no such file"]
+    assert complaints(lambda: yaml_file.load(tmp_path, Manifest)) == [f"{tmp_path}: no such file"]
 
 
 def test_nothing_found_reaches_the_terminal_unescaped(folder: Path) -> None:
@@ -471,7 +471,7 @@ def test_nothing_found_reaches_the_terminal_unescaped(folder: Path) -> None:
 def test_any_bytes_end_in_a_document_or_in_lines_for_people(tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "any.yaml"
     file.write_bytes(b"name: x\n" + data)
-    lines = complaints(lambda: loading.load_yaml(file, Profile))
+    lines = complaints(lambda: yaml_file.load(file, Profile))
     assert all(re.match(r".*any\.yaml:\d+: .*found .*, expected ", line) or "more" in line for line in lines)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from suite import reproduce
 from suite.documents import Attestation, Entry
-from suite.index import LEVELS
 from suite.protocol import TRACKS, Track
+from suite.stored import LEVELS
 
 PROFILE = "cpu-1-thread"  # suggested where nothing was measured yet
 

@@ -21,7 +21,7 @@ import numpy as np
 
 import suite
 from suite import folder as folders
-from suite import index, models, submit
+from suite import models, stored, submit
 from suite.canonical import digest_file, pretty_json
 from suite.data.encode import load_tokenizer
 from suite.documents import Entry, RunLine
@@ -183,7 +183,7 @@ def _hashes(run: LoadedRun, track: Path) -> set[str]:
     """The hash of the weights by the run itself; in older runs, by replays that passed."""
     if run.run.weights is not None:
         return {run.run.weights.sha256}
-    said = index.read_attestations(track).get(run.subject or "", [])
+    said = stored.read_attestations(track).get(run.subject or "", [])
     passed = [one for one in said if one.level == "replayed" and one.outcome == "passed"]
     return {one.evidence.weights for one in passed if one.evidence and one.evidence.weights}
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from suite import folder as folders
-from suite import gaps, index, paths, reproduce, scrub, signing
+from suite import gaps, index, paths, reproduce, scrub, signing, stored
 from suite import log as logs
 from suite.canonical import digest, pretty_json
 from suite.documents import Attempt, Attestation, Entry, Measurement, Signature
@@ -124,7 +124,7 @@ def _collect(parcel: Parcel, track: Path, entry: Entry, private: scrub.Private, 
     )
     parcel.files.update(
         {
-            f"{track.name}/{index.ATTEMPTS}/{name}": content
+            f"{track.name}/{stored.ATTEMPTS}/{name}": content
             for name, content in _attempts(track, entry, private, parcel).items()
         }
     )
@@ -242,7 +242,7 @@ def _attempts(track: Path, entry: Entry, private: scrub.Private, parcel: Parcel)
     """File name -> bytes of what was tried for the entry and gave no measurement."""
     own = (entry.recipe, entry.variant, entry.recipe_hash)
     found: dict[str, bytes] = {}
-    for path in folders.files(track / index.ATTEMPTS):
+    for path in folders.files(track / stored.ATTEMPTS):
         content = folders.read_bytes(path, 65_536)
         attempt = folders.parse(Attempt, content, path)
         if (attempt.recipe, attempt.variant, attempt.recipe_hash) == own:

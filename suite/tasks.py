@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from suite import yaml_file
 from suite.documents import DECLARED, Name, Strict, Text
 from suite.errors import UserError
 
@@ -263,9 +264,7 @@ class OwnTask(Strict):
 
 def load_own(path: Path) -> Task:
     """The task that a YAML file describes; UserError with file and line for what is wrong in it."""
-    from suite.loading import load_yaml
-
-    own = load_yaml(path, OwnTask)
+    own = yaml_file.load(path, OwnTask)
     return Task(
         name=own.name,
         title=own.title or own.name,

@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 from test_verify import BAD_TABLES, CHOICES, at, changed, derived, forged, told
 
 from suite import folder as folders
-from suite import footer, index, loading, tables
+from suite import footer, index, loading, stored, tables
 from suite.documents import Attestation, Entry, Manifest, Measurement, Run
 from suite.errors import UserError
 from suite.folder import Refused, read_bytes
@@ -759,7 +759,7 @@ def test_a_linked_part_of_a_track_is_not_followed(mini: Path, tmp_path: Path) ->
     for kind in ("runs", "measurements", "attestations"):
         (track / kind).symlink_to(outside / kind, target_is_directory=True)
     assert list(folders.documents(track, "runs")) == []
-    assert index.read_levels(track) == {}
+    assert stored.read_levels(track) == {}
     assert index.compute(track).entries == []
     report = verify(track)
     assert {Path(problem.file).name for problem in report.problems} == {

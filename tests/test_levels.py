@@ -19,12 +19,13 @@ from suite import tables
 from suite.documents import Attestation, CheckEvidence, Run
 from suite.errors import UserError
 from suite.folder import Refused, subject
-from suite.index import index, read_levels
+from suite.index import index
 from suite.pipeline.run import model_folder, run
 from suite.pipeline.store import Store
 from suite.protocol import TRACKS, Track
 from suite.scoring import score
 from suite.statistics import Evidence, SeedSpread, pooled_seed_sd, pooled_with, prediction_interval
+from suite.stored import read_levels
 from suite.tasks import task
 from suite.verify import replayed, retrained, verify, weights, write_attestation
 from suite.verify.copies import sketch_of

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from test_latency import TINY, linear, profile, subject_of, tiny_plan, trace  # noqa: F401  # a fixture
 
-from suite import index, tables
+from suite import stored, tables
 from suite.documents import AtBatch, Measurement
 from suite.errors import UserError
 from suite.measure import estimate, latency, offline, run
@@ -174,7 +174,7 @@ def test_an_offline_measurement_is_recomputed_from_its_evidence(
     def wrong(**changes: object) -> set[str]:
         content = json.loads((folder / "measurement.json").read_text())
         content["offline"] |= changes
-        copy = tmp_path / "copy" / "mini" / index.measurement_location(document)
+        copy = tmp_path / "copy" / "mini" / stored.measurement_location(document)
         if not copy.exists():
             copy.mkdir(parents=True)
             (copy / "samples.parquet").write_bytes((folder / "samples.parquet").read_bytes())

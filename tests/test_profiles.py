@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from test_latency import adder, linear, profile, subject, tiny_plan, trace  # noqa: F401  # fixtures
 
-from suite import index, loading, paths
+from suite import loading, paths, stored
 from suite.documents import Measurement
 from suite.errors import UserError
 from suite.measure import estimate, extras, latency, machine, run
@@ -108,7 +108,7 @@ def test_a_published_profiles_claims_are_checked(tmp_path: Path) -> None:
     def wrong(name: str, **changes: object) -> set[str]:
         given = {**document, "profile": name, "profile_hash": loading.load_profile(name).hash, **changes}
         place = (
-            tmp_path / name / example.TRACK / index.measurement_location(Measurement.model_validate(given))
+            tmp_path / name / example.TRACK / stored.measurement_location(Measurement.model_validate(given))
         )
         if not place.exists():
             place.mkdir(parents=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from suite import folder as folders
 from suite.canonical import pretty_json
 from suite.documents import Attempt
-from suite.index import attempt_name
+from suite.stored import attempt_name
 
 if TYPE_CHECKING:
     from suite.measure.subject import Subject

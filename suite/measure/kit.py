@@ -38,10 +38,10 @@ from suite.documents import (
 )
 from suite.errors import UserError
 from suite.folder import Refused, write
-from suite.index import measurement_location
 from suite.measure import estimate, peak
 from suite.measure.device import KIT, RUNTIME, SCHEMA
 from suite.runtimes import shipped
+from suite.stored import measurement_location
 from suite.tables import write_samples
 from suite.verify import verify
 

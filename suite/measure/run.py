@@ -22,7 +22,6 @@ from suite.canonical import digest_file, pretty_json
 from suite.documents import Answers, AtBatch, EnergyBlock, Measurement, Memory, Once, Peak, RepeatCheck
 from suite.errors import UserError
 from suite.folder import own_predictions, write
-from suite.index import measurement_location
 from suite.loading import load_profile, load_recipe
 from suite.measure import accuracy, attempts, estimate, extras, latency, machine, offline, peak
 from suite.measure.answers import Ready, Tell, as_scored, in_batches, ready, scores
@@ -37,6 +36,7 @@ from suite.protocol import MEASURING, TRACKS, measuring_hash
 from suite.protocol import track as track_of
 from suite.recipe import TrackSettings
 from suite.runtimes import device_of, exported, runtime, shipped
+from suite.stored import measurement_location
 from suite.tables import write_samples
 
 Against = Literal["reference", "alone"]

@@ -24,6 +24,7 @@ import numpy as np
 from suite import folder as folders
 from suite import index as indexing
 from suite import log as logs
+from suite import stored
 from suite.documents import Attempt, Entry, Measurement, Run
 from suite.errors import UserError
 from suite.folder import Refused, parse
@@ -198,7 +199,7 @@ def _measurements(folder: Path) -> list[Measurement]:
     found = []
     for one in folders.documents(folder, "measurements"):
         try:
-            facts = indexing.read_measurement(one, folder)
+            facts = stored.read_measurement(one, folder)
         except Refused:
             continue  # verify says what is wrong with it
         if facts.subject not in left and facts.measurement.protocol == measuring_hash():
@@ -235,7 +236,7 @@ def missing(
     models = _models(folder, known) if folder.is_dir() else []
     done = _measurements(folder) if models else []
     clock = _Clock(models, done)
-    attempted = indexing.read_attempts(folder) if models else []
+    attempted = stored.read_attempts(folder) if models else []
     promised: set[tuple[str, ...]] = set()  # graphs that an earlier cell measures for all
     found: list[tuple[tuple[Any, ...], Cell]] = []
     tried: list[Cell] = []

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from suite import __version__, signing
+from suite import __version__, signing, stored
 from suite import folder as folders
 from suite import index as indexing
 from suite import log as logs
@@ -45,7 +45,7 @@ MAX_PROBLEMS = 10_000
 PERFECT = 99.99  # points
 AT_ROOT = frozenset(("README.md", ".gitkeep", ".gitattributes", ".gitignore"))
 IN_TRACK = frozenset(
-    ("runs", "measurements", "entries", indexing.ATTEMPTS, "attestations", logs.FOLDER, signing.FOLDER)
+    ("runs", "measurements", "entries", stored.ATTEMPTS, "attestations", logs.FOLDER, signing.FOLDER)
 )
 
 
@@ -255,7 +255,7 @@ class _Verifier:
     def _file(self, path: Path) -> None:
         if path.parent.name == "attestations":
             self.attestation(path)
-        elif path.parent.name == indexing.ATTEMPTS:
+        elif path.parent.name == stored.ATTEMPTS:
             self.attempt(path)
         elif path.parent.name == signing.FOLDER:
             self.signature(path)
@@ -295,7 +295,7 @@ class _Verifier:
         kinds = (
             "runs",
             "measurements",
-            indexing.ATTEMPTS,
+            stored.ATTEMPTS,
             logs.FOLDER,
             "entries",
             "attestations",
@@ -330,7 +330,7 @@ class _Verifier:
                 self.entry(item)
             elif kind == "attestations" and item.is_file() and item.suffix == ".json":
                 self.attestation(item)
-            elif kind == indexing.ATTEMPTS and item.is_file() and item.suffix == ".json":
+            elif kind == stored.ATTEMPTS and item.is_file() and item.suffix == ".json":
                 self.attempt(item)
             elif kind == signing.FOLDER and item.is_file() and item.suffix == ".json":
                 self.signature(item)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from suite import folder as folders
-from suite import index, tables
+from suite import stored, tables
 from suite.documents import Data, Measurement, Run
 from suite.folder import Problem, Refused, show
 from suite.verify.loaded import LoadedRun
@@ -23,7 +23,7 @@ def scored(
     found: list[LoadedRun] = []
     wrong: list[Problem] = []
     for place, one in enumerate(m.accuracy):
-        task, name = index.known_task(one.task), folders.own_predictions(one.task)
+        task, name = stored.known_task(one.task), folders.own_predictions(one.task)
         predictions = None
         if task is None:
             wrong.append(

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from suite import folder as folders
-from suite import index, migrations, paths, tables
+from suite import migrations, paths, stored, tables
 from suite.canonical import digest
 from suite.data.rows import fingerprint
 from suite.documents import Attempt, Attestation, Entry, Measurement, Run
@@ -63,7 +63,7 @@ def load_run(folder: Path) -> tuple[LoadedRun | None, list[Problem]]:
     held, raw, run, found = _document(folder, "runs", Run)
     if run is None:
         return None, found
-    task = index.known_task(run.task)
+    task = stored.known_task(run.task)
     predictions = None
     table = folders.TABLES["runs"]
     if task is not None and table in held.contents:
@@ -217,7 +217,7 @@ def _mistakes(path: Path, model: type[BaseModel], error: ValidationError) -> lis
 
 def run_lies_where_it_says(loaded: LoadedRun) -> Problems:
     """results/<track>/runs/<recipe>/<variant>/<task>-<seed> holds the run of that name."""
-    yield from _located(loaded.file, loaded.folder, loaded.run.track, index.run_location(loaded.run))
+    yield from _located(loaded.file, loaded.folder, loaded.run.track, stored.run_location(loaded.run))
 
 
 def run_is_bounded(loaded: LoadedRun) -> Problems:
@@ -478,7 +478,7 @@ RUN = (
 def measurement_lies_where_it_says(loaded: LoadedMeasurement) -> Problems:
     """results/<track>/measurements/<recipe>/<variant>/<profile>-...-<date> holds just that measurement."""
     m = loaded.measurement
-    yield from _located(loaded.file, loaded.folder, m.track, index.measurement_location(m))
+    yield from _located(loaded.file, loaded.folder, m.track, stored.measurement_location(m))
 
 
 def measurement_is_bounded(loaded: LoadedMeasurement) -> Problems:
@@ -743,7 +743,7 @@ ATTESTATION = (attestation_lies_where_it_says, outcome_follows, attestation_is_h
 
 def attempt_lies_where_it_says(path: Path, raw: dict[str, Any], attempt: Attempt) -> Problems:
     """attempts/<16 hex digits of the cell that it tried to fill>.json, in its track."""
-    expected = f"{attempt.track}/{index.ATTEMPTS}/{index.attempt_name(attempt)}"
+    expected = f"{attempt.track}/{stored.ATTEMPTS}/{stored.attempt_name(attempt)}"
     found = "/".join(path.absolute().parts[-3:])
     if found != expected:
         yield Problem(_name(path), "", show(found), expected, "move the file")

@@ -188,10 +188,14 @@ def _teachers() -> Iterator[Finding]:
 
 def _runtimes() -> Iterator[Finding]:
     from suite.paths import load_module, names
+    from suite.runtimes import _int8
 
     for name in names("runtimes"):
         reason = load_module("runtimes", name).available()
         yield Finding(f"runtime {name}", reason or "usable", reason is None)
+    if _int8.saturates():
+        hint = "without VNNI large sums saturate: the answers, and so the scores, are other machines' no more"
+        yield Finding("8-bit products", "not exact on this processor", True, hint)
 
 
 def _profiles() -> Iterator[Finding]:

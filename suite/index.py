@@ -616,14 +616,13 @@ class _Speeds:
         if _is_reference(m):
             return Ratio(value=1.0, interval=(1.0, 1.0), pairs=m.ratio.pairs)
         beside = [other for other in self._references if _surroundings(other) == _surroundings(m)]
-        if not beside or m.ratio.interval is None:
+        if not beside:
             return None
         theirs = max(beside, key=lambda other: (other.date, measurement_location(other))).ratio
-        if theirs.interval is None:
+        found = statistics.quotient(*((r.value, r.interval, r.pairs) for r in (m.ratio, theirs)))
+        if found is None:
             return None
-        spans = [(m.ratio.interval, m.ratio.pairs), (theirs.interval, theirs.pairs)]
-        value, interval = statistics.quotient(m.ratio.value, theirs.value, spans)
-        return Ratio(value=value, interval=interval, pairs=min(m.ratio.pairs, theirs.pairs))
+        return Ratio(value=found[0], interval=found[1], pairs=min(m.ratio.pairs, theirs.pairs))
 
 
 def _is_reference(m: Measurement) -> bool:

@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from typing import Any, Literal
 
 from suite.errors import UserError
@@ -157,13 +156,6 @@ def overlap(one: Candidate, other: Candidate) -> bool:
     return low <= other_high and other_low <= high
 
 
-def log_standard_error(interval: Interval | None, pairs: int) -> float | None:
-    """Of log(ratio), from the t interval of ``pairs`` process pairs around it."""
-    if interval is None or pairs < 2 or interval[0] <= 0:
-        return None
-    return math.log(interval[1] / interval[0]) / 2 / t_quantile((1 + CONFIDENCE) / 2, pairs - 1)
-
-
 def t_cdf(t: float, degrees: int) -> float:
     """Student's t distribution with a whole number of degrees (Abramowitz and Stegun 26.7.3, 26.7.4)."""
     angle = math.atan(t / math.sqrt(degrees))
@@ -176,18 +168,6 @@ def t_cdf(t: float, degrees: int) -> float:
         term *= k / (k + 1) * square
     inside = 2 / math.pi * (angle + sine * total) if odd else sine * total
     return (1 + inside) / 2
-
-
-@cache
-def t_quantile(probability: float, degrees: int) -> float:
-    """Where :func:`t_cdf` reaches a probability above one half."""
-    low, high = 0.0, 1.0
-    while t_cdf(high, degrees) < probability:
-        low, high = high, 2 * high
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if t_cdf(middle, degrees) < probability else (low, middle)
-    return high
 
 
 def command(one: Candidate, out: str | None = None) -> str:

@@ -47,6 +47,7 @@ DRAW_SEED = 20_250_101
 BISECTIONS = 40
 RESOLUTION = 1e-3  # points; a difference of rows below this is never significant, whatever its variance
 LARGEST_RATIO = 1e6  # a retention known no better than this has no interval
+LARGEST_LOG = 20.0  # of a ratio of times, as documents may hold it
 FEWEST_PAIRS = 3  # process pairs; with two, Student's t has one degree of freedom and says nothing
 
 
@@ -752,22 +753,36 @@ def pairs_estimate(log_ratios: Sequence[float]) -> tuple[float, Interval | None]
     return math.exp(mean), (math.exp(interval[0]), math.exp(interval[1]))
 
 
-def quotient(above: float, below: float, spans: Sequence[tuple[Interval, int]]) -> tuple[float, Interval]:
-    """``above / below`` of two independent pair estimates, each with its interval and pairs in ``spans``.
+def log_standard_error(interval: Interval | None, pairs: int) -> float | None:
+    """Of log(ratio), from the t interval of ``pairs`` process pairs around it; None where there is no such interval."""
+    if interval is None or pairs < 2 or not 0 < interval[0] <= interval[1]:
+        return None
+    point = float(special.stdtrit(pairs - 1, (1 + CONFIDENCE) / 2))
+    return (math.log(interval[1]) - math.log(interval[0])) / 2 / point
+
+
+Paired = tuple[float, Interval | None, int]  # a ratio, its interval, and the process pairs behind both
+
+
+def quotient(above: Paired, below: Paired) -> tuple[float, Interval] | None:
+    """``above / below``, which are independent; None where either has no interval, or the quotient none that is finite.
 
     Variances add on the log scale; degrees of freedom by Welch and Satterthwaite.
     """
-    variances = [
-        (math.log(high / low) / 2 / float(special.stdtrit(pairs - 1, (1 + CONFIDENCE) / 2))) ** 2
-        for (low, high), pairs in spans
-    ]
-    total = math.fsum(variances)
-    value = above / below
-    if total == 0:
-        return value, (value, value)
-    degrees = total**2 / math.fsum(v**2 / (pairs - 1) for v, (_, pairs) in zip(variances, spans, strict=True))
-    wide = math.exp(float(special.stdtrit(degrees, (1 + CONFIDENCE) / 2)) * math.sqrt(total))
-    return value, (value / wide, value * wide)
+    errors = [log_standard_error(interval, pairs) for _, interval, pairs in (above, below)]
+    if None in errors:
+        return None
+    variances = [error**2 for error in errors if error is not None]
+    total, half = math.fsum(variances), 0.0
+    if total > 0:
+        parts = [
+            (v / total) ** 2 / (pairs - 1) for v, (_, _, pairs) in zip(variances, (above, below), strict=True)
+        ]
+        half = float(special.stdtrit(1 / math.fsum(parts), (1 + CONFIDENCE) / 2)) * math.sqrt(total)
+    log = math.log(above[0]) - math.log(below[0])
+    if abs(log) + half > LARGEST_LOG:  # nobody measures such a ratio, but somebody may write it
+        return None
+    return math.exp(log), (math.exp(log - half), math.exp(log + half))
 
 
 def failures_allowed(queries: int, percentile: float, confidence: float = 0.99) -> int:

@@ -131,6 +131,17 @@ def test_speed_from_compression_alone_follows_from_the_references_own_line(resul
     document["machine"]["cpu"] = "another"
     example.forge(folder, "measurement.json", document)
     assert alone_of(index(results)) is None
+    # Ratios that no clock gives are no documents: nothing that divides by one, or takes its logarithm, ever meets it.
+    for interval, value in (
+        ([-1.0, 2.0], 1.0),
+        ([0.5, 2.0], 0.0),
+        ([1.0, 1.0], 1e308),
+        ([1e-300, 1e300], 1.0),
+    ):
+        document["ratio"] |= {"value": value, "interval": interval}
+        example.forge(folder, "measurement.json", document)
+        computed = compute(results / "demo")
+        assert "ratio" in " ".join(computed.unreadable) and alone_of(computed.entries) is None
 
 
 def alone_of(made: list[Entry]) -> Ratio | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from suite import pick
+from suite import pick, statistics
 from suite.board import charts, front, pareto, scatter, vega
 from suite.board.cut import PRINTED
 from suite.board.entry_rows import file_size
@@ -78,7 +78,7 @@ def _candidate(site: Site, entry: Entry, shown: Any) -> pick.Candidate:
         interval=entry.board_score.interval,
         runtime=timed.runtime if timed else None,
         ratio=timed.ratio.value if timed and timed.ratio.value > 0 else None,
-        log_se=pick.log_standard_error(timed.ratio.interval, pairs) if timed else None,
+        log_se=statistics.log_standard_error(timed.ratio.interval, pairs) if timed else None,
         degrees=pairs - 1 if timed and pairs > 1 else None,
         noisy=timed.noisy if timed else False,
         size_bytes=size[0] if size else None,

@@ -15,6 +15,7 @@ Each module has::
     load(file, threads) -> Piece           # with export_piece: what one of its files answers
     DEVICE = "cuda"                        # optional: what it computes on; "cpu" when left out
     LEAVING = "compaction"                 # optional: a batch shrinks where examples exit early, or keeps their places
+    caution() -> str | None                # optional: what to know of its answers on this machine
     LINES = "..."                          # optional: how a reader loads its files, see :mod:`suite.get`
     CARRIED = _module                      # optional: one of ours without imports of ours, which LINES import
 

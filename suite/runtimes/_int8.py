@@ -164,6 +164,14 @@ def _quiet() -> Iterator[None]:
         onnxruntime.set_default_logger_severity(2)
 
 
+def caution() -> str | None:
+    if saturates():
+        return (
+            "large 8-bit sums saturate on this processor, which has no VNNI: answers and scores are its own"
+        )
+    return None
+
+
 def saturates() -> bool:
     """Whether this processor loses part of large sums of 8-bit products: without VNNI (or its like) two products are
     added in 16 bits. Models answer by such sums then, and differently from the same file elsewhere."""

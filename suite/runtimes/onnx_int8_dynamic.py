@@ -22,6 +22,9 @@ def available() -> str | None:
     return None
 
 
+caution = _int8.caution
+
+
 def describe() -> dict[str, str]:
     return onnx.describe()
 

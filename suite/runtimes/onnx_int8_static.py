@@ -24,6 +24,9 @@ def available() -> str | None:
     return None
 
 
+caution = _int8.caution
+
+
 def describe() -> dict[str, str]:
     return onnx.describe()
 

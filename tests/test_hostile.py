@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from test_verify import BAD_TABLES, CHOICES, at, changed, derived, forged, told
 
 from suite import folder as folders
@@ -143,10 +144,22 @@ def forge_all_derived(model: type[Any], document: Document, skip: set[str]) -> i
             continue
         for number, other in enumerate(forgeries(place, value)):
             name = ".".join(str(part) for part in place)
-            report = document.forge(changed(document.honest, place, other))
-            assert_refused((str(document.folder.name), name, str(number)), report, name, repr(value))
+            content = changed(document.honest, place, other)
+            # What no document may hold is refused before anything is recomputed.
+            expected = repr(value) if _has_the_shape(model, content) else None
+            assert_refused(
+                (str(document.folder.name), name, str(number)), document.forge(content), name, expected
+            )
             count += 1
     return count
+
+
+def _has_the_shape(model: type[Any], content: dict[str, Any]) -> bool:
+    try:
+        model.model_validate_json(json.dumps(content), strict=True)
+    except ValidationError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("number", range(len(RUNS)))

@@ -188,8 +188,8 @@ def test_drawn_weights_have_no_scores_and_no_exits(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("weights", ["trained", "drawn"])
 def test_the_page_says_whose_weights_were_timed(weights: str, tmp_path: Path) -> None:
-    from suite.board.entries.timing import timings
-    from suite.board.site import Links, load_site
+    from suite.board.measurements.page import measurement_sheet
+    from suite.board.site import load_site
 
     results = example.build(tmp_path / "results")
     folder = next(results.glob("*/measurements/student/default/*"))
@@ -197,9 +197,13 @@ def test_the_page_says_whose_weights_were_timed(weights: str, tmp_path: Path) ->
         folder, "measurement.json", {**example.read(folder, "measurement.json"), "weights": weights}
     )
     entry = next(e for e in index(results) if e.recipe == "student")
-    for one in timings(load_site([entry], results), entry, Links("index.html")):
-        said = {fact.label: fact.text for fact in one.facts}
-        drawn_here = weights == "drawn" and one.ident.endswith(folder.name)
+    site = load_site([entry], results)
+    assert site.naming(entry.track)
+    for place in site.naming(entry.track):
+        said = {
+            fact.label: fact.text for fact in measurement_sheet(site, entry.track, place).context["facts"]
+        }
+        drawn_here = weights == "drawn" and place.endswith(folder.name)
         assert said.get("weights", "trained").startswith("drawn" if drawn_here else "trained")
         assert ("torch’s" in said["same answers"]) == drawn_here
 

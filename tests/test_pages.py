@@ -17,8 +17,9 @@ import pytest
 from suite import board, paths, signing
 from suite.board.compare import paired
 from suite.board.evidence import Evidence
+from suite.board.measurements.page import measurement_sheet
 from suite.board.methods import diagram, findings, published
-from suite.board.site import Links, Site, load_site
+from suite.board.site import Links, Site, load_site, measurement_page
 from suite.board.text import Missing
 from suite.folder import subject, write, write_file
 from suite.index import entries as stored_entries
@@ -357,12 +358,44 @@ def test_times_are_drawn_as_they_were_measured(made: Path, seen: Site, results: 
     own = sorted(
         ns / 1e6 for ns, side in zip(samples["nanoseconds"], samples["side"], strict=True) if side == 1
     )
-    found = page(made, "tracks/demo/entries/tinybert/default.html")
-    table = next(name for name in found.tables if name.endswith("-times"))
-    rows = {row[0].strip(): number(row[1]) for row in found.tables[table][1:]}
+    assert f"times-{line.measurement}-title" in page(made, "tracks/demo/entries/tinybert/default.html").idents
+    found = page(made, measurement_page(TRACK, line.measurement))
+    assert f"times-{line.measurement}-title" in found.idents
+    rows = {row[0].strip(): number(row[1]) for row in found.tables["times"][1:]}
     assert rows["Fastest"] == pytest.approx(own[0], rel=2e-3)
     assert rows["Slowest"] == pytest.approx(own[-1], rel=2e-3)
     assert rows["Median"] == pytest.approx(float(np.median(own)), rel=2e-3)
+
+
+def test_a_measurement_names_the_entries_that_inherit_it(results: Path, tmp_path: Path) -> None:
+    entries = stored_entries(results)
+    timed = next(e for e in entries if e.recipe == "tinybert")
+    other = next(e for e in entries if e.recipe == "distillation")
+    lines = [line.model_copy(update={"inherited": True}) for line in timed.speed]
+    site = load_site([timed, other.model_copy(update={"speed": lines})], results)
+    place = timed.speed[0].measurement
+    table = measurement_sheet(site, TRACK, place).context["entries"]
+    assert [(row.head.href.rpartition("entries/")[2], row.cells[0].text) for row in table.rows] == [
+        ("distillation/default.html", "inherited"),
+        ("tinybert/default.html", "timed"),
+    ]
+    alone = load_site([timed], results)
+    assert measurement_sheet(alone, TRACK, place).context["entries"] is None
+
+
+def test_a_measurement_that_is_not_here_says_so(results: Path) -> None:
+    """Of a document of the layout there is a page; other names lead to the entry's own table."""
+    timed = next(e for e in stored_entries(results) if e.recipe == "tinybert")
+    places = ["measurements/tinybert/default/gone", "../../etc/passwd"]
+    lines = [timed.speed[0].model_copy(update={"measurement": place}) for place in places]
+    entry = timed.model_copy(update={"speed": lines})
+    site = load_site([entry], results)
+    assert list(site.naming(TRACK)) == places[:1]
+    assert (
+        measurement_sheet(site, TRACK, places[0]).context["missing"]
+        == "the document is not in this results tree"
+    )
+    assert Links("index.html").measured(entry, places[1]) == "tracks/demo/entries/tinybert/default.html#speed"
 
 
 def test_exits_are_a_histogram_and_a_table(made: Path) -> None:
@@ -508,6 +541,8 @@ def browser() -> Iterator[Any]:
 @pytest.mark.slow
 def test_comparing_in_a_browser(made: Path, seen: Site, browser: Any) -> None:
     """Any entries of the URL; the same figures as the board's own statistics; choosing changes the URL."""
+    from playwright.sync_api import expect
+
     found = paired.comparable(seen, TRACK)
     complaints: list[str] = []
     tab = browser.new_page(viewport={"width": 390, "height": 900})
@@ -538,9 +573,10 @@ def test_comparing_in_a_browser(made: Path, seen: Site, browser: Any) -> None:
     summary = tab.locator("#compared summary").first.inner_text()
     assert f"{apart:,} of {len(said[0]):,} rows" in summary
     tab.get_by_role("button", name="Remove TinyBERT").click()
-    tab.wait_for_function("location.hash === '#entries=fastbert/layers-2,distillation/default'")
+    # What the page's security policy forbids, it forbids a test's own expressions: only locators may wait.
+    expect(tab).to_have_url(re.compile("#entries=fastbert/layers-2,distillation/default$"))
     tab.locator("#add").select_option("theseus/default")
-    tab.wait_for_function("document.querySelectorAll('#differences tbody tr').length === 3")
+    expect(tab.locator("#differences tbody tr")).to_have_count(3)
     assert tab.url.endswith("#entries=fastbert/layers-2,distillation/default,theseus/default")
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     assert complaints == []

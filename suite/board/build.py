@@ -24,6 +24,7 @@ from suite import paths
 from suite.board import colours, markup, outputs, vega
 from suite.board.changes import log_file
 from suite.board.entries.page import entry_sheet
+from suite.board.measurements.page import measurement_sheet
 from suite.board.page import Page
 from suite.board.pages import pages
 from suite.board.site import Site, evidence_folder, load_site
@@ -39,7 +40,7 @@ POLICY = (
     "base-uri 'none'; form-action 'none'"
 )
 SHARED_FROM = 400  # entries; below, starting processes costs more than it saves
-AT_ONCE = 100  # entries of a share
+AT_ONCE = 100  # entries or measurements of a share
 PROCESSES = 4  # at most: each holds what it makes
 
 File = tuple[str, bytes]  # path below the site's root, content
@@ -166,6 +167,12 @@ def shares(site: Site, url: str | None = None) -> list[Share]:
             partial(entry_files, site, entries[at : at + AT_ONCE], print_pages)
             for at in range(0, len(entries), AT_ONCE)
         ),
+        *(
+            partial(measurement_files, site, track, places[at : at + AT_ONCE], print_pages)
+            for track in site.tracks()
+            for places in [sorted(site.naming(track))]
+            for at in range(0, len(places), AT_ONCE)
+        ),
         partial(evidence_files, site),
         partial(fixed_files, site),
     ]
@@ -195,6 +202,12 @@ def entry_files(site: Site, entries: Sequence[Entry], printer: Printer) -> Itera
     for entry in entries:
         yield printer.one(entry_sheet(site, entry))
         yield from outputs.of_entry(site, entry)
+
+
+def measurement_files(site: Site, track: str, places: Sequence[str], printer: Printer) -> Iterator[File]:
+    """The page of each measurement."""
+    for place in places:
+        yield printer.one(measurement_sheet(site, track, place))
 
 
 def fixed_files(site: Site) -> Iterator[File]:

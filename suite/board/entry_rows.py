@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from suite.board import svg
-from suite.board.site import Links, Shown, Site, View, anchor
+from suite.board.site import Links, Shown, Site, View
 from suite.board.tables import Cell, Column, Row, gap, value
 from suite.board.text import (
     Missing,
@@ -103,7 +103,7 @@ def speed_columns(site: Site, links: Links, view: View) -> list[Column]:
 def speed_cells(entry: Entry, shown: Shown | Missing, links: Links) -> list[Cell]:
     if isinstance(shown, Missing):
         return [gap(shown, 2)]
-    ratio, href = shown.ratio, links.entry(entry, anchor(shown.measurement))
+    ratio, href = shown.ratio, links.measured(entry, *shown.measurements)
     small = ratio_span(ratio.interval) if ratio.interval else f"{counted(ratio.pairs, 'pair')}, no interval"
     where = shown.runtime + ("" if shown.precision == "fp32" else f" {shown.precision}")
     note = f"mean of {len(shown.tasks)} tasks" if shown.tasks else ""

@@ -39,12 +39,11 @@ def is_place(path: str) -> bool:
 
 @dataclass
 class Evidence:
-    """Documents of one results tree. The latest read stay in memory; of the others what every page asks."""
+    """Documents of one results tree. The latest read stay in memory."""
 
     results: Path
     _runs: dict[tuple[str, str], Run | Missing] = field(default_factory=dict)
     _measurements: dict[tuple[str, str], Measurement | Missing] = field(default_factory=dict)
-    _timed_tasks: dict[tuple[str, str], str | None] = field(default_factory=dict)
     _names: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     _subjects: dict[tuple[str, str], str | None] = field(default_factory=dict)
     _logs: dict[str, list[LogEntry]] = field(default_factory=dict)
@@ -56,14 +55,6 @@ class Evidence:
 
     def measurement(self, track: str, path: str) -> Measurement | Missing:
         return self._latest(self._measurements, Measurement, track, path, "measurements")
-
-    def timed_task(self, track: str, path: str) -> str | None:
-        """The task whose weights a measurement timed; None where it timed none, or cannot be read."""
-        key = (track, path)
-        if key not in self._timed_tasks:
-            found = self.measurement(track, path)
-            self._timed_tasks[key] = found.task if isinstance(found, Measurement) else None
-        return self._timed_tasks[key]
 
     def _latest(
         self, kept: dict[tuple[str, str], T | Missing], model: type[T], track: str, path: str, kind: str

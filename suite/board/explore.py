@@ -149,7 +149,7 @@ def _giga(entry: Entry) -> float | None:
 
 def _joules(site: Site, track: str, shown: Shown) -> float | None:
     """Where a counter was read; never an estimate."""
-    document = site.measured(track, shown.measurement)
+    document = site.measured(track, shown.measurements[0])
     energy = document.energy if isinstance(document, Measurement) else None
     return energy.joules_per_query if energy else None
 

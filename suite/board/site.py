@@ -48,7 +48,7 @@ class Shown:
     noisy: bool
     memory: int
     bytes: int
-    measurement: str
+    measurements: tuple[str, ...]
     tasks: tuple[str, ...]  # more than one: a mean over them
     own: tuple[float, float] | None = None  # of a lower precision: mean score over all tasks, and its change
 
@@ -67,6 +67,12 @@ class Links:
 
     def entry(self, entry: Entry, anchor: str = "") -> str:
         return self.to(entry_page(entry)) + (f"#{anchor}" if anchor else "")
+
+    def measured(self, entry: Entry, *places: str) -> str:
+        """The page of a measurement that the entry names; of several its table of all of them."""
+        if len(places) == 1 and is_measurement(places[0]):
+            return self.to(measurement_page(entry.track, places[0]))
+        return self.entry(entry, "speed")
 
     def method(self, recipe: str) -> str:
         return self.to(f"methods/{recipe}.html")
@@ -93,9 +99,13 @@ def evidence_folder(track: str, place: str) -> str:
     return f"tracks/{track}/evidence/{place}"
 
 
-def anchor(place: str) -> str:
-    """The id on an entry's page of a document that it names."""
-    return place if is_place(place) else "speed"
+def is_measurement(place: str) -> bool:
+    """Whether what an entry names as a measurement has a page: it is a document's path in the layout."""
+    return is_place(place) and place.startswith("measurements/")
+
+
+def measurement_page(track: str, place: str) -> str:
+    return f"tracks/{track}/{place}.html"
 
 
 @dataclass(frozen=True)
@@ -123,6 +133,7 @@ class Site:
     _tracks: list[str] = field(default_factory=list)
     _known: dict[str, Known] = field(default_factory=dict)
     _by_recipe: dict[str, list[Entry]] = field(default_factory=dict)
+    _naming: dict[str, Mapping[str, Sequence[Entry]]] = field(default_factory=dict)
     _speeds: dict[tuple[int, View], Shown | Missing] = field(default_factory=dict)
 
     # --- names -------------------------------------------------------------------------------------------
@@ -264,6 +275,19 @@ class Site:
     def default_view(self, track: str) -> View:
         return next(iter(self.views(track)), View(None))
 
+    def naming(self, track: str) -> Mapping[str, Sequence[Entry]]:
+        """Measurement -> the entries that name it, for each that has a page."""
+        if track not in self._naming:
+            found: dict[str, list[Entry]] = {}
+            for entry in self.entries:
+                if entry.track == track:
+                    for place in {
+                        line.measurement for line in entry.speed if is_measurement(line.measurement)
+                    }:
+                        found.setdefault(place, []).append(entry)
+            self._naming[track] = found
+        return self._naming[track]
+
     def measured(self, track: str, place: str) -> Measurement | Missing:
         return self.evidence.measurement(track, place)
 
@@ -298,10 +322,7 @@ class Site:
         return max(whole, key=lambda one: one.ratio.value) if whole else found[0]
 
     def _shown(self, entry: Entry, lines: Sequence[Speed]) -> Shown | Missing:
-        tasks: list[str] = []
-        for line in lines:
-            if (task := self.evidence.timed_task(entry.track, line.measurement)) is not None:
-                tasks.append(task)
+        tasks = [line.task for line in lines if line.task is not None]
         if tasks:
             known = TRACKS.get(entry.track)
             lacking = [t for t in (known.core if known else ()) if t not in tasks]
@@ -322,7 +343,7 @@ class Site:
             noisy=any(line.verdict == "noisy" for line in lines),
             memory=max(line.peak_memory_bytes for line in lines),
             bytes=max(line.model_bytes for line in lines),
-            measurement=first.measurement,
+            measurements=tuple(line.measurement for line in lines),
             tasks=tuple(sorted(tasks)) if len(lines) > 1 else (),
             own=own_score(entry, lines),
         )

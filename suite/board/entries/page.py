@@ -13,7 +13,6 @@ from suite.board.entries import (
     saved,
     searched,
     speed,
-    timing,
     training,
     trust,
 )
@@ -63,7 +62,7 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         saved=saved.saved(site, entry, links),
         stages=training.stages(site, entry),
         speeds=speed.speeds(site, entry, links),
-        timings=timing.timings(site, entry, links),
+        times=speed.times(site, entry, view, links),
         curves=training.curves(site, entry, [t for t in quality.ordered_tasks(entry) if t in entry.quality]),
         environments=trust.environments(site, entry),
         settings=trust.settings_text(entry.settings),

@@ -6,7 +6,6 @@ from suite.board.entry_rows import SUBSET, may_diverge
 from suite.board.site import (
     Links,
     Site,
-    anchor,
     evidence_folder,
     known_track,
 )
@@ -189,7 +188,7 @@ def runs(site: Site, entry: Entry, links: Links) -> Table:
                     value(digits(document.training_cost.tflop)),
                     Cell(text="run.json", href=href),
                 )
-            rows.append(Row(name, cells, ident=f"run-{anchor(line.run)}", tags=tags))
+            rows.append(Row(name, cells, tags=tags))
     return table("Every run, by task and seed", columns, rows, "runs")
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from suite.board.site import (
-    Links,
-    Site,
-    anchor,
-)
+from markupsafe import Markup
+
+from suite.board.measurements.distribution import distribution, timed
+from suite.board.site import Links, Site, View
 from suite.board.tables import Cell, Column, Row, Table, table, value
 from suite.board.text import (
+    Missing,
     counted,
     digits,
     fixed,
     listed,
     ratio_span,
+    sentence,
     signed,
     span,
 )
-from suite.documents import Entry, Latency, Measurement, Speed
+from suite.documents import Entry, Latency, Speed
 
 
 def speeds(site: Site, entry: Entry, links: Links) -> Table | None:
@@ -41,10 +43,8 @@ def speeds(site: Site, entry: Entry, links: Links) -> Table | None:
     rows = []
     for line in entry.speed:
         noisy = line.verdict == "noisy"
-        href = f"#{anchor(line.measurement)}"
-        document = site.measured(entry.track, line.measurement)
-        task = document.task if isinstance(document, Measurement) else None
-        inputs = f"{line.arrival}, {line.inputs}" + (f", {site.task(task).title}" if task else "")
+        href = links.measured(entry, line.measurement)
+        inputs = f"{line.arrival}, {line.inputs}" + (f", {site.task(line.task).title}" if line.task else "")
         alone: Cell
         if line.alone_ratio is None:
             alone = Cell(reason="reference not timed alike in this runtime")
@@ -86,6 +86,28 @@ def speeds(site: Site, entry: Entry, links: Links) -> Table | None:
             )
         )
     return table("Every measurement", columns, rows, "speed", notes=_speed_notes(site, entry.speed))
+
+
+@dataclass(frozen=True)
+class Times:
+    """The single queries behind a speed, drawn; everything else of the measurement is on its own page."""
+
+    title: str
+    href: str
+    chart: Markup | None
+    said: str  # what is drawn, or why nothing is
+
+
+def times(site: Site, entry: Entry, view: View, links: Links) -> list[Times] | Missing:
+    """Of the measurements behind the speed that the page's head shows: one, or one for each core task."""
+    shown = site.speed(entry, view)
+    if isinstance(shown, Missing):
+        return Missing(sentence(shown.reason))
+    found = []
+    for place in shown.measurements:
+        title, drawn = sentence(timed(site, entry, place))[:-1], distribution(site, entry, place)
+        found.append(Times(title, links.measured(entry, place), drawn.chart, drawn.caption or drawn.reason))
+    return found
 
 
 def _speed_notes(site: Site, lines: Sequence[Speed]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from suite import signing
+from suite.board.checks import check_words
 from suite.board.entries.quality import run_documents
 from suite.board.facts import Fact, facts_of
 from suite.board.site import (
@@ -23,29 +24,8 @@ from suite.board.text import (
     shorten,
 )
 from suite.canonical import pretty_json
-from suite.documents import Attestation, Entry, Environment, Level, Signature
+from suite.documents import Entry, Environment, Level, Signature
 from suite.protocol import hashes
-
-
-def _check_figures(one: Attestation) -> str:
-    """What a retraining or a replay found, in brackets; empty for other checks."""
-    found = one.evidence
-    if found is None:
-        return ""
-    if found.score is not None and found.interval is not None:
-        low, high = found.interval
-        return f" ({found.score:.2f} in {len(found.seeds)} new seeds, expected {low:.2f} to {high:.2f})"
-    if found.largest_difference is not None and found.tolerance is not None:
-        return f" (scores differ by {found.largest_difference:.1g}, {found.tolerance:.1g} is allowed)"
-    return ""
-
-
-def check_words(site: Site, track: str, place: str) -> list[str]:
-    return [
-        f"{one.date}: {one.level}, {one.outcome}{_check_figures(one)}, by {shorten(one.by, 80)} "
-        f"with Lightboard {shorten(one.lightboard, 20)}"
-        for one in sorted(site.evidence.checks(track, place), key=lambda a: (a.date, a.level, a.by))
-    ]
 
 
 def record(site: Site, entry: Entry) -> Table | None:

@@ -9,7 +9,7 @@ from suite.board import lines
 from suite.board.charts import Figure
 from suite.board.lines import Line
 from suite.board.scatter import Axis
-from suite.board.site import FP32, Links, Site, anchor
+from suite.board.site import FP32, Links, Site
 from suite.board.svg import Mark
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
 from suite.board.text import Missing, digits, listed, shorten
@@ -130,14 +130,14 @@ def _curve(
                 name,
                 one.own,
                 site.mark(one.entry.recipe),
-                links.entry(one.entry, anchor(one.place)),
+                links.measured(one.entry, one.place),
                 f"{name} with {one.document.runtime}: {ends}",
             )
         )
     beside = next((one for one in found if len(one.reference) > 1), None)
     if beside is not None:
         words = f"Reference with {beside.document.reference_runtime}"
-        href = links.entry(beside.entry, anchor(beside.place))
+        href = links.measured(beside.entry, beside.place)
         drawn.append(Line("Reference", beside.reference, INK, href, words, reference=True))
     ticks = sorted({at for line in drawn for at, _ in line.points})
     shown = [
@@ -178,7 +178,7 @@ def _twin(
     for one in found:
         known = dict(one.own)
         cells = [
-            value(digits(known[at]), href=links.entry(one.entry, anchor(one.place)))
+            value(digits(known[at]), href=links.measured(one.entry, one.place))
             if at in known
             else gap(Missing("not measured at this one"))
             for at in ticks

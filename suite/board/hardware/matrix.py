@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from suite.board.entry_rows import named_row
-from suite.board.site import Links, Shown, Site, View, anchor
+from suite.board.site import Links, Shown, Site, View
 from suite.board.tables import Cell, Column, Table, gap, table, value
 from suite.board.text import Missing, digits, ratio_span
 from suite.documents import Entry
@@ -43,7 +43,7 @@ def matrix(site: Site, links: Links, profile: str, track: str) -> Table | None:
             span = ratio_span(one.ratio.interval) if one.ratio.interval else "no interval"
             measured = sum(isinstance(shown[entry.recipe, other], Shown) for other in runtimes)
             note = "fastest here" if measured > 1 and one.ratio.value == best(entry) else ""
-            href = links.entry(entry, anchor(one.measurement))
+            href = links.measured(entry, *one.measurements)
             cells.append(value(digits(one.ratio.value, 3, 2), span, href, faint=one.noisy, note=note))
         rows.append(named_row(site, links, entry, cells))
     notes = [

@@ -13,7 +13,6 @@ from suite.board.page import Page, page
 from suite.board.site import (
     Links,
     Site,
-    anchor,
 )
 from suite.board.tables import Cell, Column, Table, gap, table, value
 from suite.board.text import (
@@ -173,7 +172,7 @@ def _measured_rows(site: Site, links: Links, profile: str, track: str) -> Table 
     rows = []
     printed = lines[: cut.PRINTED]
     for entry, line in printed:
-        href = links.entry(entry, anchor(line.measurement))
+        href = links.measured(entry, line.measurement)
         noisy = line.verdict == "noisy"
         document = site.measured(track, line.measurement)
         date = (
@@ -181,11 +180,7 @@ def _measured_rows(site: Site, links: Links, profile: str, track: str) -> Table 
             if isinstance(document, Missing)
             else Cell(text=document.date.replace("-", NO_BREAK), declared=True)
         )
-        task = (
-            f", {site.task(document.task).title}"
-            if isinstance(document, Measurement) and document.task
-            else ""
-        )
+        task = f", {site.task(line.task).title}" if line.task else ""
         small = (
             ratio_span(line.ratio.interval)
             if line.ratio.interval

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from suite.board import cut, svg
 from suite.board.beside import beside
-from suite.board.entries.distribution import Distribution, distribution
-from suite.board.entries.trust import check_words
+from suite.board.checks import check_words
+from suite.board.entry_rows import named_row
 from suite.board.facts import Fact, facts_of
-from suite.board.site import (
-    Links,
-    Site,
-    anchor,
-    evidence_folder,
-)
+from suite.board.measurements.distribution import distribution, timed
+from suite.board.page import Page, page
+from suite.board.site import Links, Site, evidence_folder, known_track, measurement_page
 from suite.board.tables import Cell, Column, Row, Table, table, value
 from suite.board.text import (
     Missing,
@@ -22,68 +19,58 @@ from suite.board.text import (
     digits,
     field_label,
     fixed,
-    ordinal,
     plain_value,
     ratio_span,
     seconds_words,
     sentence,
     short_hash,
+    shorten,
     times_faster,
 )
-from suite.documents import Entry, Latency, Measurement, Speed
+from suite.documents import Entry, Latency, Measurement
 
 DRAWN = "drawn at random, not trained: time follows from the graph alone"
 
 
-@dataclass(frozen=True)
-class Timing:
-    """One measurement document, told in full."""
-
-    ident: str
-    title: str
-    said: str
-    facts: tuple[Fact, ...]
-    distribution: Distribution | None
-    lengths: Table | None
-    state: Table | None
-    machine: tuple[Fact, ...]
-    versions: tuple[Fact, ...]
-    files: tuple[tuple[str, str], ...]
-    checks: tuple[str, ...]
-    reason: str = ""
-
-
-def timings(site: Site, entry: Entry, links: Links) -> list[Timing]:
-    """Every measurement that the entry names, once; no two under one title."""
-    found: dict[str, Timing] = {}
-    titles: dict[str, int] = {}
-    for line in entry.speed:
-        if line.measurement not in found:
-            title = _timing_title(site, entry, line)
-            titles[title] = titles.get(title, 0) + 1
-            title += f", {ordinal(titles[title])}" if titles[title] > 1 else ""
-            found[line.measurement] = _timing(site, entry, line, links, title)
-    return list(found.values())
-
-
-def _timing_title(site: Site, entry: Entry, line: Speed) -> str:
-    document = site.measured(entry.track, line.measurement)
-    task = document.task if isinstance(document, Measurement) else None
-    parts = [site.profile_title(line.profile), line.runtime, line.arrival, line.inputs]
-    return ", ".join([*parts, site.task(task).title] if task else parts)
+def measurement_sheet(site: Site, track: str, place: str) -> Page:
+    """The page of a measurement that some entry names; where its document is not here, the page says so."""
+    path = measurement_page(track, place)
+    links = Links(path)
+    named = site.naming(track)[place]
+    recipe, variant = place.split("/")[1:3]
+    own = next((one for one in named if (one.recipe, one.variant) == (recipe, variant)), named[0])
+    known = known_track(track)
+    label = site.label(own)
+    found = site.measured(track, place)
+    missing = found.reason if isinstance(found, Missing) else None
+    title = timed(site, own, place)
+    folder = links.to(evidence_folder(track, place))
+    return page(
+        path,
+        "measurement.html",
+        "board",
+        f"{shorten(label, 80)} {title}, {track}",
+        links,
+        label=label,
+        timed=title,
+        swatch=svg.swatch(site.mark(own.recipe), hollow=not own.default),
+        track_title=known.title if known else track,
+        track_href=links.track(track),
+        entry_href=links.entry(own),
+        missing=missing,
+        files=[(name, f"{folder}/{name}") for name in site.evidence.names(track, place)],
+        checks=check_words(site, track, place),
+        entries=_speaks_for(site, place, named, links),
+        **({} if isinstance(found, Missing) else _told(site, own, place, found)),
+    )
 
 
-def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> Timing:
-    ident = anchor(line.measurement)
-    document = site.measured(entry.track, line.measurement)
-    if isinstance(document, Missing):
-        return Timing(ident, title, "", (), None, None, None, (), (), (), (), reason=document.reason)
-    m = document
+def _told(site: Site, entry: Entry, place: str, m: Measurement) -> dict[str, object]:
+    """What the page prints of a document that is here."""
     against = (
         f"reference in {m.reference_runtime}" if m.against == "reference" else "reference in the same runtime"
     )
     speed = times_faster(m.ratio.value, "the reference")
-    folder = links.to(evidence_folder(entry.track, line.measurement))
     facts = [
         *facts_of(m, ("date", "runtime", "precision", "arrival", "inputs", "shapes")),
         Fact("against", against, declared=True),
@@ -136,22 +123,34 @@ def _timing(site: Site, entry: Entry, line: Speed, links: Links, title: str) -> 
         Fact(f"needs {field_label(k)}", "held" if v else "did not hold")
         for k, v in sorted(m.machine.requirements.items())
     ]
-    return Timing(
-        ident,
-        title,
-        sentence(f"{speed} {site.on_profile(line.profile)}"),
-        tuple(facts),
-        distribution(site, entry.track, line.measurement, m, ident, title, site.mark(entry.recipe)),
-        _by_length(m, ident, title),
-        _state(m, ident, title),
-        (*machine, *held),
-        tuple(Fact(k, v, declared=True) for k, v in sorted(m.versions.items())),
-        tuple((name, f"{folder}/{name}") for name in site.evidence.names(entry.track, line.measurement)),
-        tuple(check_words(site, entry.track, line.measurement)),
-    )
+    return {
+        "said": sentence(f"{speed} {site.on_profile(m.profile)}"),
+        "facts": facts,
+        "distribution": distribution(site, entry, place),
+        "lengths": _by_length(m),
+        "machine": [*machine, *held],
+        "state": _state(m),
+        "versions": [Fact(k, v, declared=True) for k, v in sorted(m.versions.items())],
+    }
 
 
-def _by_length(m: Measurement, ident: str, title: str) -> Table | None:
+def _speaks_for(site: Site, place: str, named: Sequence[Entry], links: Links) -> Table | None:
+    """The entries that show this time, where there are others than the one that was timed."""
+    if len(named) < 2:
+        return None
+    rows = []
+    for one in named[: cut.PRINTED]:
+        inherited = any(line.inherited for line in one.speed if line.measurement == place)
+        rows.append(named_row(site, links, one, [Cell(text="inherited" if inherited else "timed")]))
+    columns = [Column("Entry", kind="text"), Column("Its time", kind="text")]
+    notes = [
+        "Inherited: another model with the same operations, shapes and types was timed.",
+        *cut.said(len(rows), len(named)),
+    ]
+    return table("Entries that show it", columns, rows, "entries", notes=notes)
+
+
+def _by_length(m: Measurement) -> Table | None:
     """How time grows with length, where that was measured."""
     if not m.by_length:
         return None
@@ -172,7 +171,7 @@ def _by_length(m: Measurement, ident: str, title: str) -> Table | None:
         Column("This model", "ms"),
         Column("Reference", "ms"),
     ]
-    return table(f"Time by length: {title}", columns, rows, f"{ident}-lengths")
+    return table("Time by length", columns, rows, "lengths")
 
 
 def _tokenising(seconds: float | None) -> str:
@@ -199,7 +198,7 @@ def _lengths(lengths: Sequence[int]) -> str:
     return f"{ordered[0]} to {ordered[-1]} tokens, median {ordered[len(ordered) // 2]}"
 
 
-def _state(m: Measurement, ident: str, title: str) -> Table:
+def _state(m: Measurement) -> Table:
     before, after = m.machine.before, m.machine.after
     rows = [
         Row(
@@ -214,4 +213,4 @@ def _state(m: Measurement, ident: str, title: str) -> Table:
         for name in type(before).model_fields
     ]
     columns = [Column("State", kind="text"), Column("Before"), Column("After")]
-    return table(f"Before and after: {title}", columns, rows, f"state-{ident}")
+    return table("Before and after", columns, rows, "state")

@@ -14,7 +14,7 @@ from suite.board.site import Site
 from suite.board.svg import Mark
 from suite.board.tables import Cell, Column, Row, Table, table, value
 from suite.board.text import Missing, counted, digits, fixed, round_number
-from suite.documents import Measurement
+from suite.documents import Entry
 
 BINS = 36
 DRAWN = (0.5, 99.5)  # percentiles that the drawing reaches; the table has the ends
@@ -35,15 +35,39 @@ class Distribution:
     reason: str = ""
 
 
-def distribution(
-    site: Site, track: str, place: str, m: Measurement, ident: str, title: str, mark: Mark
-) -> Distribution:
-    """From ``samples.parquet``; for batches a time is one of the whole batch's queries, so nothing is drawn."""
+def timed(site: Site, entry: Entry, place: str) -> str:
+    """What a measurement timed: ``on one CPU thread, onnx, single-stream, trace, CoLA``."""
+    line = next(line for line in entry.speed if line.measurement == place)
+    runtime = line.runtime if line.precision == "fp32" else f"{line.runtime} {line.precision}"
+    parts = [site.on_profile(line.profile), runtime, line.arrival, line.inputs]
+    return ", ".join([*parts, site.task(line.task).title] if line.task else parts)
+
+
+def distribution(site: Site, entry: Entry, place: str) -> Distribution:
+    """Of a measurement that the entry names, from ``samples.parquet``.
+
+    The latest stay in memory, since entries inherit times. For batches a time is one of the whole batch's queries, so
+    nothing is drawn.
+    """
+    kept: dict[tuple[str, str, Mark], Distribution] = site.kept.setdefault("distributions", {})
+    mark = site.mark(entry.recipe)
+    key = (entry.track, place, mark)
+    if key not in kept:
+        if len(kept) >= KEPT:
+            del kept[next(iter(kept))]
+        kept[key] = _distribution(site, entry.track, place, timed(site, entry, place), mark)
+    return kept[key]
+
+
+def _distribution(site: Site, track: str, place: str, title: str, mark: Mark) -> Distribution:
+    m = site.measured(track, place)
+    if isinstance(m, Missing):
+        return Distribution(None, "", None, f"No distribution: {m.reason}.")
     if m.offline is not None:
         return Distribution(
             None, "", None, "The queries were answered in batches: each one’s own time is not known."
         )
-    times = _kept_times(site, track, place)
+    times = _times(site, track, place)
     if isinstance(times, Missing):
         return Distribution(None, "", None, f"No distribution: {times.reason}.")
     series = [
@@ -60,7 +84,7 @@ def distribution(
     chart = histogram(
         series,
         times.edges,
-        ident=f"times-{ident}",
+        ident=f"times-{place}",
         title=f"Times of single queries: {title}",
         description=f"{said} Medians: {medians[0]} and {medians[1]} ms.",
         axis="ms, log scale",
@@ -68,7 +92,7 @@ def distribution(
         log=True,
     )
     caption = f"Filled: this model. Outline: the reference. {said}{cut}"
-    return Distribution(chart, caption, _twin(times, ident, title))
+    return Distribution(chart, caption, _twin(times))
 
 
 @dataclass(frozen=True)
@@ -87,17 +111,6 @@ class _Times:
     edges: tuple[float, ...]  # of the columns, milliseconds
     pairs: int
     beyond: float  # percent of the model's own times outside the edges
-
-
-def _kept_times(site: Site, track: str, place: str) -> _Times | Missing:
-    """The latest stay in memory, since entries inherit times."""
-    kept: dict[tuple[str, str], _Times | Missing] = site.kept.setdefault("times", {})
-    key = (track, place)
-    if key not in kept:
-        if len(kept) >= KEPT:
-            del kept[next(iter(kept))]
-        kept[key] = _times(site, track, place)
-    return kept[key]
 
 
 def _times(site: Site, track: str, place: str) -> _Times | Missing:
@@ -127,7 +140,7 @@ def _side(times: Milliseconds, edges: Milliseconds) -> _Side:
     return _Side(len(times), tuple(float(count) / len(times) for count in counts), tuple(percentiles))
 
 
-def _twin(times: _Times, ident: str, title: str) -> Table:
+def _twin(times: _Times) -> Table:
     ends = (times.own.percentiles, times.reference.percentiles)
     rows = [
         Row(
@@ -137,4 +150,4 @@ def _twin(times: _Times, ident: str, title: str) -> Table:
         for place, at in enumerate(PERCENTILES)
     ]
     columns = [Column("Time of a query", kind="text"), Column("This model", "ms"), Column("Reference", "ms")]
-    return table(f"Times as a table: {title}", columns, rows, f"{ident}-times")
+    return table("Times as a table", columns, rows, "times")

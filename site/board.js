@@ -179,6 +179,21 @@
 
   // --- the page --------------------------------------------------------------------------------------------
 
+  /** A track's rows with what the view adds to each; its columns stand before the last few. */
+  function joined(rows, view) {
+    return rows.map((row, i) => {
+      const { pick: choice, at, sort, cells, noisy } = view.rows[i];
+      return {
+        ...row,
+        noisy,
+        pick: row.pick && { ...row.pick, ...choice },
+        at: { ...row.at, ...at },
+        sort: { ...row.sort, ...sort },
+        cells: cells && [...row.cells.slice(0, -view.after), ...cells, ...row.cells.slice(-view.after)],
+      };
+    });
+  }
+
   function explore(data) {
     const one = (selector) => document.querySelector(selector);
     const board = one("#board");
@@ -911,7 +926,8 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
-    const page = globalThis.lightboardData && document.querySelector("#board") ? explore(globalThis.lightboardData) : null;
+    const { lightboardTrack: track, lightboardData: view } = globalThis;
+    const page = track && view && document.querySelector("#board") ? explore({ ...track, ...view, rows: joined(track.rows, view) }) : null;
     themes(() => page?.themed());
     if (page) live(page);
   });

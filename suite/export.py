@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -214,16 +214,14 @@ def _csv(frame: pd.DataFrame) -> bytes:
 def _json(frame: pd.DataFrame) -> bytes:
     """A list of objects, one a line; null where there is no value. Not by pandas, which rounds."""
     names = [str(name) for name in frame.columns]
-    lines = [
-        json.dumps(dict(zip(names, map(_plain, row), strict=True)), ensure_ascii=False, allow_nan=False)
-        for row in frame.itertuples(index=False, name=None)
-    ]
+    columns = [_plain(frame.iloc[:, place]) for place in range(len(names))]
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+    lines = [encode(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
     return ("[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n").encode("utf-8")
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping | list | tuple):
-        raise TypeError(f"not a cell: {value!r}")
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if value is None or (isinstance(value, float) and not math.isfinite(value)) else value
+def _plain(column: pd.Series[Any]) -> list[Any]:
+    """A column's values as Python has them, None for what is no value; all at once, which is quicker than each."""
+    given = column.tolist()
+    known = column.notna() & ~column.isin([math.inf, -math.inf])
+    return given if known.all() else [one if there else None for one, there in zip(given, known, strict=True)]

@@ -1116,8 +1116,9 @@ def test_what_papers_report_stands_beside_ours_on_base_alone(tmp_path: Path) -> 
         assert "methods/tinybert.html#published-1" in figure.wide
         assert "3 rows drawn" in figure.wide or "Three rows drawn" in figure.wide
         assert "never ranked" in figure.caption
-    board = front.leaderboard(loaded, links, "base", view)
-    told = explore.data(loaded, links, "base", view, board, explore.quantities(loaded, "base", view))
+    rows = front.leaderboard(loaded, links, "base")
+    added, axes = front.of_view(loaded, links, "base", view, rows), explore.quantities(loaded, "base", view)
+    told = explore.data(loaded, links, "base", view, rows, added, axes)
     data = json.loads(told.removeprefix("globalThis.lightboardData = ").rstrip(";\n"))
     assert [(p["entry"], round(p["y"], 1)) for p in data["reported"]] == [
         ("tinybert/default", round(one.score, 1))

@@ -19,7 +19,7 @@ import test_board as boards
 from test_board import DEMO, HOSTILE, MINI, Case, write_results
 
 from suite import board
-from suite.board import explore, vega
+from suite.board import cut, explore, vega
 from suite.board.site import View, load_site
 from suite.index import entries as stored_entries
 from suite.pick import Budget, Candidate, pick
@@ -68,17 +68,31 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ]
     folder = tmp_path_factory.mktemp("many")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(explore, "PRINTED", PRINTED)
+        patched.setattr(cut, "PRINTED", PRINTED)
         yield board.build(write_results(folder / "results", {"mini": cases}), folder / "site").parent
 
 
 # --- without a browser --------------------------------------------------------------------------------------
 
 
-def told(site: Path, path: str) -> dict[str, Any]:
-    text = (site / path).read_text(encoding="utf-8")
-    found: dict[str, Any] = json.loads(text.removeprefix("globalThis.lightboardData = ").removesuffix(";\n"))
-    return found
+ROWS = "tracks/mini/data/rows.js"
+
+
+def told(site: Path, *paths: str) -> dict[str, Any]:
+    """What a front page's two scripts say, each row as the page's own script joins it."""
+    found: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    for path in paths:
+        text = (site / path).read_text(encoding="utf-8").partition(" = ")[2].removesuffix(";\n")
+        one = json.loads(text)
+        rows = [joined(*pair) for pair in zip(rows, one["rows"], strict=True)] if rows else one["rows"]
+        found |= one
+    return {**found, "rows": rows}
+
+
+def joined(row: dict[str, Any], added: dict[str, Any]) -> dict[str, Any]:
+    both = {key: {**row[key], **added[key]} for key in ("at", "sort")}
+    return {**row, **added, **both, "pick": row["pick"] and {**row["pick"], **added["pick"]}}
 
 
 def test_every_front_page_names_a_script_of_its_rows(site: Path) -> None:
@@ -89,14 +103,13 @@ def test_every_front_page_names_a_script_of_its_rows(site: Path) -> None:
         assert all((page.parent / one).resolve().is_file() for one in scripts), page
         if '<table id="board"' not in content:
             continue
-        (path,) = [one for one in scripts if "/data/" in one]
-        data = told(page.parent, path)
+        data = told(page.parent, *(one for one in scripts if "data/" in one))
         rows = re.findall(r'<tr data-entry="([^"]+)"', content)
         assert [row["id"] for row in data["rows"]] == rows
 
 
 def test_the_numbers_are_the_entries(results: Path, site: Path) -> None:
-    data = told(site, "tracks/mini/data/cpu-1-thread/best.js")
+    data = told(site, ROWS, "tracks/mini/data/cpu-1-thread/best.js")
     rows = {row["id"]: row for row in data["rows"]}
     assert len(rows) == len(MINI)
     theseus = rows["theseus/default"]
@@ -112,7 +125,7 @@ def test_the_numbers_are_the_entries(results: Path, site: Path) -> None:
         "training",
     }
     assert rows["half/default"]["pick"] is None and rows["searched/default"]["sort"]["latency"] is None
-    int8 = told(site, "tracks/mini/data/cpu-1-thread/onnx-int8.js")
+    int8 = told(site, ROWS, "tracks/mini/data/cpu-1-thread/onnx-int8.js")
     assert {r["id"]: r for r in int8["rows"]}["theseus/default"]["sort"]["speed"] == [
         pytest.approx(1.93 * 1.7)
     ]
@@ -480,7 +493,7 @@ def test_names_are_never_markup(tmp_path: Path, browser: Any, monkeypatch: pytes
     from suite.board.site import Site
 
     monkeypatch.setattr(Site, "title", lambda self, recipe: f"{recipe} {HOSTILE}")
-    monkeypatch.setattr(explore, "PRINTED", 1)
+    monkeypatch.setattr(cut, "PRINTED", 1)
     cases = [
         Case(name, score, ratio, 17.0, documents=False)
         for name, score, ratio in (("reference", 75.0, 1.0), ("theseus", 72.0, 2.0), ("early", 69.0, 3.0))

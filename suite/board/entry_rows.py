@@ -69,38 +69,45 @@ def cost_columns() -> list[Column]:
     return [
         Column("Params", "millions", key="parameters"),
         Column("FLOPs", "G at 128 tokens", key="flops"),
-        Column("Size", "MB", key="bytes"),
     ]
 
 
-def cost_cells(entry: Entry, shown: Shown | Missing, links: Links) -> list[Cell]:
+def cost_cells(entry: Entry, links: Links) -> list[Cell]:
     parameters = entry.cost.parameters
     small = ""
     if parameters.nonzero < 0.995 * parameters.total:
         small = f"{fixed(100 * parameters.nonzero / parameters.total, 0)}% non-zero"
     flops = entry.cost.flops_per_example.get("128")
-    size = file_size(entry, shown)
     return [
         value(digits(parameters.total / 1e6, 4, 2), small, links.entry(entry, "parameters")),
         gap(Missing("not traced at 128"))
         if flops is None
         else value(digits(flops / 1e9, 3, 2), "", links.entry(entry, "flops")),
-        gap(Missing("no file recorded"))
-        if size is None
-        else value(digits(size[0] / 1e6, 4, 1), size[1], links.entry(entry, "bytes")),
     ]
 
 
-def speed_columns(site: Site, links: Links, view: View) -> list[Column]:
+def view_columns(site: Site, links: Links, view: View) -> list[Column]:
+    """What depends on where and with what a row was timed, and on the file that was."""
     where = site.profile_title(view.profile) if view.profile else "no profile yet"
     href = links.profile(view.profile) if view.profile else None
     return [
+        Column("Size", "MB", key="bytes"),
         Column("Speed", "times the reference’s", where, href, key="speed"),
         Column("Latency", "ms, median", view.runtime or "best runtime", key="latency"),
     ]
 
 
-def speed_cells(entry: Entry, shown: Shown | Missing, links: Links) -> list[Cell]:
+def view_cells(entry: Entry, shown: Shown | Missing, links: Links) -> list[Cell]:
+    size = file_size(entry, shown)
+    first = (
+        gap(Missing("no file recorded"))
+        if size is None
+        else value(digits(size[0] / 1e6, 4, 1), size[1], links.entry(entry, "bytes"))
+    )
+    return [first, *_speed_cells(entry, shown, links)]
+
+
+def _speed_cells(entry: Entry, shown: Shown | Missing, links: Links) -> list[Cell]:
     if isinstance(shown, Missing):
         return [gap(shown, 2)]
     ratio, href = shown.ratio, links.measured(entry, *shown.measurements)

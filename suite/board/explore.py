@@ -1,7 +1,8 @@
 """What a front page hands to its script: every row as numbers, the axes of the chart, the rows not printed.
 
-The page is complete without: the script only sorts, filters, draws and picks what stands here. One file per
-front page, a plain script, since pages opened from a folder may not fetch.
+The page is complete without: the script only sorts, filters, draws and picks what stands here. One file has what is
+the same in every view of a track, one per front page what the view adds; plain scripts, since pages opened from a
+folder may not fetch.
 """
 
 from __future__ import annotations
@@ -9,17 +10,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from suite import pick, statistics
-from suite.board import charts, front, pareto, scatter, vega
-from suite.board.cut import PRINTED
+from suite.board import charts, cut, front, pareto, scatter, vega
 from suite.board.entry_rows import file_size
 from suite.board.reported import Standing, standings
 from suite.board.site import Links, Shown, Site, View
 from suite.board.tables import Cell, Row, Table
-from suite.board.text import clean, level_words, shorten
+from suite.board.text import Missing, clean, level_words, shorten
 from suite.documents import Entry, Level, Measurement
 from suite.protocol import MEASURING
 
@@ -38,9 +38,9 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Explored:
-    """What the template needs beside the printed rows; ``data`` is the script's place below the root."""
+    """What the template needs beside the printed rows; the places of the scripts with all of them."""
 
-    data: str
+    scripts: tuple[str, ...]
     chart: str | None
     axes: tuple[Quantity, ...]
     methods: tuple[tuple[str, str], ...]
@@ -52,6 +52,10 @@ class Explored:
 
 def data_path(track: str, view: View) -> str:
     return f"tracks/{track}/data/{view.profile or 'unmeasured'}/{view.runtime or 'best'}.js"
+
+
+def rows_path(track: str) -> str:
+    return f"tracks/{track}/data/rows.js"
 
 
 def ident(entry: Entry) -> str:
@@ -66,7 +70,7 @@ def candidates(site: Site, track: str, view: View) -> list[pick.Candidate]:
     return [_candidate(site, e, site.speed(e, view)) for e in site.of(track) if e.board_score]
 
 
-def _candidate(site: Site, entry: Entry, shown: Any) -> pick.Candidate:
+def _candidate(site: Site, entry: Entry, shown: Shown | Missing) -> pick.Candidate:
     assert entry.board_score is not None
     size = file_size(entry, shown)
     timed = shown if isinstance(shown, Shown) else None
@@ -171,46 +175,75 @@ def _axis(one: Quantity) -> dict[str, Any]:
 
 
 def explored(
-    site: Site, links: Links, track: str, view: View, board: Table, axes: Sequence[Quantity]
+    site: Site, links: Links, track: str, view: View, rows: int, axes: Sequence[Quantity]
 ) -> Explored:
     entries = site.of(track)
     titles = sorted({(site.title(e.recipe), e.recipe) for e in entries}, key=lambda t: (t[0].lower(), t[1]))
     levels = [level for level in get_args(Level) if any(e.level == level for e in entries)]
     on = f" --profile {view.profile}" if view.profile else ""
     return Explored(
-        data=links.to(data_path(track, view)),
+        scripts=(links.to(rows_path(track)), links.to(data_path(track, view))),
         chart=links.to(vega.FILE) if vega.script() is not None else None,
         axes=tuple(axes),
         methods=tuple((recipe, shorten(title, 40)) for title, recipe in titles),
         levels=tuple(levels),
-        rows=len(board.rows),
-        printed=min(len(board.rows), PRINTED),
+        rows=rows,
+        printed=min(rows, cut.PRINTED),
         command=f"lightboard pick --track {track}{on} --max-latency 20ms --max-size 30MB",
     )
 
 
-def printed(board: Table) -> Table:
-    """The first rows of a table, as many as a page holds."""
-    return replace(board, rows=board.rows[:PRINTED])
+def rows(site: Site, links: Links, track: str, board: Table) -> str:
+    """The script of a track: its rows without what depends on the view. ``links``: those ``board`` was made for."""
+    entries = {ident(e): e for e in site.of(track)}
+    axes = [one for one in quantities(site, track, View(None)) if one.key in _OF_ENTRY]
+    told: list[dict[str, Any]] = []
+    swatches: dict[str, Any] = {}
+    opens = ""
+    for number, row in enumerate(board.rows):
+        entry = entries[row.entry]
+        opens = row.opens or opens
+        record = {"group": opens, **_record(site, entry, axes)}
+        if number >= cut.PRINTED:
+            home = links.entry(entry)
+            record["cells"] = [_cell(c, home) for c in (*row.lead, _head(row), *row.cells)]
+            record["tags"] = list(row.tags)
+            swatches[f"{record['hue']} {record['default']}"] = row.swatch
+        told.append(record)
+    found = {
+        "track": track,
+        "strip": front.score_domain(site, list(entries.values())),
+        "swatches": swatches,
+        "rows": told,
+    }
+    return f"globalThis.lightboardTrack = {_dumped(found)};\n"
 
 
-def data(site: Site, links: Links, track: str, view: View, board: Table, axes: Sequence[Quantity]) -> str:
-    """The script of a front page. ``links`` are those of the page ``board`` was made for."""
+def data(
+    site: Site, links: Links, track: str, view: View, board: Table, added: Table, axes: Sequence[Quantity]
+) -> str:
+    """The script of a front page: the axes of its chart, and what the view adds to each of the track's rows."""
     entries = {ident(e): e for e in site.of(track)}
     choices = {one.entry.partition("/")[2]: one for one in candidates(site, track, view)}
     scored = [e for e in entries.values() if e.board_score and not site.is_baseline(e)]
     beside = standings(site, track)
     lines = pareto.baselines(site, links, list(entries.values()), view)
     ends = [*_ends(scored), *(one.score for one in beside)]
-    rows: list[dict[str, Any]] = []
-    swatches: dict[str, Any] = {}
+    columns = front.viewed(board, added).columns
+    rows = []
+    for number, (row, more) in enumerate(zip(board.rows, added.rows, strict=True)):
+        entry = entries[row.entry]
+        record = _added(entry, site.speed(entry, view), choices.get(row.entry), axes)
+        if number >= cut.PRINTED:
+            record["cells"] = [_cell(c, links.entry(entry)) for c in more.cells]
+        rows.append(record)
     told = {
-        "track": track,
         "profile": view.profile,
         "where": site.on_profile(view.profile) if view.profile else None,
         "reference_ms": reference_ms(site, track, view.profile),
-        "columns": [_column(c.key, c.title) for c in board.columns if c.key],
-        "kinds": [[c.kind, c.title] for c in board.columns],
+        "columns": [_column(c.key, c.title) for c in columns if c.key],
+        "kinds": [[c.kind, c.title] for c in columns],
+        "after": front.AFTER,
         "axes": [_axis(one) for one in axes],
         "y_domain": _round(scatter.score_domain(ends, [line.y for line in lines])) if scored else None,
         "lines": [
@@ -218,35 +251,23 @@ def data(site: Site, links: Links, track: str, view: View, board: Table, axes: S
             for line in lines
         ],
         "reported": [_paper(site, one) for one in beside],
-        "swatches": swatches,
-        "strip": front.score_domain(site, list(entries.values())),
         "rows": rows,
     }
-    opens = ""
-    for number, row in enumerate(board.rows):
-        entry = entries[row.entry]
-        opens = row.opens or opens
-        record = {
-            "group": opens,
-            **_record(site, entry, site.speed(entry, view), choices.get(row.entry), axes),
-        }
-        if number >= PRINTED:
-            home = links.entry(entry)
-            record["cells"] = [_cell(c, home) for c in (*row.lead, _head(row), *row.cells)]
-            record["tags"] = list(row.tags)
-            swatches[f"{record['hue']} {record['default']}"] = row.swatch
-        rows.append(record)
-    text = _dumped(told)
-    if any(not code or clean(chr(int(code, 16))) == "" for code in set(_ESCAPED.findall(text))):
-        text = _dumped(_tidy(told))  # a long walk, that hardly any board needs
-    return f"globalThis.lightboardData = {text};\n"
+    return f"globalThis.lightboardData = {_dumped(told)};\n"
 
 
 # What JSON cannot show as it is: all but printable ASCII. A backslash that a text holds may look the same.
 _ESCAPED = re.compile(r"\\(?:u([0-9a-f]{4})|[bfr])")
 
 
-def _dumped(told: Mapping[str, Any]) -> str:
+def _dumped(told: Any) -> str:
+    text = _json(told)
+    if any(not code or clean(chr(int(code, 16))) == "" for code in set(_ESCAPED.findall(text))):
+        return _json(_tidy(told))  # a long walk, that hardly any board needs
+    return text
+
+
+def _json(told: Any) -> str:
     return json.dumps(told, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -269,55 +290,71 @@ def _column(key: str, title: str) -> dict[str, Any]:
     return {"key": key, "title": title, "rising": key in _TEXT + _RISING}
 
 
-def _record(
-    site: Site, entry: Entry, shown: Any, choice: pick.Candidate | None, axes: Sequence[Quantity]
-) -> dict[str, Any]:
-    timed = shown if isinstance(shown, Shown) else None
-    size = file_size(entry, shown)
+_OF_ENTRY = ("flops", "parameters", "training")  # axes on which a row stands the same in every view
+_OF_CANDIDATE = ("entry", "label", "score", "interval")  # what of a candidate is
+
+
+def _record(site: Site, entry: Entry, axes: Sequence[Quantity]) -> dict[str, Any]:
+    """What of a row is the same in every view of its track."""
     mark = site.mark(entry.recipe)
     levels = get_args(Level)
+    label, giga, score = site.label(entry), _giga(entry), entry.board_score
+    words = (label, ident(entry), entry.division, level_words(entry.level, entry.retrained))
     return {
         "id": ident(entry),
-        "label": shorten(site.label(entry), 60),
+        "label": shorten(label, 60),
         "name": shorten(site.title(entry.recipe), 26),
         "method": entry.recipe,
         "level": entry.level,
         "default": entry.default,
         "reference": site.is_reference(entry),
         "baseline": site.is_baseline(entry),
-        "noisy": bool(timed and timed.noisy),
         "hue": mark.hue,
         "shape": mark.shape,
-        "text": " ".join(
-            str(clean(part)).lower()
-            for part in (
-                site.label(entry),
-                ident(entry),
-                entry.division,
-                level_words(entry.level, entry.retrained),
-            )
-        ),
-        "pick": vars(choice) if choice else None,
-        "at": {
-            one.key: _round([value, *(span or ())])
-            for one in axes
-            if (found := one.values.get(ident(entry))) is not None
-            for value, span in [found]
-        },
+        "text": " ".join(str(clean(part)).lower() for part in words),
+        "pick": _part(_candidate(site, entry, Missing("")), _OF_CANDIDATE) if score else None,
+        "at": _at(entry, axes),
         "sort": {
             "rank": [entry.ranks.lowest, entry.ranks.highest] if entry.ranks else None,
-            "method": [site.label(entry).lower()],
-            "score": [entry.board_score.value] if entry.board_score else None,
+            "method": [label.lower()],
+            "score": [score.value] if score else None,
             "parameters": [entry.cost.parameters.total],
-            "flops": [giga] if (giga := _giga(entry)) is not None else None,
-            "bytes": [size[0]] if size else None,
-            "speed": [timed.ratio.value] if timed else None,
-            "latency": [timed.p50] if timed and timed.p50 is not None else None,
+            "flops": None if giga is None else [giga],
             "level": [levels.index(entry.level), entry.retrained],
             "training": [entry.training_cost.tflop],
             **{f"task-{name}": [q.score] for name, q in entry.quality.items()},
         },
     }
+
+
+def _added(
+    entry: Entry, shown: Shown | Missing, choice: pick.Candidate | None, axes: Sequence[Quantity]
+) -> dict[str, Any]:
+    """What a view adds to a row."""
+    timed = shown if isinstance(shown, Shown) else None
+    size = file_size(entry, shown)
+    return {
+        "noisy": bool(timed and timed.noisy),
+        "pick": _part(choice, [name for name in vars(choice) if name not in _OF_CANDIDATE])
+        if choice
+        else None,
+        "at": _at(entry, [one for one in axes if one.key not in _OF_ENTRY]),
+        "sort": {
+            "bytes": [size[0]] if size else None,
+            "speed": [timed.ratio.value] if timed else None,
+            "latency": [timed.p50] if timed and timed.p50 is not None else None,
+        },
+    }
+
+
+def _part(choice: pick.Candidate, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(choice, name) for name in names}
+
+
+def _at(entry: Entry, axes: Sequence[Quantity]) -> dict[str, list[float]]:
+    """Where the row stands on each axis: the value, and the ends of its interval where it has one."""
+    found = ((one.key, one.values.get(ident(entry))) for one in axes)
+    return {key: _round([at[0], *(at[1] or ())]) for key, at in found if at is not None}
 
 
 def _head(row: Row) -> Cell:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -17,11 +17,11 @@ from suite.board.entry_rows import (
     rank_cell,
     score_cell,
     score_words,
-    speed_cells,
-    speed_columns,
     task_cell,
     task_column,
     training_cell,
+    view_cells,
+    view_columns,
 )
 from suite.board.site import Links, Shown, Site, View, known_track
 from suite.board.tables import Cell, Column, Row, Table, table
@@ -119,15 +119,13 @@ def _rows(
     links: Links,
     entries: Sequence[Entry],
     tasks: Sequence[str],
-    view: View,
     domain: tuple[float, float] | None,
     drawn: int,
 ) -> list[Row]:
-    """Full rows: rank, method, score, tasks, cost, speed, level, training. The first ``drawn`` have their interval."""
+    """Rank, method, score, tasks, cost, level, training. The first ``drawn`` have their interval."""
     rows = []
     mixed = {task: mixed_subset(entries, task) for task in tasks}
     for number, entry in enumerate(entries):
-        shown = site.speed(entry, view)
         made = named_row(
             site,
             links,
@@ -135,8 +133,7 @@ def _rows(
             [
                 *_score_cells(site, entry, links, domain, drawn=number < drawn),
                 *(task_cell(entry, t, links, mixed=mixed[t]) for t in tasks),
-                *cost_cells(entry, shown, links),
-                *speed_cells(entry, shown, links),
+                *cost_cells(entry, links),
                 level_cell(entry, links),
                 training_cell(entry, links),
             ],
@@ -166,8 +163,11 @@ def score_domain(site: Site, entries: Sequence[Entry]) -> tuple[float, float] | 
     return charts.padded(ends) if ends else None
 
 
-def leaderboard(site: Site, links: Links, track: str, view: View) -> Table:
-    """The ranked rows and, under headings of their own, those that cannot be ranked with them."""
+def leaderboard(site: Site, links: Links, track: str) -> Table:
+    """The ranked rows and, under headings of their own, those that cannot be ranked with them.
+
+    Without what depends on the view: :func:`of_view` has those columns, which stand before the last ``AFTER``.
+    """
     entries = site.of(track)
     known = known_track(track)
     core = list(known.core) if known else sorted({task for e in entries for task in e.quality})
@@ -180,7 +180,6 @@ def leaderboard(site: Site, links: Links, track: str, view: View) -> Table:
         Column("", "95% interval", kind="strip"),
         *(task_column(site, links, track, task) for task in core),
         *cost_columns(),
-        *speed_columns(site, links, view),
         Column("Checked", "level", kind="text", key="level"),
         Column("Training", "TFLOP", key="training"),
     ]
@@ -191,10 +190,35 @@ def leaderboard(site: Site, links: Links, track: str, view: View) -> Table:
         ("Open division: other training, the same measuring; not ranked with the rest", groups.open),
         ("Without a board score: a core task is missing", groups.incomplete),
     ):
-        made = _rows(site, links, of, core, view, domain, cut.PRINTED - len(rows))
+        made = _rows(site, links, of, core, domain, cut.PRINTED - len(rows))
         rows += [made[0]._replace(opens=heading), *made[1:]] if made else []
     title = known.title if known else track
     return table(f"All rows of the {title} track", columns, rows, "board", cards=True, hidden_caption=True)
+
+
+AFTER = 2  # columns of the board to the right of the view's: how it was checked, what its training took
+
+
+def of_view(site: Site, links: Links, track: str, view: View, board: Table) -> Table:
+    """Size, speed and latency of every row of the board."""
+    entries = {f"{e.recipe}/{e.variant}": e for e in site.of(track)}
+    rows = []
+    for row in board.rows:
+        entry = entries[row.entry]
+        shown = site.speed(entry, view)
+        rows.append(Row(Cell(), tuple(view_cells(entry, shown, links))))
+    columns = [Column(""), *view_columns(site, links, view)]
+    return table("", columns, rows, "board")
+
+
+def viewed(board: Table, added: Table) -> Table:
+    """As many rows of the board as a page prints, with the view's columns."""
+    rows = [
+        row._replace(cells=(*row.cells[:-AFTER], *more.cells, *row.cells[-AFTER:]))
+        for row, more in zip(board.rows[: cut.PRINTED], added.rows, strict=False)
+    ]
+    columns = (*board.columns[:-AFTER], *added.columns[1:], *board.columns[-AFTER:])
+    return replace(board, columns=columns, rows=tuple(rows))
 
 
 def extended(site: Site, links: Links, track: str) -> Table | None:

@@ -71,22 +71,24 @@ def front_pages(site: Site, track: str) -> Iterator[Page]:
     The track's own page has the profile that most was measured on; the first track's is the site's first page too.
     """
     links = Links("index.html")
+    board = front.leaderboard(site, links, track)
+    yield Page(explore.rows_path(track), "", {"text": explore.rows(site, links, track, board)})
     for view in site.views(track) or (View(None),):
-        board, axes = front.leaderboard(site, links, track, view), explore.quantities(site, track, view)
+        added, axes = front.of_view(site, links, track, view, board), explore.quantities(site, track, view)
+        shown = front.viewed(board, added)
         paths = {track_page(track, view)}
         if view == site.default_view(track):
             paths |= {track_page(track), *(["index.html"] if track == site.tracks()[0] else [])}
         for path in sorted(paths):
-            yield front_page(site, track, view, path, board, axes)
-        yield Page(
-            explore.data_path(track, view), "", {"text": explore.data(site, links, track, view, board, axes)}
-        )
+            yield front_page(site, track, view, path, shown, len(board.rows), axes)
+        told = explore.data(site, links, track, view, board, added, axes)
+        yield Page(explore.data_path(track, view), "", {"text": told})
 
 
 def front_page(
-    site: Site, track: str, shown: View, path: str, board: Table, axes: Sequence[explore.Quantity]
+    site: Site, track: str, shown: View, path: str, board: Table, rows: int, axes: Sequence[explore.Quantity]
 ) -> Page:
-    """``board``: of this track and view, its links those of the site's first page."""
+    """``board``: the printed ones of the view's so many rows, its links those of the site's first page."""
     links = Links(path)
     entries = site.of(track)
     known = known_track(track)
@@ -116,8 +118,8 @@ def front_page(
         answer=front.answer(site, track, shown),
         figures=pareto.figures(site, links, track, shown),
         legend=front.legend(site, links, entries),
-        board=moved(explore.printed(board), links.to("")),
-        explored=explore.explored(site, links, track, shown, board, axes),
+        board=moved(board, links.to("")),
+        explored=explore.explored(site, links, track, shown, rows, axes),
         extended=front.extended(site, links, track),
         notes=front.task_notes(site, track),
         flags=_flags(site, entries, shown),

@@ -16,9 +16,9 @@ from suite.board.entry_rows import (
     rank_cell,
     rank_words,
     score_cell,
-    speed_cells,
-    speed_columns,
     training_cell,
+    view_cells,
+    view_columns,
 )
 from suite.board.methods import ablations, diagram, findings, knobs, published, retention
 from suite.board.methods.diagram import Diagram
@@ -159,7 +159,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
         Column("Variant", kind="text"),
         Column("Score", f"mean of {len(known.core)}" if known else "board score"),
         *cost_columns(),
-        *speed_columns(site, links, view),
+        *view_columns(site, links, view),
         Column("Checked", "level", kind="text"),
         Column("Training", "TFLOP"),
     ]
@@ -213,8 +213,8 @@ def compact_rows(site: Site, links: Links, entries: Sequence[Entry], view: View)
                 entry,
                 [
                     score_cell(entry, links),
-                    *cost_cells(entry, shown, links),
-                    *speed_cells(entry, shown, links),
+                    *cost_cells(entry, links),
+                    *view_cells(entry, shown, links),
                     level_cell(entry, links),
                     training_cell(entry, links),
                 ],

@@ -21,7 +21,7 @@ import pandas as pd
 from suite import index
 from suite.documents import Entry
 from suite.folder import write_file
-from suite.frame import frame
+from suite.frame import frame, frame_of
 
 Record = dict[str, Any]
 
@@ -36,14 +36,10 @@ def tables_of(entries: Sequence[Entry]) -> dict[str, pd.DataFrame]:
     whole = frame(entries)
     return {
         "entries": whole.rename(columns={name: _with_unit(name) for name in whole.columns}),
-        "runs": pd.DataFrame([row for entry in entries for row in _runs(entry)]),
-        "speeds": pd.DataFrame([row for entry in entries for row in _speeds(entry)]),
-        "precisions": pd.DataFrame(
-            [row for entry in entries for row in _precisions(entry)], columns=list(_PRECISIONS)
-        ),
-        "differences": pd.DataFrame(
-            [row for entry in entries for row in _differences(entry)], columns=list(_DIFFERENCES)
-        ),
+        "runs": frame_of(row for entry in entries for row in _runs(entry)),
+        "speeds": frame_of(row for entry in entries for row in _speeds(entry)),
+        "precisions": frame_of((row for entry in entries for row in _precisions(entry)), _PRECISIONS),
+        "differences": frame_of((row for entry in entries for row in _differences(entry)), _DIFFERENCES),
     }
 
 
@@ -214,10 +210,17 @@ def _csv(frame: pd.DataFrame) -> bytes:
 def _json(frame: pd.DataFrame) -> bytes:
     """A list of objects, one a line; null where there is no value. Not by pandas, which rounds."""
     names = [str(name) for name in frame.columns]
-    columns = [_plain(frame.iloc[:, place]) for place in range(len(names))]
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-    lines = [encode(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
-    return ("[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n").encode("utf-8")
+    lines = []
+    for at in range(
+        0, len(frame), 1000
+    ):  # the cells of a large table as Python's own values are many times its size
+        part = frame.iloc[at : at + 1000]
+        columns = [_plain(part.iloc[:, place]) for place in range(len(names))]
+        lines += [
+            encode(dict(zip(names, row, strict=True))).encode("utf-8") for row in zip(*columns, strict=True)
+        ]
+    return b"[\n" + b",\n".join(lines) + b"\n]\n" if lines else b"[]\n"
 
 
 def _plain(column: pd.Series[Any]) -> list[Any]:

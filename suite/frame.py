@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,24 @@ def load_results(results: Path | str = "results", track: str | None = None) -> p
 
 def frame(of: Iterable[Entry]) -> pd.DataFrame:
     """The same table of entries at hand."""
+    found = frame_of(row for entry in of for row in _rows(entry))
+    return found if len(found.columns) else frame_of((), _COLUMNS)
+
+
+def frame_of(rows: Iterable[Mapping[str, Any]], columns: Iterable[str] = ()) -> pd.DataFrame:
+    """A DataFrame of records, taken one by one: as dicts, many thousand hold several times what they say."""
     import pandas as pd
 
-    rows = [row for entry in of for row in _rows(entry)]
-    return pd.DataFrame(rows, columns=list(dict.fromkeys(name for row in rows for name in row)) or _COLUMNS)
+    found: dict[str, list[Any]] = {name: [] for name in columns}
+    for number, row in enumerate(rows):
+        for name, value in row.items():
+            if name not in found:
+                found[name] = [None] * number
+            found[name].append(value)
+        for column in found.values():
+            if len(column) == number:
+                column.append(None)
+    return pd.DataFrame(found) if any(found.values()) else pd.DataFrame(columns=list(found))
 
 
 _COLUMNS = ["track", "recipe", "variant", "task", "score_points"]

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
 
@@ -121,39 +122,51 @@ def _permit(folder: Path) -> None:
 class _Work:
     shares: Sequence[Share]
     out: Path
+    taken: Synchronized[int]  # how many of the shares
 
 
 _work: _Work | None = None  # reaches the other processes by being there when they are forked
 
 
 def _write(made_of: Sequence[Share], out: Path, processes: int, told: Told) -> None:
+    """This process takes part: one that only waited would hold the memory of a whole one."""
     global _work
-    _work = _Work(made_of, out)
+    context = multiprocessing.get_context("fork" if processes > 1 else None)
+    _work = _Work(made_of, out, context.Value("i", 0))
     try:
         if processes == 1:
-            for number in range(len(made_of)):
-                _write_share(number)
-                told(number + 1, len(made_of))
+            _write_shares(told)
             return
         gc.collect()
         gc.freeze()  # what all read stays shared: a collection would touch every page of memory
-        with multiprocessing.get_context("fork").Pool(processes) as pool:
-            for done, _ in enumerate(pool.imap_unordered(_write_share, range(len(made_of))), 1):
-                told(done, len(made_of))
+        with context.Pool(processes - 1) as pool:
+            others = [pool.apply_async(_write_shares) for _ in range(processes - 1)]
+            _write_shares(told)
+            for other in others:
+                other.get()
+        told(len(made_of), len(made_of))
     finally:
         _work = None
         gc.unfreeze()
 
 
-def _write_share(number: int) -> None:
+def _write_shares(told: Told = _silent) -> None:
+    """Those that nobody has taken yet, one after the other."""
     assert _work is not None
-    for path, content in _work.shares[number]():
-        target = _work.out / path
-        try:
-            target.write_bytes(content)
-        except FileNotFoundError:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+    while True:
+        with _work.taken.get_lock():
+            number = _work.taken.value
+            _work.taken.value += 1
+        if number >= len(_work.shares):
+            return
+        for path, content in _work.shares[number]():
+            target = _work.out / path
+            try:
+                target.write_bytes(content)
+            except FileNotFoundError:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+        told(number + 1, len(_work.shares))
 
 
 def shares(site: Site, url: str | None = None) -> list[Share]:

@@ -11,6 +11,7 @@ from suite.board.front import group
 from suite.board.outputs.places import table_file, view_file
 from suite.board.site import Shown, Site, View, known_track
 from suite.documents import Entry
+from suite.frame import frame_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,11 +29,9 @@ GROUPS = ("ranked", "points", "open", "incomplete")
 
 def track_files(site: Site, track: str) -> Iterator[tuple[str, bytes]]:
     """Every table of a track in every format."""
-    import pandas as pd
-
     entries = [entry for entry in site.entries if entry.track == track]
     frames = export.tables_of(entries)
-    frames["changes"] = pd.DataFrame(changes(site, track), columns=list(_CHANGES))
+    frames["changes"] = frame_of(changes(site, track), _CHANGES)
     for name in TABLES:
         for suffix, content in export.encoded(frames.pop(name)):
             yield table_file(track, name, suffix), content
@@ -65,11 +64,9 @@ def ordered(site: Site, track: str) -> list[tuple[str, Entry]]:
 
 def view_frame(site: Site, track: str, view: View) -> pd.DataFrame:
     """A row per entry, as the front page has them; units in the column names, as in :mod:`suite.export`."""
-    import pandas as pd
-
     rows = ordered(site, track)
     tasks = tasks_of(track, [entry for _, entry in rows])
-    return pd.DataFrame([_row(site, name, entry, tasks, view) for name, entry in rows])
+    return frame_of(_row(site, name, entry, tasks, view) for name, entry in rows)
 
 
 def tasks_of(track: str, entries: Sequence[Entry]) -> list[str]:

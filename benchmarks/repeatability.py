@@ -1,6 +1,6 @@
 """How far does a speed ratio move from one day to the next? The suite's, optimum-benchmark's and a plain loop's.
 
-    python benchmarks/repeatability.py [--times 10] [--readme]        about 50 minutes
+    python benchmarks/repeatability.py [--times 10] [--readme]        about 80 minutes on two cores
     python benchmarks/repeatability.py --short                        a minute: tiny models, twice
 
 The same two models are measured again and again, by turns with each of the three, while another process loads the

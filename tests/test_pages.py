@@ -16,11 +16,13 @@ import pytest
 
 from suite import board, paths, signing
 from suite.board.compare import paired
+from suite.board.entries.page import entry_sheet
 from suite.board.evidence import Evidence
 from suite.board.measurements.page import measurement_sheet
 from suite.board.methods import diagram, findings, published
 from suite.board.site import Links, Site, load_site, measurement_page
 from suite.board.text import Missing
+from suite.documents import EmptyCell
 from suite.folder import subject, write, write_file
 from suite.index import entries as stored_entries
 from suite.index import index
@@ -396,6 +398,20 @@ def test_a_measurement_that_is_not_here_says_so(results: Path) -> None:
         == "the document is not in this results tree"
     )
     assert Links("index.html").measured(entry, places[1]) == "tracks/demo/entries/tinybert/default.html#speed"
+
+
+def test_what_was_tried_in_vain_is_a_row_with_its_reason(results: Path) -> None:
+    entry = next(e for e in stored_entries(results) if e.recipe == "tinybert")
+    tried = EmptyCell(
+        profile="example", runtime="openvino", arrival="single-stream", inputs="trace", task="mood",
+        reason="it cannot hold this model", date="2026-11-30",
+    )  # fmt: skip
+    entry = entry.model_copy(update={"empty": (tried,)})
+    table = entry_sheet(load_site([entry], results), entry).context["speeds"]
+    row = table.rows[-1]
+    assert len(row.cells) + 1 == len(table.columns) and row.cells[0].text == "openvino"
+    assert row.cells[2].reason == "tried on 2026-11-30: it cannot hold this model"
+    assert all(cell.reason for cell in row.cells[2:])
 
 
 def test_exits_are_a_histogram_and_a_table(made: Path) -> None:

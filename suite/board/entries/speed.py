@@ -79,10 +79,12 @@ def speeds(site: Site, entry: Entry, links: Links) -> Table | None:
     for cell in entry.empty:
         inputs = f"{cell.arrival}, {cell.inputs}" + (f", {site.task(cell.task).title}" if cell.task else "")
         why = Cell(reason=f"tried on {cell.date}: {cell.reason}")
+        said = (Cell(text=cell.runtime), Cell(text=inputs), why)
+        others = [Cell(reason="not measured")] * (len(columns) - len(said) - 1)
         rows.append(
             Row(
                 Cell(text=site.profile_title(cell.profile), href=links.profile(cell.profile)),
-                (Cell(text=cell.runtime), Cell(text=inputs), why, *[Cell(reason="not measured")] * 8),
+                (*said, *others),
             )
         )
     return table("Every measurement", columns, rows, "speed", notes=_speed_notes(site, entry.speed))

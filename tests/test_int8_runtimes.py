@@ -18,7 +18,7 @@ from tiny import saved
 
 from suite import models, tables
 from suite.board.entries.speed import speeds
-from suite.board.entry_rows import speed_cells
+from suite.board.entry_rows import view_cells
 from suite.board.site import Links, load_site
 from suite.board.text import fixed
 from suite.canonical import digest, digest_file
@@ -451,7 +451,7 @@ def test_the_board_says_what_a_lower_precision_scores(results):
     shown = site.speed(entry, view)
     score = sum(own.score for own in line.scores.values()) / 2
     change = sum(own.change.value for own in line.scores.values()) / 2
-    cells = speed_cells(entry, shown, Links("index.html"))
+    _, *cells = view_cells(entry, shown, Links("index.html"))
     words = fixed(score, 1), fixed(change, 1)
     assert any(f"int8 scores {words[0]} ({words[1]})" in str(cell) for cell in cells)
     notes = " ".join(speeds(site, entry, Links("index.html")).notes)
@@ -462,4 +462,4 @@ def test_the_board_says_what_a_lower_precision_scores(results):
     example.write(place(results), partly)
     shown = site.speed(entry_of(results), view)
     assert shown.own is None
-    assert any("int8 not scored" in str(cell) for cell in speed_cells(entry, shown, Links("index.html")))
+    assert any("int8 not scored" in str(cell) for cell in view_cells(entry, shown, Links("index.html")))

@@ -1,7 +1,7 @@
 """How far does a speed ratio move from one day to the next? The suite's, optimum-benchmark's and a plain loop's.
 
     python benchmarks/repeatability.py [--times 10] [--readme]        about 80 minutes on two cores
-    python benchmarks/repeatability.py --short                        a minute: tiny models, twice
+    python benchmarks/repeatability.py --short                        six minutes: tiny models, twice
 
 The same two models are measured again and again, by turns with each of the three, while another process loads the
 machine at random (always, the same way for all). All run in PyTorch, on the same core with one thread, at the same

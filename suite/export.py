@@ -25,6 +25,8 @@ from suite.frame import frame, frame_of
 
 Record = dict[str, Any]
 
+AT_ONCE = 1000  # rows as Python has them: of a whole large table they take many times its memory
+
 
 def tables(results: Path, track: str | None = None) -> dict[str, pd.DataFrame]:
     """Name -> table."""
@@ -212,14 +214,10 @@ def _json(frame: pd.DataFrame) -> bytes:
     names = [str(name) for name in frame.columns]
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
     lines = []
-    for at in range(
-        0, len(frame), 1000
-    ):  # the cells of a large table as Python's own values are many times its size
-        part = frame.iloc[at : at + 1000]
-        columns = [_plain(part.iloc[:, place]) for place in range(len(names))]
-        lines += [
-            encode(dict(zip(names, row, strict=True))).encode("utf-8") for row in zip(*columns, strict=True)
-        ]
+    for at in range(0, len(frame), AT_ONCE):
+        part = frame.iloc[at : at + AT_ONCE]
+        rows = zip(*(_plain(part.iloc[:, place]) for place in range(len(names))), strict=True)
+        lines += [encode(dict(zip(names, row, strict=True))).encode("utf-8") for row in rows]
     return b"[\n" + b",\n".join(lines) + b"\n]\n" if lines else b"[]\n"
 
 

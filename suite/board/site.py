@@ -279,11 +279,9 @@ class Site:
         """Measurement -> the entries that name it, for each that has a page."""
         if track not in self._naming:
             found: dict[str, list[Entry]] = {}
-            for entry in self.entries:
-                if entry.track == track:
-                    for place in {
-                        line.measurement for line in entry.speed if is_measurement(line.measurement)
-                    }:
+            for entry in (one for one in self.entries if one.track == track):
+                for place in dict.fromkeys(line.measurement for line in entry.speed):
+                    if is_measurement(place):
                         found.setdefault(place, []).append(entry)
             self._naming[track] = found
         return self._naming[track]

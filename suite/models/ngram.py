@@ -3,7 +3,7 @@
 Every unigram and bigram of a segment falls into one of ``buckets`` rows by multiplicative hashing; its row
 depends also on the segment, and on whether the same n-gram occurs in the other segment, so that a linear model
 can see overlap. The logits are the bias plus the mean of the rows met. Everything is integer arithmetic and one
-gather on token ids, so it runs wherever a BERT does; but for OpenVINO, which holds no whole numbers of 64 bits.
+gather on token ids, so it runs in every runtime that runs a BERT and holds whole numbers of 64 bits.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from operator import itemgetter
 
 from markupsafe import Markup
@@ -231,11 +231,12 @@ def thinned(trace: Trace, most: int = DRAWN) -> Trace:
     return Trace(trace.name, kept(trace.steps), kept(trace.values))
 
 
-def curve(traces: Sequence[Trace], *, ident: str, title: str, description: str, mark: Mark) -> Markup:
+@lru_cache(256)  # operating points of one training stand side by side, and each shows the same course
+def curve(given: tuple[Trace, ...], *, ident: str, title: str, description: str, mark: Mark) -> Markup:
     """A small chart of a quantity over the steps of a phase, one line per seed."""
     size = Size(240, 132, 40, 10, 10, 24, 11)
     left, top, right, bottom = size.plot
-    traces = [thinned(trace) for trace in traces if trace.steps]
+    traces = [thinned(trace) for trace in given if trace.steps]
     last = max(trace.steps[-1] for trace in traces)
     first = min(trace.steps[0] for trace in traces)
     across = Scale(first, last if last > first else first + 1, left, right)

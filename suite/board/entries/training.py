@@ -56,7 +56,7 @@ def curves(site: Site, entry: Entry, tasks: Sequence[str], ident: str = "curve")
                 f"ends at {listed(f'{v:.3g}' for v in ends)}."
             )
             chart = charts.curve(
-                seeds,
+                tuple(seeds),
                 ident=f"{ident}-{task.replace('.', '-')}-{number}",
                 title=title,
                 description=said,

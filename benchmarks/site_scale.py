@@ -104,7 +104,8 @@ def page_bytes(site: Path) -> dict[str, float]:
         return len(gzip.compress(path.read_bytes(), 6, mtime=0)) / 1e3
 
     found = {"page and style": compressed(site / "index.html") + compressed(site / "style.css")}
-    for script in re.findall(r'<script[^>]* src="([^"]+)"', page):
+    named = re.findall(r'<script[^>]* src="([^"]+)"', page) + re.findall(r'data-scripts="([^"]+)"', page)
+    for script in " ".join(named).split():
         found[script] = compressed(site / script)
     return found
 

@@ -141,8 +141,9 @@
   // --- the state, which is the address ---------------------------------------------------------------------
 
   const DRAWN = 200; // points of the chart, and those of its front
-  const ROWS_AT_ONCE = 40;
-  const LOWEST = 30; // pixels: no row is lower
+  const ROWS_AT_ONCE = 40; // of those that follow
+  const BELOW = 10; // of those below the window, together with those in it
+  const LOWEST = 44; // pixels: no row is lower
   const EMPTY = {
     find: "", method: "", level: "", sort: "", x: "", marked: [], brush: null,
     latency: null, size: null, memory: null, score: null, reference: null, fits: false,
@@ -377,11 +378,11 @@
     function table(found) {
       hold();
       const focused = document.activeElement;
-      const enough = Math.ceil((innerHeight - board.getBoundingClientRect().top) / LOWEST) + 10;
+      const inView = Math.ceil((innerHeight - board.getBoundingClientRect().top) / LOWEST);
       for (const old of [...board.tBodies]) old.remove();
       [listed, placed] = [found, 0];
       if (!found.length) board.append(make("tbody", { role: "rowgroup" }, heading("No row is left; widen the filters above")));
-      place(Math.max(enough, ROWS_AT_ONCE), focused);
+      place(Math.max(inView, 0) + BELOW, focused);
       rest(() => placeRest(focused));
       const more = one("#more-rows");
       if (more) more.hidden = found.length <= shown;
@@ -925,10 +926,26 @@
     new ResizeObserver(() => { if (Math.abs(plot.clientWidth - width) > 1) { width = plot.clientWidth; again(); } }).observe(plot);
   }
 
+  /** The rows as data are most of what a front page reads: they come once the printed ones are painted. */
+  function rows(then) {
+    const sources = document.querySelector("[data-scripts]")?.dataset.scripts.split(" ") ?? [];
+    const load = () => {
+      let missing = sources.length;
+      for (const src of sources) {
+        const script = make("script", { src });
+        script.addEventListener("load", () => { if (--missing === 0) then(globalThis.lightboardTrack, globalThis.lightboardData); });
+        document.head.append(script);
+      }
+    };
+    if (location.hash.includes("=")) load(); else afterPaint()(load); // an address with a state shows nothing else first
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
-    const { lightboardTrack: track, lightboardData: view } = globalThis;
-    const page = track && view && document.querySelector("#board") ? explore({ ...track, ...view, rows: joined(track.rows, view) }) : null;
+    let page = null;
     themes(() => page?.themed());
-    if (page) live(page);
+    rows((track, view) => {
+      page = explore({ ...track, ...view, rows: joined(track.rows, view) });
+      live(page);
+    });
   });
 })();

@@ -353,7 +353,8 @@ def _part(choice: pick.Candidate, names: Sequence[str]) -> dict[str, Any]:
 
 def _at(entry: Entry, axes: Sequence[Quantity]) -> dict[str, list[float]]:
     """Where the row stands on each axis: the value, and the ends of its interval where it has one."""
-    found = ((one.key, one.values.get(ident(entry))) for one in axes)
+    name = ident(entry)
+    found = ((one.key, one.values.get(name)) for one in axes)
     return {key: _round([at[0], *(at[1] or ())]) for key, at in found if at is not None}
 
 

@@ -907,6 +907,19 @@ def test_the_protocol_page_prints_three_hashed_parts(pages: dict[str, Node]) -> 
     assert "9 entries carry" not in page and "17 entries carry this version." in page
 
 
+def test_the_front_page_says_how_many_seeds_its_rows_have(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "results", {"mini": MINI[:2]})
+    path = next(results.glob("mini/entries/*/*.json"))
+    said = []
+    for kept in (3, 1):
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        entry["quality"]["cola"]["runs"] = entry["quality"]["cola"]["runs"][:kept]
+        path.write_text(json.dumps(entry), encoding="utf-8")
+        said.append(board.build(results, tmp_path / "site").read_text(encoding="utf-8"))
+    assert ", three seeds each." in said[0]
+    assert ", one to three seeds so far, three planned." in said[1]
+
+
 def test_the_entry_of_an_older_protocol_says_so(tmp_path: Path) -> None:
     results = write_results(tmp_path / "results", {"mini": MINI[:2]})
     path = results / "mini/entries/theseus/default.json"

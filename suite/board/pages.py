@@ -144,11 +144,14 @@ def _contents(site: Site, track: str) -> str:
 
 
 def _seeds_so_far(entries: Sequence[Entry], planned: int) -> str:
-    """The most seeds any task of any entry has, and how many the track plans where that is more."""
-    found = max((len(q.runs) for entry in entries for q in entry.quality.values()), default=0)
-    if found >= planned:
+    """How many seeds the tasks of the entries have, the fewest and the most, and how many the track plans."""
+    found = [len(quality.runs) for entry in entries for quality in entry.quality.values()] or [0]
+    fewest, most = min(found), max(found)
+    if fewest >= planned:
         return f"{counted(planned, 'seed')} each"
-    return f"{counted(found, 'seed')} so far of {number_word(planned)}"
+    if fewest == most:
+        return f"{counted(most, 'seed')} so far of {number_word(planned)}"
+    return f"{number_word(fewest)} to {counted(most, 'seed')} so far, {number_word(planned)} planned"
 
 
 def _flags(site: Site, entries: Sequence[Entry], view: View) -> list[str]:

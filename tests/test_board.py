@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import browser as browsers
+import example_results
 import numpy as np
 import pytest
 from hypothesis import given
@@ -907,6 +908,20 @@ def test_the_protocol_page_prints_three_hashed_parts(pages: dict[str, Node]) -> 
     assert "9 entries carry" not in page and "17 entries carry this version." in page
 
 
+def test_what_the_runs_of_several_tasks_began_with_is_drawn_once(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "results", {"mini": MINI[:2]})
+    general = {"phase": "general", "name": "loss", "steps": [1, 2, 3], "values": [3.0, 2.0, 1.5]}
+    for task in CORE:
+        folder = results / f"mini/runs/theseus/default/{task}-11"
+        run = example_results.read(folder, "run.json")
+        example_results.forge(folder, "run.json", run | {"curves": [*run["curves"], general]})
+    out = board.build(results, tmp_path / "site").parent
+    page = Page(out / "tracks/mini/entries/theseus/default.html").root
+    curves = next(node for node in page.all("ul") if node.attributes.get("class") == "multiples")
+    titles = [node.text for node in curves.all("li") if "general: loss" in node.text]
+    assert len(titles) == 1 and titles[0].startswith("CoLA, MRPC, SST-2 and STS-B general: loss")
+
+
 def test_the_front_page_says_how_many_seeds_its_rows_have(tmp_path: Path) -> None:
     results = write_results(tmp_path / "results", {"mini": MINI[:2]})
     path = next(results.glob("mini/entries/*/*.json"))
@@ -984,13 +999,10 @@ def test_a_linked_folder_is_not_followed(tmp_path: Path) -> None:
 
 def test_the_example_tree_reaches_the_board(tmp_path: Path) -> None:
     """Entries that the index computed from complete documents."""
-    example = pytest.importorskip("example_results")
-    results = example.build(tmp_path / "results")
-    index = board.build(tmp_path / "results", tmp_path / "site")
-    assert results
+    index = board.build(example_results.build(tmp_path / "results"), tmp_path / "site")
     root = Page(index).root
     names = " ".join(rows_of(root.by_id("board")))
-    for one in example.ROWS:
+    for one in example_results.ROWS:
         assert one.recipe in names or one.recipe in root.text.lower()
 
 

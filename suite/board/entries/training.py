@@ -23,49 +23,54 @@ from suite.board.text import (
 )
 from suite.documents import Entry
 
+Course = tuple[str, str, tuple[Trace, ...]]  # phase, quantity, one trace per seed
+
 
 @dataclass(frozen=True)
 class Curves:
-    """A task's training curves, one small chart per logged quantity."""
+    """Training curves of a task, or of several that began alike: one small chart per logged quantity."""
 
     title: str
-    ident: str
     charts: tuple[tuple[str, Markup], ...]
 
 
 def curves(site: Site, entry: Entry, tasks: Sequence[str], ident: str = "curve") -> list[Curves]:
-    """Training curves of some tasks, one line per seed."""
-    documents = run_documents(site, entry)
+    """Training curves of some tasks, one line per seed. What the runs of several tasks began with comes first, once."""
+    traces: dict[tuple[str, str, str], list[Trace]] = {}
+    for task, document in run_documents(site, entry):
+        for line in document.curves:
+            if task in tasks and line.steps and len(line.steps) == len(line.values):
+                one = Trace(f"seed {document.seed}", line.steps, line.values)
+                traces.setdefault((task, line.phase, line.name), []).append(one)
+    alike: dict[Course, list[str]] = {}
+    for (task, phase, name), seeds in traces.items():
+        alike.setdefault((phase, name, tuple(seeds)), []).append(task)
+    groups: dict[tuple[str, ...], list[Course]] = {}
+    for course, of in alike.items():
+        groups.setdefault(tuple(of), []).append(course)
     found = []
-    for task in tasks:
-        traces: dict[tuple[str, str], list[Trace]] = {}
-        for of, document in documents:
-            if of != task:
-                continue
-            for line in document.curves:
-                if line.steps and len(line.steps) == len(line.values):
-                    one = Trace(f"seed {document.seed}", line.steps, line.values)
-                    traces.setdefault((line.phase, line.name), []).append(one)
-        drawn = []
-        for number, ((phase, name), seeds) in enumerate(sorted(traces.items())):
-            title = f"{phase}: {field_label(name)}"
-            ends = [one.values[-1] for one in seeds]
-            said = (
-                f"{site.task(task).title}, {counted(len(seeds), 'seed')}, "
-                f"{max(one.steps[-1] for one in seeds):,} steps; "
-                f"ends at {listed(f'{v:.3g}' for v in ends)}."
-            )
-            chart = charts.curve(
-                tuple(seeds),
-                ident=f"{ident}-{task.replace('.', '-')}-{number}",
-                title=title,
-                description=said,
-                mark=site.mark(entry.recipe),
-            )
-            drawn.append((title, chart))
-        if drawn:
-            found.append(Curves(site.task(task).title, f"{ident}-{task}", tuple(drawn)))
+    for several, courses in sorted(groups.items(), key=lambda group: -len(group[0])):
+        names = [site.task(task).title for task in several]
+        title = "All tasks" if len(several) == len(tasks) > 1 else listed(names)
+        place = "-".join([ident, *several]).replace(".", "-")
+        drawn = [
+            _chart(site, entry, title, course, f"{place}-{number}")
+            for number, course in enumerate(sorted(courses, key=lambda course: course[:2]))
+        ]
+        found.append(Curves(title, tuple(drawn)))
     return found
+
+
+def _chart(site: Site, entry: Entry, of: str, course: Course, ident: str) -> tuple[str, Markup]:
+    phase, name, seeds = course
+    title = f"{phase}: {field_label(name)}"
+    said = (
+        f"{of}, {counted(len(seeds), 'seed')}, {max(one.steps[-1] for one in seeds):,} steps; "
+        f"ends at {listed(f'{one.values[-1]:.3g}' for one in seeds)}."
+    )
+    return title, charts.curve(
+        seeds, ident=ident, title=title, description=said, mark=site.mark(entry.recipe)
+    )
 
 
 def stages(site: Site, entry: Entry, ident: str = "stages", of: str = "") -> Table | None:

@@ -61,6 +61,12 @@
     return element;
   }
 
+  function script(src, then) {
+    const element = make("script", { src });
+    element.addEventListener("load", then);
+    document.head.append(element);
+  }
+
   // --- picking: the same as suite/pick.py ------------------------------------------------------------------
 
   const LIMITS = ["latency", "size", "memory", "score"];
@@ -699,11 +705,7 @@
     const section = document.querySelector(".explore[data-chart]");
     const plot = section?.querySelector(".plot");
     if (!plot || !page.data.axes.length) return;
-    const load = () => {
-      const script = make("script", { src: section.dataset.chart });
-      script.addEventListener("load", () => embed(page, plot));
-      document.head.append(script);
-    };
+    const load = () => script(section.dataset.chart, () => embed(page, plot));
     const idle = globalThis.requestIdleCallback ?? ((act) => setTimeout(act, 200));
     if (document.readyState === "complete") idle(load); else addEventListener("load", () => idle(load));
   }
@@ -927,23 +929,18 @@
   }
 
   /** The rows as data are most of what a front page reads: they come once the printed ones are painted. */
-  function rows(then) {
+  function withRows(then) {
     const sources = document.querySelector("[data-scripts]")?.dataset.scripts.split(" ") ?? [];
-    const load = () => {
-      let missing = sources.length;
-      for (const src of sources) {
-        const script = make("script", { src });
-        script.addEventListener("load", () => { if (--missing === 0) then(globalThis.lightboardTrack, globalThis.lightboardData); });
-        document.head.append(script);
-      }
-    };
+    let missing = sources.length;
+    const loaded = () => { if (--missing === 0) then(globalThis.lightboardTrack, globalThis.lightboardData); };
+    const load = () => { for (const source of sources) script(source, loaded); };
     if (location.hash.includes("=")) load(); else afterPaint()(load); // an address with a state shows nothing else first
   }
 
   document.addEventListener("DOMContentLoaded", () => {
     let page = null;
     themes(() => page?.themed());
-    rows((track, view) => {
+    withRows((track, view) => {
       page = explore({ ...track, ...view, rows: joined(track.rows, view) });
       live(page);
     });

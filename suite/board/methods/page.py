@@ -184,7 +184,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
         "retention_figure": retention.retention_figure(site, links, track, chosen, tasks),
         "family": knobs.family_figure(site, links, track, ordered, view),
         "ablations": ablations.ablation_table(site, links, track, recipe),
-        "curves": training.curves(site, chosen, core, ident=f"curve-{track}"),
+        "curves": training.curves(site, chosen, core, ident=f"curve-{track}", of=f", {track} track"),
         "default": site.label(chosen),
         "entry_href": links.entry(chosen),
         "rank": rank_words(chosen),

@@ -159,7 +159,7 @@ def _flags(site: Site, entries: Sequence[Entry], view: View) -> list[str]:
     shown = [s for entry in entries if isinstance(s := site.speed(entry, view), Shown)]
     said = [
         "Rank: the places that a row can hold at 95% confidence; rows whose ranges overlap may be equal.",
-        "± and bars: 95% intervals over seeds and examples. "
+        "± and bars: 95% intervals over examples, and over seeds where a task has several. "
         "Score: 100 × the mean of each task’s metrics, averaged over the core tasks.",
     ]
     if shown:
@@ -184,8 +184,8 @@ def _flags(site: Site, entries: Sequence[Entry], view: View) -> list[str]:
     if any(one.precision != "fp32" for one in shown):
         said.append(
             "Lower precision: the time is of the lower precision; beside it stands what its own answers score, on "
-            "average over the tasks, and in brackets how far that is from the same weights in full precision. The "
-            "other scores of the row are of full precision."
+            "average over the core tasks, and in brackets how far that is from the same weights in full precision; "
+            "chart and picker go by it. The other scores of the row are of full precision."
         )
     return said
 

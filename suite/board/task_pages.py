@@ -219,7 +219,7 @@ def _task_on(site: Site, links: Links, name: str, track: str, entries: Sequence[
             columns,
             rows,
             f"rows-{track}",
-            notes=cut.said(len(printed), len(ordered)),
+            notes=[*filter(None, [site.seed_note(track, name)]), *cut.said(len(printed), len(ordered))],
         ),
         "reason": "",
         "core": bool(known and name in known.core),

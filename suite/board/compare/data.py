@@ -61,10 +61,12 @@ def _script(path: str, before: str, value: Any, after: str = "") -> Page:
 
 def _index(site: Site, links: Links, found: Comparable) -> dict[str, Any]:
     known = known_track(found.track)
+    view = site.default_view(found.track)
     draws = _seed_parts(found)
     return {
         "track": found.track,
         "local": site.local is not None,
+        "timed": site.on_profile(view.profile) if view.profile else "",
         "core": [task for task in (known.core if known else ()) if task in found.splits],
         "resolution": statistics.RESOLUTION,
         "tasks": [
@@ -113,6 +115,8 @@ def _line(site: Site, links: Links, entry: Entry) -> dict[str, Any]:
         "why": shorten(entry.board_score_reason or "", 120),
         "ratio": timed.ratio.value if timed else None,
         "ratio_interval": list(timed.ratio.interval) if timed and timed.ratio.interval else None,
+        "runtime": timed.runtime if timed else "",
+        "noisy": timed.noisy if timed else False,
         "slow": shown.reason if isinstance(shown, Missing) else "",
         "parameters": entry.cost.parameters.total,
         "flops": entry.cost.flops_per_example.get("128"),

@@ -129,8 +129,10 @@ def _commands(site: Site, profile: str, track: str) -> dict[str, str]:
     entry = next((e for e in site.of(track) if e.default and not site.is_baseline(e)), None)
     if entry is None:
         return {}
-    plain = reproduce.measure_command(entry, profile)
-    return {"lengths": f"{plain} --inputs lengths", "batches": f"{plain} --arrival offline"}
+    return {
+        "lengths": reproduce.measure_command(entry, profile, inputs="lengths"),
+        "batches": reproduce.measure_command(entry, profile, arrival="offline"),
+    }
 
 
 def _command(site: Site, profile: str) -> str:

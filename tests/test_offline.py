@@ -192,6 +192,36 @@ def test_an_offline_measurement_is_recomputed_from_its_evidence(
     assert "offline.ladder.3" in wrong(ladder=silent)
 
 
+OTHERWISE = """
+from suite.runtimes import onnx as real
+PRECISION, SHAPES = "fp32", "dynamic"
+available, describe, export = real.available, real.describe, real.export
+def prepare(model_file, threads):
+    answer = real.prepare(model_file, threads)
+    return lambda *query: answer(*query) + (len(query[0]) > 1)
+"""
+
+
+def test_answers_that_are_others_in_batches_leave_the_cell_empty_with_the_reason(
+    linear: Subject,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "plugins" / "runtimes").mkdir(parents=True)
+    (tmp_path / "plugins" / "runtimes" / "otherwise.py").write_text(OTHERWISE)
+    monkeypatch.setenv("LIGHTBOARD_PATH", str(tmp_path / "plugins"))
+    monkeypatch.setattr(offline, "LADDER", (8,))
+    monkeypatch.setattr(run, "subjects", lambda *_: [linear])
+    monkeypatch.setattr(run, "load_profile", lambda _: profile(pairs=1, runtimes=("otherwise",)))
+    results = tmp_path / "results"
+    asked = {"track": "mini", "profile": "tiny", "variant": "default", "against": ("reference",)}
+    made = run.attempt("student", results=results, arrival="offline", **asked)
+    assert made.folders == [] and not list(results.glob("**/measurement.json"))
+    assert "while it was timed its answers differed" in made.empty[0].reason
+    (filed,) = results.glob("*/attempts/*.json")
+    assert json.loads(filed.read_text())["reason"] == made.empty[0].reason
+
+
 def test_offline_asks_the_trace_alone(linear: object, tmp_path: Path) -> None:  # noqa: F811
     with pytest.raises(UserError, match="offline asks the trace"):
         run.compare(linear, "onnx", profile(), tmp_path, arrival="offline", inputs="lengths")

@@ -259,6 +259,7 @@ def compare(
         state = machine.describe(plan.affinity, profile.requires, before, after, device)
         told = entry if batches is None else in_batches(entry, name, asked, batches[ENTRY], plan.threads)
         observed = _observed(outcome, told, tokenising, asked, arrival, plan)
+        _believe(observed["answers"], name)
         if ladders:
             leaving = getattr(runtime(name), "LEAVING", None) if subject.adaptive else None
             observed["offline"] = estimate.offline(
@@ -444,6 +445,16 @@ def _observed(
             tokenise_seconds_per_example=tokenising,
         ),
     }
+
+
+def _believe(answers: Answers, name: str) -> None:
+    """UserError where what was answered while it was timed was not the model's: the reason is all there is to file."""
+    if not answers.equal:
+        raise UserError(
+            f"runtime {name}: while it was timed its answers differed from what was expected by "
+            f"{answers.largest_difference:.2g}, more than {answers.tolerance:.2g}; its times would be another model's",
+            code=1,
+        )
 
 
 def joules(outcome: latency.Outcome) -> dict[str, Any]:

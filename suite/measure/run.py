@@ -253,11 +253,11 @@ def compare(
                 offline.pilot(s, q.trace, plan, tell) for s, q in zip(sides, (theirs, asked), strict=True)
             )
             batches = (estimate.best_batch(ladders[REFERENCE]), estimate.best_batch(ladders[ENTRY]))
+        told = entry if batches is None else in_batches(entry, name, asked, batches[ENTRY], plan.threads)
         before, ticks = machine.state(device=device), machine.Ticks.now()
         outcome = latency.race(*sides, asked.trace, plan, _rounds(what, tell), theirs.trace, batches)
         after = machine.state(ticks, device)
         state = machine.describe(plan.affinity, profile.requires, before, after, device)
-        told = entry if batches is None else in_batches(entry, name, asked, batches[ENTRY], plan.threads)
         observed = _observed(outcome, told, tokenising, asked, arrival, plan)
         _believe(observed["answers"], name)
         if ladders:
@@ -322,10 +322,11 @@ def _beside(
 
 @contextlib.contextmanager
 def _telling(tell: Tell, what: str) -> Iterator[None]:
+    """Whatever fails here is told: the race, which is over, stands without it."""
     try:
         yield
-    except UserError as error:
-        tell(f"no {what}: {error}")
+    except Exception as error:
+        tell(f"no {what}: {attempts.plain(str(error) or type(error).__name__)}")
 
 
 def _same_graph(subject: Subject) -> ModelFolder | None:

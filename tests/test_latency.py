@@ -578,3 +578,21 @@ def test_a_runtime_that_cannot_hold_the_model_is_told_and_left_out(linear, tmp_p
     assert said == ["left out: runtime torch: too large"]
     with pytest.raises(UserError, match="too large"):
         run.attempt("theseus", runtime="torch", **asked).found()
+
+
+def test_what_one_comparison_gave_stands_where_the_next_fails(linear, tmp_path, monkeypatch):
+    def compare(subject, name, *arguments, against, **named):
+        if against == ("alone",):
+            raise UserError("its process was killed")
+        return [tmp_path / name]
+
+    monkeypatch.setattr(run, "subjects", lambda *_: [linear])
+    monkeypatch.setattr(run, "compare", compare)
+    asked = {"track": "mini", "profile": "cpu-1-thread", "results": tmp_path, "runtime": "torch"}
+    made = run.attempt("theseus", **asked)
+    assert made.folders == [tmp_path / "torch"]
+    assert [one.reason for one in made.empty] == ["its process was killed"]
+    assert not list(tmp_path.glob("*/attempts/*")), "the cell is full"
+    run.attempt("theseus", against=("alone",), **asked)
+    (filed,) = tmp_path.glob("*/attempts/*")
+    assert "killed" in filed.read_text(), "this one was asked for by itself"

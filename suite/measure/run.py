@@ -45,7 +45,7 @@ Arrival = Literal["single-stream", "offline"]
 
 @dataclass(frozen=True)
 class Empty:
-    """A cell that stays empty, and why."""
+    """A comparison that could not be made, and why: mostly the only one of its cell, which stays empty."""
 
     runtime: str
     task: str | None
@@ -110,19 +110,24 @@ def attempt(
     for subject in subjects(recipe, chosen, found, task, data, Path(results)):
         for name in usable:
             reason: str | None = None
+            filled = False
             try:
-                made.folders.extend(
-                    compare(
-                        subject, name, wanted, Path(results), against=against, inputs=inputs, arrival=arrival,
-                        streams=streams, again=again, progress=progress,
-                    )
-                )  # fmt: skip
+                for kind in _comparisons(name, against, wanted):
+                    made.folders.extend(
+                        compare(
+                            subject, name, wanted, Path(results), against=(kind,), inputs=inputs, arrival=arrival,
+                            streams=streams, again=again, progress=progress,
+                        )
+                    )  # fmt: skip
+                    filled = filled or kind == "reference"
             except UserError as error:
                 reason = attempts.plain(str(error))
                 made.empty.append(Empty(name, subject.task, reason))
                 tell(f"left out: {reason}")
                 if isinstance(error, NotTrained):
                     continue  # which says nothing of the cell, only of this machine
+            if filled:
+                reason = None  # the cell is the comparison with the reference
             attempts.record(Path(results), attempts.Cell.of(subject, wanted, name, arrival, inputs), reason)
     return made
 

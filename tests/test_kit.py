@@ -81,6 +81,11 @@ def test_a_device_answer_becomes_a_measurement(answer: Path, tmp_path: Path) -> 
     assert verify(folder).ok
     with pytest.raises(UserError, match="there already"):
         file(answer, tmp_path / "results")
+    other = json.loads(answer.read_text())
+    other["machine"]["cpu"] = "Another processor"
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    second = file(tmp_path / "other.json", tmp_path / "results")
+    assert second != folder and verify(second).ok, "another machine's answer of the same day"
 
 
 def test_a_model_that_answers_otherwise_there_is_not_timed(kit: Path, tmp_path: Path) -> None:

@@ -13,12 +13,14 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import example_results as example
 import numpy as np
 import pytest
 
 from suite import models, tables
 from suite.documents import Measurement
 from suite.errors import UserError
+from suite.index import compute
 from suite.measure import estimate, latency, machine, run
 from suite.measure import trace as traces
 from suite.measure.answers import answers_of
@@ -26,6 +28,7 @@ from suite.measure.samples import Samples
 from suite.measure.subject import Examples, ModelFolder, Subject
 from suite.profile import Profile, Requires
 from suite.protocol import measuring_hash
+from suite.verify import verify
 
 # --- the estimator ------------------------------------------------------------------------------------------
 
@@ -479,6 +482,25 @@ def test_a_measurement_from_model_to_folder(subject, tmp_path):
     written = (folder / "measurement.json").stat().st_mtime_ns
     assert run.compare(subject, "onnx", wanted, tmp_path / "results", count=20) == [folder]
     assert (folder / "measurement.json").stat().st_mtime_ns == written  # not timed twice a day
+
+
+def test_another_machines_times_of_today_are_not_this_ones(linear, tmp_path):
+    results, asked = tmp_path / "results", {"count": 8}
+    (theirs,) = run.compare(linear, "onnx", profile(pairs=1), results, **asked)
+    document = example.read(theirs, "measurement.json")
+    document["machine"]["cpu"] = "Another processor"
+    example.forge(theirs, "measurement.json", document)
+    (ours,) = run.compare(linear, "onnx", profile(pairs=1), results, **asked)
+    assert ours != theirs and ours.name.startswith(f"{theirs.name}-")
+    assert example.read(theirs, "measurement.json") == document
+    written = (ours / "measurement.json").stat().st_mtime_ns
+    assert run.compare(linear, "onnx", profile(pairs=1), results, **asked) == [ours]
+    assert (ours / "measurement.json").stat().st_mtime_ns == written
+    wrong = [p for folder in (theirs, ours) for p in verify(folder).problems]
+    assert not [p for p in wrong if "the folder" in p.found]
+    assert not compute(results / "mini").unreadable
+    moved = ours.rename(ours.with_name(f"{theirs.name}-01234567"))
+    assert [p for p in verify(moved).problems if "the folder" in p.found]
 
 
 def test_time_at_each_of_the_protocols_lengths(linear, tmp_path, monkeypatch):

@@ -41,7 +41,7 @@ from suite.folder import Refused, write
 from suite.measure import estimate, peak
 from suite.measure.device import KIT, RUNTIME, SCHEMA
 from suite.runtimes import shipped
-from suite.stored import measurement_location
+from suite.stored import place_for
 from suite.tables import write_samples
 from suite.verify import verify
 
@@ -277,7 +277,7 @@ def file(path: Path, results: Path, kit: Path | None = None) -> Path:
     if kit is not None:
         _is_to(path, answer, kit)
     measurement, samples = _measurement(path, answer)
-    folder = results / measurement.track / measurement_location(measurement)
+    folder = place_for(measurement, results / measurement.track)
     if folder.exists():
         raise UserError(f"{folder}: there already; remove it first if this answer is to replace it", code=1)
     write(

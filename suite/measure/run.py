@@ -19,7 +19,17 @@ import numpy as np
 import suite
 from suite import models
 from suite.canonical import digest_file, pretty_json
-from suite.documents import Answers, AtBatch, EnergyBlock, Measurement, Memory, Once, Peak, RepeatCheck
+from suite.documents import (
+    Answers,
+    AtBatch,
+    EnergyBlock,
+    Machine,
+    Measurement,
+    Memory,
+    Once,
+    Peak,
+    RepeatCheck,
+)
 from suite.errors import UserError
 from suite.folder import own_predictions, write
 from suite.loading import load_profile, load_recipe
@@ -36,7 +46,7 @@ from suite.protocol import MEASURING, TRACKS, measuring_hash
 from suite.protocol import track as track_of
 from suite.recipe import TrackSettings
 from suite.runtimes import device_of, exported, runtime, shipped
-from suite.stored import measurement_location
+from suite.stored import place_for
 from suite.tables import write_samples
 
 Against = Literal["reference", "alone"]
@@ -230,10 +240,11 @@ def compare(
     plan = latency.plan(profile, subject.pairs)
     entry: Ready | None = None
     tell = progress or (lambda text: None)
+    here = Machine.model_construct(**machine.kind(device))
     made = []
     for kind, other in _comparisons(name, against, profile).items():
         about = stated(subject, name, kind, other, profile, asked, theirs, arrival)
-        folder = results / subject.track / measurement_location(Measurement.model_construct(**about))
+        folder = place_for(Measurement.model_construct(**about, machine=here), results / subject.track)
         made.append(folder)
         if not again and _there(folder, about):
             continue
@@ -475,7 +486,7 @@ def joules(outcome: latency.Outcome) -> dict[str, Any]:
 
 
 def _there(folder: Path, stated: dict[str, Any]) -> bool:
-    """Whether today's measurement of the very same thing lies in ``folder``, with whichever weights."""
+    """Whether this machine's measurement of the very same thing lies in ``folder``, with whichever weights."""
     try:
         document = json.loads((folder / "measurement.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -15,7 +15,7 @@ from test_latency import TINY, profile, subject_of
 
 from suite.documents import Measurement
 from suite.errors import UserError
-from suite.measure.kit import bundle, file, program
+from suite.measure.kit import bundle, file, pack, program
 from suite.verify import verify
 
 # A device has none of these: importing one there ends the program.
@@ -86,6 +86,30 @@ def test_a_device_answer_becomes_a_measurement(answer: Path, tmp_path: Path) -> 
     (tmp_path / "other.json").write_text(json.dumps(other))
     second = file(tmp_path / "other.json", tmp_path / "results")
     assert second != folder and verify(second).ok, "another machine's answer of the same day"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA is enforced on Linux alone")
+def test_a_profile_of_all_cores_and_little_memory_comes_back_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads are counted on the device; what held the memory there is in the answer."""
+    monkeypatch.setenv("LIGHTBOARD_STORE", str(tmp_path / "store"))
+    subject = subject_of(tmp_path, reference={**TINY, "layers": 1}, student={**TINY, "layers": 1})
+    wanted = profile(threads="all", pairs=2, blocks=2, memory_limit_bytes=2**30)
+    with zipfile.ZipFile(bundle(subject, wanted, tmp_path / "kit.zip")) as archive:
+        archive.extractall(tmp_path / "device")
+    done = on_device(tmp_path / "device")
+    assert done.returncode == 0, done.stderr
+    folder = file(tmp_path / "device" / "answer.json", tmp_path / "results")
+    document = Measurement.model_validate_json((folder / "measurement.json").read_bytes(), strict=True)
+    assert document.memory.limit_bytes == 2**30 and document.memory.limited_by in ("cgroup", "RLIMIT_DATA")
+    assert document.threads == len(os.sched_getaffinity(0))
+
+
+def test_a_profile_that_no_kit_can_fill_is_refused_before_anything_is_packed(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="profile gpu: it is not of onnx on the processor") as caught:
+        pack("reference", track="mini", profile="gpu", out=tmp_path / "kit.zip")
+    assert "lightboard measure --profile gpu" in str(caught.value) and not list(tmp_path.iterdir())
 
 
 def test_a_model_that_answers_otherwise_there_is_not_timed(kit: Path, tmp_path: Path) -> None:

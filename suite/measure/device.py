@@ -75,12 +75,13 @@ def model_file(folder: Path, side: str) -> Path:
 def check(folder: Path, kit: dict[str, Any]) -> dict[str, float]:
     """Side -> largest difference from the expected answers; UserError where it is more than the kit allows."""
     found: dict[str, float] = {}
+    threads = latency.threads_of(_profile(kit))
     with np.load(folder / "trace.npz", allow_pickle=False) as stored:
         asked = split(stored["ids"], stored["types"], stored["offsets"])
     with np.load(folder / "expected.npz", allow_pickle=False) as stored:
         expected = {side: stored[side] for side in ("reference", "entry")}
     for side, logits in expected.items():
-        answer = runtime(RUNTIME).prepare(model_file(folder, side), kit["plan"]["threads"])
+        answer = runtime(RUNTIME).prepare(model_file(folder, side), threads)
         worst = 0.0
         for done, (query, wanted) in enumerate(zip(asked, logits, strict=True)):
             worst = max(worst, float(np.abs(answer(*query)[0] - wanted).max()))
@@ -95,14 +96,19 @@ def check(folder: Path, kit: dict[str, Any]) -> dict[str, float]:
     return found
 
 
+def _profile(kit: dict[str, Any]) -> Any:
+    """What has the fields of :class:`suite.profile.Profile`, as far as the kit's version knew them."""
+    return SimpleNamespace(**{**kit["plan"], "requires": SimpleNamespace(**kit["plan"]["requires"])})
+
+
 def measure(folder: Path, kit: dict[str, Any]) -> dict[str, Any]:
     """The raw times and the machine, with all that the kit stated of itself."""
     with np.load(folder / "trace.npz", allow_pickle=False) as stored:
         trace = latency.Trace(stored["ids"], stored["types"], stored["offsets"])
-    profile = SimpleNamespace(**{**kit["plan"], "requires": SimpleNamespace(**kit["plan"]["requires"])})
-    if (reason := machine.unfit(profile)) is not None:  # type: ignore[arg-type]
+    profile = _profile(kit)
+    if (reason := machine.unfit(profile)) is not None:
         raise UserError(f"this kit is for profile {profile.name}: {reason}")
-    plan = latency.plan(profile)  # type: ignore[arg-type]  # it has the fields that a profile has
+    plan = latency.plan(profile)
     before, ticks = machine.state(), machine.Ticks.now()
     started = time.monotonic()
 
@@ -132,6 +138,7 @@ def measure(folder: Path, kit: dict[str, Any]) -> dict[str, Any]:
         "first_query_seconds": outcome.first_query_seconds,
         "peak_bytes": outcome.peak_bytes,
         "baseline_bytes": outcome.baseline_bytes,
+        "limited_by": outcome.limited_by,
         "repeat_ratio": outcome.repeat_ratio,
         "threads": plan.threads,
         "seconds": seconds,

@@ -40,6 +40,7 @@ from suite.errors import UserError
 from suite.folder import Refused, write
 from suite.measure import estimate, peak
 from suite.measure.device import KIT, RUNTIME, SCHEMA
+from suite.measure.memory import Means
 from suite.runtimes import shipped
 from suite.stored import place_for
 from suite.tables import write_samples
@@ -102,16 +103,22 @@ def pack(
 ) -> Path:
     """Write the kit of a variant to ``out``, with drawn weights where it is not trained here and a graph is enough.
 
-    UserError where trained weights are needed, or it cannot be exported.
+    UserError where trained weights are needed, it cannot be exported, or the profile is of another runtime.
     """
     from suite.loading import load_profile
     from suite.measure.run import settings_of
     from suite.measure.subject import subjects
     from suite.protocol import track as track_of
 
+    wanted = load_profile(profile)
+    if wanted.device != "cpu" or wanted.reference_runtime not in (None, RUNTIME):
+        raise UserError(
+            f"profile {wanted.name}: it is not of {RUNTIME} on the processor, which is what a kit times; "
+            f"use 'lightboard measure --profile {wanted.name}' on that machine"
+        )
     chosen = variant or settings_of(recipe, track).default
     asked = subjects(recipe, chosen, track_of(track), task, data, results)
-    return bundle(asked[0], load_profile(profile), out)
+    return bundle(asked[0], wanted, out)
 
 
 def bundle(subject: Subject, profile: Profile, out: Path) -> Path:
@@ -242,6 +249,7 @@ class Answer(Strict):
     first_query_seconds: Annotated[Number, EVIDENCE]
     peak_bytes: Annotated[Count, EVIDENCE]
     baseline_bytes: Annotated[Count, EVIDENCE]
+    limited_by: Annotated[Means | None, EVIDENCE] = None
     repeat_ratio: Annotated[Number, EVIDENCE]
     threads: Annotated[Count | None, EVIDENCE] = None
     seconds: Annotated[Number | None, EVIDENCE] = None
@@ -341,7 +349,12 @@ def _measurement(path: Path, answer: Answer) -> tuple[Measurement, dict[str, Any
                         )
                     ),
                     "memory": _plain(
-                        Memory(peak_bytes=answer.peak_bytes, baseline_bytes=answer.baseline_bytes)
+                        Memory(
+                            peak_bytes=answer.peak_bytes,
+                            baseline_bytes=answer.baseline_bytes,
+                            limit_bytes=kit.plan.get("memory_limit_bytes"),
+                            limited_by=answer.limited_by,
+                        )
                     ),
                     "once": _plain(
                         Once(

@@ -83,13 +83,18 @@ class Plan:
     memory_limit: int | None = None  # bytes of each timed process
 
 
+def threads_of(profile: Profile) -> int:
+    """How many threads a profile's models run with here."""
+    return len(allowed()) if profile.threads == "all" else profile.threads
+
+
 def plan(profile: Profile, pairs: int | None = None) -> Plan:
     """The plan of a profile on this machine; ``pairs`` instead of the profile's (a track may say).
 
     Pinned processes get the last of the allowed cores: the first serve most interrupts.
     """
     cores = allowed()
-    threads = len(cores) if profile.threads == "all" else profile.threads
+    threads = threads_of(profile)
     if threads > len(cores):
         raise UserError(
             f"profile {profile.name} asks for {threads} threads; this process may use {len(cores)} cores",

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,7 @@ def test_a_device_answer_becomes_a_measurement(answer: Path, tmp_path: Path) -> 
     assert document.once.tokenise_seconds_per_example is None
     assert [(one.runtime, one.precision) for one in document.peaks] == [("onnx", "fp32")]
     assert document.threads == 1 and document.seconds > 0
+    assert (document.energy is None) == bool(document.energy_reason), "counters were looked for"
     assert verify(folder).ok
     with pytest.raises(UserError, match="there already"):
         file(answer, tmp_path / "results")
@@ -86,6 +88,28 @@ def test_a_device_answer_becomes_a_measurement(answer: Path, tmp_path: Path) -> 
     (tmp_path / "other.json").write_text(json.dumps(other))
     second = file(tmp_path / "other.json", tmp_path / "results")
     assert second != folder and verify(second).ok, "another machine's answer of the same day"
+
+
+def test_joules_that_a_device_counted_are_filed(answer: Path, tmp_path: Path) -> None:
+    document = json.loads(answer.read_text())
+    columns = [document["samples"][name] for name in ("pair", "block", "side")]
+    blocks = [
+        {"pair": p, "block": b, "side": s, "queries": n * (document["repeats"] if s else 1),
+         "start_joules": 1.0, "end_joules": 1.0 + n * (0.25 * document["repeats"] if s else 2.0)}
+        for (p, b, s), n in Counter(zip(*columns, strict=True)).items()
+    ]  # fmt: skip
+    document |= {"counters": ["RAPL package-0"], "energy": blocks, "energy_reason": None}
+    (tmp_path / "answer.json").write_text(json.dumps(document))
+    folder = file(tmp_path / "answer.json", tmp_path / "results")
+    found = Measurement.model_validate_json((folder / "measurement.json").read_bytes(), strict=True)
+    assert found.energy is not None and found.energy.counters == ("RAPL package-0",)
+    assert found.energy.joules_per_query == pytest.approx(0.25)
+    assert found.energy.reference_joules_per_query == pytest.approx(2)
+    for name in ("counters", "energy", "energy_reason", "limited_by"):  # an older kit's answer
+        del document[name]
+    (tmp_path / "answer.json").write_text(json.dumps(document))
+    older = file(tmp_path / "answer.json", tmp_path / "older")
+    assert "energy" not in json.loads((older / "measurement.json").read_text())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA is enforced on Linux alone")

@@ -26,6 +26,7 @@ from suite.documents import (
     EVIDENCE,
     Answers,
     Count,
+    EnergyBlock,
     Hash,
     Machine,
     Measurement,
@@ -35,6 +36,7 @@ from suite.documents import (
     Peak,
     RepeatCheck,
     Strict,
+    Text,
 )
 from suite.errors import UserError
 from suite.folder import Refused, write
@@ -251,6 +253,9 @@ class Answer(Strict):
     baseline_bytes: Annotated[Count, EVIDENCE]
     limited_by: Annotated[Means | None, EVIDENCE] = None
     repeat_ratio: Annotated[Number, EVIDENCE]
+    counters: Annotated[tuple[Text, ...], EVIDENCE] = ()
+    energy: Annotated[tuple[EnergyBlock, ...], EVIDENCE] = ()
+    energy_reason: Annotated[Text | None, EVIDENCE] = None
     threads: Annotated[Count | None, EVIDENCE] = None
     seconds: Annotated[Number | None, EVIDENCE] = None
     peaks: Annotated[tuple[Peak, ...], EVIDENCE] = ()
@@ -324,11 +329,13 @@ def _measurement(path: Path, answer: Answer) -> tuple[Measurement, dict[str, Any
     kit = answer.kit
     try:
         samples = estimate.from_columns(answer.samples)
+        joules = estimate.joules(answer.counters, answer.energy, answer.energy_reason)
         measurement = Measurement.model_validate_json(
             json.dumps(
                 {
                     **kit.stated,
                     **{k: _plain(v) for k, v in vars(estimate.figures(samples)).items()},
+                    **{name: _plain(value) for name, value in joules.items()},
                     "versions": answer.versions,
                     "date": answer.date,
                     "repeats": answer.repeats,

@@ -476,13 +476,8 @@ def _believe(answers: Answers, name: str) -> None:
 
 def joules(outcome: latency.Outcome) -> dict[str, Any]:
     """``energy``, or ``energy_reason``."""
-    if not outcome.energy:
-        return {"energy_reason": outcome.energy_reason}
-    try:
-        blocks = [EnergyBlock(**vars(block)) for block in outcome.energy]
-        return {"energy": estimate.energy(outcome.counters, blocks)}
-    except ValueError as error:
-        return {"energy_reason": f"{', '.join(outcome.counters)}: {error}"}
+    blocks = [EnergyBlock(**vars(block)) for block in outcome.energy]
+    return estimate.joules(outcome.counters, blocks, outcome.energy_reason)
 
 
 def _there(folder: Path, stated: dict[str, Any]) -> bool:

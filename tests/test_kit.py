@@ -16,6 +16,7 @@ from test_latency import TINY, profile, subject_of
 
 from suite.documents import Measurement
 from suite.errors import UserError
+from suite.measure import device
 from suite.measure.kit import bundle, file, pack, program
 from suite.verify import verify
 
@@ -110,6 +111,25 @@ def test_joules_that_a_device_counted_are_filed(answer: Path, tmp_path: Path) ->
     (tmp_path / "answer.json").write_text(json.dumps(document))
     older = file(tmp_path / "answer.json", tmp_path / "older")
     assert "energy" not in json.loads((older / "measurement.json").read_text())
+
+
+def test_a_finished_race_is_not_lost(
+    kit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A place that cannot be written is said first; a peak that cannot be measured is left out."""
+
+    def rate(*_: object) -> object:
+        raise UserError("its process was killed by signal 9")
+
+    monkeypatch.setattr(device.peak, "rate", rate)
+    with monkeypatch.context() as patch:
+        patch.setattr(device, "check", lambda *_: pytest.fail("it began"))
+        for place in (tmp_path / "nowhere" / "answer.json", tmp_path):
+            assert device.main(kit, ["--out", str(place)]) == 1
+    assert device.main(kit, ["--out", str(tmp_path / "answer.json")]) == 0
+    assert "no peak rate: its process was killed" in capsys.readouterr().err
+    folder = file(tmp_path / "answer.json", tmp_path / "results")
+    assert "peaks" not in json.loads((folder / "measurement.json").read_text())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA is enforced on Linux alone")

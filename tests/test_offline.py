@@ -66,6 +66,30 @@ def test_every_query_gets_its_own_answer_and_its_share_of_the_time() -> None:
     assert told["joules"] == [None, None]
 
 
+def test_a_devices_time_of_a_batch_is_no_querys() -> None:
+    from suite.measure.energy import Meter
+    from suite.measure.worker import split
+
+    class Clocked:
+        def __init__(self) -> None:
+            self.calls: list[int] = []
+
+        def __call__(self, ids: np.ndarray, mask: np.ndarray, types: np.ndarray) -> np.ndarray:
+            self.calls.append(1000 * len(ids))
+            return np.zeros((len(ids), 2), np.float32)
+
+        def device_nanoseconds(self) -> list[int]:
+            calls, self.calls = self.calls, []
+            return calls
+
+    asked, worker = trace(20), Worker()
+    worker.queries, worker.meter = split(asked.ids, asked.types, asked.offsets), Meter((), "none")
+    worker.run = clocked = Clocked()
+    assert worker.batched(8, 2, [])["device_nanoseconds"] == []
+    assert clocked.calls == [], "none is left to be taken for another block's"
+    assert worker.time([0, 1], 1, 1, [])["device_nanoseconds"] == [1000, 1000]
+
+
 # --- the pilot ----------------------------------------------------------------------------------------------
 
 NARROW = '''

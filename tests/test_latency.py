@@ -12,6 +12,7 @@ import textwrap
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import example_results as example
 import numpy as np
@@ -562,6 +563,26 @@ def test_the_trace_is_fixed_and_shared_between_tasks(subject):
         assert one.trace.ids[start:end].tolist() == expected.tolist()
     assert len(traces.queries(subject.examples[:1]).origin) == 30  # all there are
     assert traces.queries(subject.examples[:1], 20).trace.hash != one.trace.hash
+
+
+def test_tokenising_is_timed_without_padding(subject, monkeypatch):
+    """The reference's own tokenizer.json pads to 128."""
+    from suite.data import encode
+
+    asked, tokens, real = traces.queries(subject.examples, 20), [], encode.unpadded
+
+    def watched(tokenizer, max_length):
+        tokenizer.backend_tokenizer.enable_padding(length=128)
+        backend = real(tokenizer, max_length)
+
+        def answer(*texts):
+            tokens.append(len(backend.encode(*texts)))
+
+        return SimpleNamespace(encode=answer)
+
+    monkeypatch.setattr(encode, "unpadded", watched)
+    assert traces.tokenise_seconds(subject.examples, asked, subject.tokenizer, 12) > 0
+    assert tokens == [min(12, length) for length in asked.trace.lengths]
 
 
 def test_more_threads_than_cores_is_said(monkeypatch):

@@ -257,7 +257,8 @@ def compare(
         if kind == "reference" and inputs == "trace" and arrival == "single-stream":
             own = scores(subject, name, plan.threads, tell)
             entry = as_scored(entry, name, asked, own)
-        tokenising = tokenise_seconds(subject.examples, asked, subject.tokenizer)
+        longest = track_of(subject.track).max_length
+        tokenising = tokenise_seconds(subject.examples, asked, subject.tokenizer, longest)
         sides = (
             latency.Side("the reference", other, reference.file),
             latency.Side(f"{subject.recipe}/{subject.variant}", name, entry.file, subject.adaptive),

@@ -235,7 +235,7 @@ def prepare(model_file, threads):
             note("hangs"); time.sleep(600)
         key = ids.tobytes()
         if not (wish.get("cache") and key in kept):
-            time.sleep(wish.get("sleep", 0))
+            time.sleep(wish.get("sleep", 0) + wish.get("token", 0) * ids.size)
         kept[key] = True
         print("adding", ids.sum())
         if wish.get("note"): note("query")
@@ -319,6 +319,17 @@ def test_short_units_are_repeated(adder):
     outcome = latency.race(adder("one"), adder("two"), trace(), tiny_plan())
     assert min(outcome.repeats) > 1
     assert estimate.figures(outcome.samples).ratio.value > 0
+
+
+def test_the_shortest_length_is_repeated_where_each_has_its_figures(adder):
+    offsets = np.cumsum([0, *([4] * 8), *([80] * 16)])  # a millisecond, and twenty
+    asked = latency.Trace(np.ones(offsets[-1], np.int32), np.zeros(offsets[-1], np.int8), offsets)
+    sides = adder("one", token=0.00025), adder("two", token=0.00025)
+    assert latency.race(*sides, asked, tiny_plan(pairs=1)).repeats == (1, 1)
+    repeats = latency.race(*sides, asked, tiny_plan(pairs=1, each_length=True)).repeats
+    assert all(2 <= count <= 5 for count in repeats)
+    adaptive = replace(sides[1], adaptive=True)
+    assert latency.race(sides[0], adaptive, asked, tiny_plan(pairs=1, each_length=True)).repeats[1] == 1
 
 
 def test_kept_answers_are_noticed(adder):
@@ -506,7 +517,15 @@ def test_another_machines_times_of_today_are_not_this_ones(linear, tmp_path):
 
 def test_time_at_each_of_the_protocols_lengths(linear, tmp_path, monkeypatch):
     monkeypatch.setattr(traces, "MAX_LENGTH", 64)
+    plans, race = [], latency.race
+
+    def watched(*given):
+        plans.append(given[3])
+        return race(*given)
+
+    monkeypatch.setattr(latency, "race", watched)
     (folder,) = run.compare(linear, "onnx", profile(pairs=3), tmp_path / "results", inputs="lengths")
+    assert [plan.each_length for plan in plans] == [True]
     assert "single-stream-lengths" in folder.name
     document = Measurement.model_validate_json((folder / "measurement.json").read_text(), strict=True)
     assert document.inputs == "lengths" and document.once.tokenise_seconds_per_example is None

@@ -7,7 +7,7 @@ import json
 import random
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -237,7 +237,7 @@ def compare(
             "trained weights can be scored by the answers of a lower precision"
         )
     asked, theirs = asked_of(subject, inputs, count)
-    plan = latency.plan(profile, subject.pairs)
+    plan = replace(latency.plan(profile, subject.pairs), each_length=inputs == "lengths")
     entry: Ready | None = None
     tell = progress or (lambda text: None)
     here = Machine.model_construct(**machine.kind(device))

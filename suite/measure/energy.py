@@ -51,7 +51,7 @@ class Meter:
 def meter(device: str = "cpu", system: Path = SYSTEM) -> Meter:
     """The counters of what a measurement on ``device`` uses.
 
-    Processor packages, with GPUs where the device is one; the board's sensors only where there are no packages,
+    Processor packages, with the GPU where that is the device; the board's sensors only where there are no packages,
     since they would count the same joules twice.
     """
     found: list[Counter] = []

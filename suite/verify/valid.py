@@ -476,9 +476,11 @@ RUN = (
 
 
 def measurement_lies_where_it_says(loaded: LoadedMeasurement) -> Problems:
-    """results/<track>/measurements/<recipe>/<variant>/<profile>-...-<date> holds just that measurement."""
-    m = loaded.measurement
-    yield from _located(loaded.file, loaded.folder, m.track, stored.measurement_location(m))
+    """results/<track>/measurements/<recipe>/<variant>/<profile>-...-<date> holds just that measurement, or a folder
+    with the machine's digest behind the date."""
+    usual, own = stored.measurement_locations(loaded.measurement)
+    place = own if loaded.folder.name == Path(own).name else usual
+    yield from _located(loaded.file, loaded.folder, loaded.measurement.track, place)
 
 
 def measurement_is_bounded(loaded: LoadedMeasurement) -> Problems:

@@ -57,9 +57,10 @@
   function make(name, attributes = {}, ...children) {
     const element = document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) if (value !== null) element.setAttribute(key, value);
-    element.append(...children);
+    element.append(...children.filter((child) => child !== null));
     return element;
   }
+  globalThis.lightboardParts = { fixed, digits, make }; // for the compare page's script
 
   function script(src, then) {
     const element = make("script", { src });

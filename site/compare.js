@@ -5,6 +5,7 @@
   const board = globalThis.lightboardCompared;
   const place = document.getElementById("compared");
   if (!board || !place || board.entries.length < 2) return;
+  const { fixed, digits, make } = globalThis.lightboardParts; // board.js has them
   const MOST = 4, SHOWN = 25;
   const known = new Map(board.entries.map((entry) => [entry.id, entry]));
   const tasks = new Map(board.tasks.map((task) => [task.name, task]));
@@ -87,26 +88,11 @@
 
   // --- words -----------------------------------------------------------------------------------------------
 
-  function fixed(value, decimals) {
-    const text = Math.abs(value).toFixed(decimals).replace(/\B(?=(\d{3})+(?!\d))(?<!\.\d*)/g, ",");
-    return value < 0 && /[1-9]/.test(text) ? "\u2212" + text : text;
-  }
-  function digits(value, most = 3) {
-    if (value === 0) return "0";
-    return fixed(value, Math.min(Math.max(2 - Math.floor(Math.log10(Math.abs(value))), 0), most));
-  }
   const span = (low, high, decimals = 1) => {
     const ends = [fixed(low, decimals), fixed(high, decimals)];
     return ends.join(/\u2212/.test(ends.join("")) ? " to " : "\u2013");
   };
   const pWords = (p) => (p < 0.001 ? "p < 0.001" : `p ${fixed(p, p < 0.1 ? 3 : 2)}`);
-
-  function make(name, attributes = {}, ...children) {
-    const element = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) if (value !== null) element.setAttribute(key, value);
-    element.append(...children.filter((child) => child !== null));
-    return element;
-  }
   const small = (text) => make("small", {}, text);
   const why = (text) => make("span", { class: "why" }, text);
 

@@ -10,7 +10,7 @@ again, and a verifier does. How runs become one entry:
   (equal fingerprints). Ranks are within a division.
 - A measurement belongs to an entry when it timed one of the entry's graphs. Made on another recipe, variant
   or an older run, it is *inherited*; that is only allowed where it names no task: the time of an early-exit
-  or searched model depends on its weights (PROTOCOL.md 14).
+  or searched model depends on its weights.
 - A document that the track's log says was corrected, superseded or withdrawn counts in no entry.
 """
 
@@ -678,7 +678,7 @@ def _speed(facts: MeasurementFacts, alone: Ratio | None, group: _Group) -> Speed
         alone_ratio=alone,
         latency_ms=m.latency_ms,
         verdict=m.verdict,
-        # What the model needs: the process' high-water mark above the loaded interpreter's (PROTOCOL.md 21).
+        # What the model needs: the process' high-water mark above the loaded interpreter's.
         peak_memory_bytes=max(0, m.memory.peak_bytes - m.memory.baseline_bytes),
         model_bytes=m.model_bytes,
         inherited=not _is_own(m, group),

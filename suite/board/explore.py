@@ -243,8 +243,6 @@ def data(
             record["cells"] = [_cell(c, links.entry(entry)) for c in more.cells]
         rows.append(record)
     told = {
-        "profile": view.profile,
-        "where": site.on_profile(view.profile) if view.profile else None,
         "reference_ms": reference_ms(site, track, view.profile),
         "columns": [_column(c.key, c.title) for c in columns if c.key],
         "kinds": [[c.kind, c.label] for c in columns],

@@ -23,7 +23,7 @@ from suite.board.entry_rows import (
     view_cells,
     view_columns,
 )
-from suite.board.site import FP32, Links, Shown, Site, View, known_track
+from suite.board.site import FP32, Links, Shown, Site, View, known_track, track_title
 from suite.board.tables import Cell, Column, Row, Table, table
 from suite.board.text import counted, digits, fixed, listed, sentence, shorten, times_faster
 from suite.documents import Entry
@@ -201,7 +201,7 @@ def leaderboard(site: Site, links: Links, track: str) -> Table:
     ):
         made = _rows(site, links, of, core, domain, cut.PRINTED - len(rows))
         rows += [made[0]._replace(opens=heading), *made[1:]] if made else []
-    title = known.title if known else track
+    title = track_title(track)
     return table(f"All rows of the {title} track", columns, rows, "board", cards=True, hidden_caption=True)
 
 

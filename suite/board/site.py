@@ -393,7 +393,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
 def mean_ratio(ratios: Sequence[Ratio]) -> Ratio:
     """The geometric mean of independent ratios; half-widths add in quadrature on the log scale.
 
-    Used where a model is timed on each core task with that task's weights (PROTOCOL.md 14).
+    Used where a model is timed on each core task with that task's weights.
     """
     value = math.exp(math.fsum(math.log(r.value) for r in ratios) / len(ratios))
     interval = None
@@ -406,6 +406,11 @@ def mean_ratio(ratios: Sequence[Ratio]) -> Ratio:
 
 def known_track(name: str) -> Track | None:
     return TRACKS.get(name)
+
+
+def track_title(name: str) -> str:
+    known = TRACKS.get(name)
+    return known.title if known else name
 
 
 def load_site(entries: Sequence[Entry], results: Path, data: str | None = None) -> Site:

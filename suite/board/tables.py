@@ -42,7 +42,6 @@ class Cell(NamedTuple):  # made quicker than a frozen dataclass: a page has hund
     faint: bool = False  # a noisy measurement
     declared: bool = False  # someone's word: italics
     number: bool = False  # padded, so that the column stands on its decimal points
-    ident: str | None = None
 
 
 class Row(NamedTuple):

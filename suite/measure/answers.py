@@ -1,4 +1,4 @@
-"""That a model in a runtime answers as it should: what must come back while it is timed (PROTOCOL.md 18)."""
+"""That a model in a runtime answers as it should: what must come back while it is timed."""
 
 from __future__ import annotations
 

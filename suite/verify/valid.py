@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from suite import folder as folders
 from suite import migrations, paths, stored, tables
@@ -181,12 +181,12 @@ def _shape(path: Path, content: bytes, model: type[Any]) -> tuple[dict[str, Any]
     except Refused as refused:
         return {}, None, [refused.problem]
     except ValidationError as error:
-        return {}, None, _mistakes(path, model, error)
+        return {}, None, _mistakes(path, error)
     except Exception as error:
         return {}, None, [broke(_name(path), "shape", error)]
 
 
-def _mistakes(path: Path, model: type[BaseModel], error: ValidationError) -> list[Problem]:
+def _mistakes(path: Path, error: ValidationError) -> list[Problem]:
     count = error.error_count()
     if count > 20 * MAX_MISTAKES:  # listing them would take more memory than the file
         what = f"{count} fields that are wrong"

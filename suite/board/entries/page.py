@@ -21,12 +21,7 @@ from suite.board.facts import Fact
 from suite.board.local import NEEDS_DATA
 from suite.board.methods import ablations
 from suite.board.page import Page, page
-from suite.board.site import (
-    Links,
-    Site,
-    entry_page,
-    known_track,
-)
+from suite.board.site import Links, Site, entry_page, track_title
 from suite.board.text import (
     sentence,
     shorten,
@@ -38,7 +33,6 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
     path = entry_page(entry)
     links = Links(path)
     view = site.default_view(entry.track)
-    known = known_track(entry.track)
     return page(
         path,
         "entry.html",
@@ -47,14 +41,13 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         links,
         entry=entry,
         label=site.label(entry),
-        name=f"{entry.recipe}/{entry.variant}",
         swatch=svg.swatch(site.mark(entry.recipe), hollow=not entry.default),
         summary=figures.summary(site, entry, view),
         method_title=site.title(entry.ablation_of or entry.recipe),
         method_href=links.method(entry.ablation_of or entry.recipe),
         track_href=links.track(entry.track),
-        track_title=known.title if known else entry.track,
-        figures=figures.figures(site, entry, view, links),
+        track_title=track_title(entry.track),
+        figures=figures.figures(site, entry, view),
         quality=quality.quality(site, entry, links),
         fronts=quality.fronts(site, entry),
         runs=quality.runs(site, entry, links),
@@ -81,7 +74,7 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         checked=trust.record(site, entry),
         signatures=trust.signatures(site, entry),
         evidence=trust.evidence(site, entry, links),
-        protocol=trust.protocol_lines(entry, links),
+        protocol=trust.protocol_lines(entry),
         protocol_href=links.to("protocol.html"),
         identity=[
             Fact("recipe", entry.recipe),

@@ -57,9 +57,10 @@
   function make(name, attributes = {}, ...children) {
     const element = document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) if (value !== null) element.setAttribute(key, value);
-    element.append(...children);
+    element.append(...children.filter((child) => child !== null));
     return element;
   }
+  globalThis.lightboardParts = { fixed, digits, make }; // for the compare page's script
 
   function script(src, then) {
     const element = make("script", { src });
@@ -193,7 +194,8 @@
       return {
         ...row,
         noisy,
-        pick: row.pick && { ...row.pick, ...choice },
+        board: row.pick, // the score of the table; a lower precision's own is the choice's
+        pick: choice && { ...row.pick, ...choice },
         at: { ...row.at, ...at },
         sort: { ...row.sort, ...sort },
         cells: cells && [...row.cells.slice(0, -view.after), ...cells, ...row.cells.slice(-view.after)],
@@ -254,7 +256,7 @@
       const key = axis()?.key;
       const { x, y } = state.brush;
       const inside = (value, [from, to]) => value >= Math.min(from, to) && value <= Math.max(from, to);
-      return rows.filter((row) => row.at[key] && inside(row.at[key][0], x) && inside(row.sort.score[0], y));
+      return rows.filter((row) => row.at[key] && inside(row.at[key][0], x) && row.pick && inside(row.pick.score, y));
     }
 
     /** "key" rises, "-key" falls; rows without a value come last either way, and equal ones in the board's order. */
@@ -281,10 +283,10 @@
       let at = 0;
       const home = `tracks/${data.track}/entries/${record.id}.html`;
       for (const [text, small, note, href, reason, span = 1, kind, drawn] of record.cells) {
-        const [set, title] = data.kinds[at];
+        const [set, label] = data.kinds[at];
         const head = at === 1;
         const cell = head ? make("th", { scope: "row", role: "rowheader" })
-          : make("td", { class: `${set} ${kind ?? ""}`.trim(), role: "cell", "data-label": at > 1 ? title : null, colspan: span > 1 ? span : null });
+          : make("td", { class: `${set} ${kind ?? ""}`.trim(), role: "cell", "data-label": at > 1 ? label : null, colspan: span > 1 ? span : null });
         const link = href ? base + href.replace(/^~/, home) : null;
         if (head) {
           const who = make("span", { class: "who" }, make("a", { href: link }, text ?? ""));
@@ -332,7 +334,7 @@
         return element;
       };
       const drawn = part("svg", { class: "strip", viewBox: "0 0 120 16", "aria-hidden": "true", focusable: "false" });
-      const { score, interval } = record.pick;
+      const { score, interval } = record.board;
       if (score < low || score > high) {
         const [x, turn] = score < low ? [2, 6] : [118, -6];
         drawn.append(part("path", { class: "beyond", d: `M${x + turn} 4 L${x} 8 L${x + turn} 12` }));
@@ -446,7 +448,7 @@
 
     function told(row) {
       const at = axis() && row.at[axis().key];
-      const score = row.sort.score ? `score ${fixed(row.sort.score[0], 1)}` : "no score";
+      const score = row.pick ? `score ${fixed(row.pick.score, 1)}` : "no score";
       return `${row.label}: ${score}${at ? `, ${digits(at[0])} ${axis().unit}` : ""}`;
     }
 
@@ -494,6 +496,7 @@
     }
 
     function valueAt(limit, place) {
+      if (range(limit) === null) return null; // a limit from another view: moving its slider takes it off
       const [low, high] = range(limit);
       if (limit === "score") return place === 0 ? null : +(low + ((high - low) * place) / 1000).toFixed(1);
       return place === 1000 ? null : +(low * (high / low) ** (place / 1000)).toPrecision(2);
@@ -511,8 +514,8 @@
         const slider = one(`#limit-${limit}`);
         if (!slider) continue;
         const known_range = range(limit);
-        slider.disabled = known_range === null;
         const value = state[limit];
+        slider.disabled = known_range === null && value === null;
         const words = known_range === null ? "not measured" : value === null ? `any ${limit}` : LIMIT_WORDS[limit](value);
         if (known_range !== null && document.activeElement !== slider) slider.value = placeOf(limit, value);
         slider.setAttribute("aria-valuetext", words);
@@ -679,7 +682,10 @@
     sheet?.addEventListener("keydown", (event) => { if (event.key === "Escape" && sheet.classList.contains("open")) { open(false); handle.focus(); } });
 
     addEventListener("hashchange", () => {
-      if (location.hash && !location.hash.includes("=")) return;
+      if (location.hash && !location.hash.includes("=")) { // a link within the page took the address
+        if (written(state)) history.replaceState(null, "", "#" + written(state));
+        return;
+      }
       state = read(location.hash);
       chart?.restore();
       draw();
@@ -774,15 +780,15 @@
     /** The best by score, as many as can be told apart, what lies on the front, and what is ringed. */
     function drawable() {
       const { key, better } = page.axis();
-      const all = rows.filter((row) => row.at[key] && !row.baseline);
+      const all = rows.filter((row) => row.at[key] && row.pick && !row.baseline);
       if (all.length <= DRAWN) return all;
-      const kept = new Set([...all].sort((a, b) => b.sort.score[0] - a.sort.score[0]).slice(0, DRAWN));
+      const kept = new Set([...all].sort((a, b) => b.pick.score - a.pick.score).slice(0, DRAWN));
       for (const row of all) if (page.state.marked.includes(row.id)) kept.add(row);
       let best = -Infinity;
       const sign = better === "more" ? -1 : 1;
-      for (const row of [...all].sort((a, b) => sign * (a.at[key][0] - b.at[key][0]) || b.sort.score[0] - a.sort.score[0])) {
-        if (row.sort.score[0] > best) kept.add(row);
-        best = Math.max(best, row.sort.score[0]);
+      for (const row of [...all].sort((a, b) => sign * (a.at[key][0] - b.at[key][0]) || b.pick.score - a.pick.score)) {
+        if (row.pick.score > best) kept.add(row);
+        best = Math.max(best, row.pick.score);
       }
       return all.filter((row) => kept.has(row));
     }
@@ -796,11 +802,11 @@
       }));
       return [...beside, ...drawable().map((row) => {
         const [x, from = null, to = null] = row.at[key];
-        const [low, high] = row.pick?.interval ?? [null, null];
+        const [low, high] = row.pick.interval ?? [null, null];
         const hue = inks.hues.get(row.hue);
         return {
           id: row.id, label: row.default ? row.name : "", x, x_low: from, x_high: to,
-          y: row.sort.score[0], y_low: low, y_high: high,
+          y: row.pick.score, y_low: low, y_high: high,
           hue, fill: row.default ? hue : inks.paper, stroke: row.default ? inks.paper : hue,
           width: row.default ? 1 : 1.6, shape: shapes[row.shape] ?? "circle", family: row.method,
           size: (row.default ? 85 : 55) * frame.k ** 2, opacity: row.noisy && key === "speed" ? 0.45 : 1, reference: row.reference, reported: false,

@@ -5,6 +5,7 @@
   const board = globalThis.lightboardCompared;
   const place = document.getElementById("compared");
   if (!board || !place || board.entries.length < 2) return;
+  const { fixed, digits, make } = globalThis.lightboardParts; // board.js has them
   const MOST = 4, SHOWN = 25;
   const known = new Map(board.entries.map((entry) => [entry.id, entry]));
   const tasks = new Map(board.tasks.map((task) => [task.name, task]));
@@ -87,26 +88,11 @@
 
   // --- words -----------------------------------------------------------------------------------------------
 
-  function fixed(value, decimals) {
-    const text = Math.abs(value).toFixed(decimals).replace(/\B(?=(\d{3})+(?!\d))(?<!\.\d*)/g, ",");
-    return value < 0 && /[1-9]/.test(text) ? "\u2212" + text : text;
-  }
-  function digits(value, most = 3) {
-    if (value === 0) return "0";
-    return fixed(value, Math.min(Math.max(2 - Math.floor(Math.log10(Math.abs(value))), 0), most));
-  }
   const span = (low, high, decimals = 1) => {
     const ends = [fixed(low, decimals), fixed(high, decimals)];
     return ends.join(/\u2212/.test(ends.join("")) ? " to " : "\u2013");
   };
   const pWords = (p) => (p < 0.001 ? "p < 0.001" : `p ${fixed(p, p < 0.1 ? 3 : 2)}`);
-
-  function make(name, attributes = {}, ...children) {
-    const element = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) if (value !== null) element.setAttribute(key, value);
-    element.append(...children.filter((child) => child !== null));
-    return element;
-  }
   const small = (text) => make("small", {}, text);
   const why = (text) => make("span", { class: "why" }, text);
 
@@ -125,7 +111,7 @@
 
   const facts = [
     ["Board score", (e) => (e.score === null ? [why(e.why || "none")] : [fixed(e.score, 1), " ", small(e.interval ? span(...e.interval) : "no interval")])],
-    ["Speed, times the reference\u2019s", (e) => (e.ratio === null ? [why(e.slow)] : [digits(e.ratio), " ", small(e.ratio_interval ? span(...e.ratio_interval, 2) : "no interval")])],
+    [`Speed ${board.timed}, times the reference\u2019s`, (e) => (e.ratio === null ? [why(e.slow)] : [digits(e.ratio), " ", small(`${e.ratio_interval ? span(...e.ratio_interval, 2) : "no interval"}, ${e.runtime}${e.noisy ? ", noisy" : ""}`)])],
     ["Parameters, millions", (e) => [digits(e.parameters / 1e6)]],
     ["FLOPs at 128 tokens, G", (e) => (e.flops === null ? [why("not traced")] : [digits(e.flops / 1e9)])],
     ["Model file, MB", (e) => (e.bytes === null ? [why("none recorded")] : [digits(e.bytes / 1e6)])],
@@ -149,7 +135,7 @@
         return { kind: unsure ? "number faint" : "number", content: [fixed(found.value, 1), " ", small(`${span(found.low, found.high)}, ${pWords(found.p)}`)] };
       })]);
     return table("differences", "Paired differences, points", ["Entries", ...columns.map(([title]) => title)], rows,
-      "95% intervals over seeds and examples; p is raw, uncorrected for the number of comparisons. Grey: cannot be told from no difference.");
+      "95% intervals over examples, and over seeds where a task has several; p is raw, uncorrected for the number of comparisons. Grey: cannot be told from no difference.");
   }
 
   const words = (task, answer) => (task.labels.length ? task.labels[answer] ?? String(answer) : fixed(Number(answer), 2));
@@ -220,7 +206,7 @@
   function list() {
     names.replaceChildren(...chosen.map((id) => {
       const out = make("button", { type: "button", class: "plain", "aria-label": `Remove ${known.get(id).label}` }, "remove");
-      out.addEventListener("click", () => choose(chosen.filter((one) => one !== id)));
+      out.addEventListener("click", () => { choose(chosen.filter((one) => one !== id)); select.focus(); });
       return make("li", {}, make("a", { href: known.get(id).href }, known.get(id).label), " ", out);
     }));
     select.replaceChildren(make("option", { value: "" }, chosen.length < MOST ? "add an entry" : "four are enough"),
@@ -228,9 +214,11 @@
     select.disabled = chosen.length >= MOST;
   }
 
+  const state = () => "#entries=" + chosen.join(",");
+
   function choose(ids, told = true) {
     chosen = ids;
-    if (told) history.replaceState(null, "", "#entries=" + ids.join(","));
+    if (told) history.replaceState(null, "", state());
     show();
   }
 
@@ -241,7 +229,11 @@
   }
 
   select.addEventListener("change", () => { if (known.has(select.value)) choose([...chosen, select.value]); });
-  addEventListener("hashchange", () => { const ids = read(); if (ids) { choose(ids, false); place.scrollIntoView(); } });
+  addEventListener("hashchange", () => {
+    const ids = read();
+    if (ids) { choose(ids, false); place.scrollIntoView(); }
+    else if (chosen.length) history.replaceState(null, "", state()); // a link within the page took the address
+  });
   document.getElementById("choose").hidden = false;
   choose(read() ?? [], false);
 })();

@@ -15,12 +15,14 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_LAZY = {"run": "suite.pipeline.run", "measure": "suite.measure.run", "load_results": "suite.frame"}
+_LAZY = {"run": "suite.pipeline.run", "load_results": "suite.frame"}
 
 __all__ = ["__version__", "load_results", "measure", "run"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "measure":
+        return import_module("suite.measure")  # the package, which can be called
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'suite' has no attribute {name!r}")

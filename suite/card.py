@@ -156,8 +156,8 @@ def _body(entry: Entry) -> list[str]:
             lines.append(f"- {plain(one.authors)} ({one.year}). {plain(one.title)}{where}.")
         lines.append("")
     lines += [
-        "Scores are on the dev sets, with 95% intervals over seeds and examples. They are comparable with rows of the "
-        "same track and protocol only.",
+        "Scores are on the dev sets, with 95% intervals over examples, and over seeds where a task has several. They "
+        "are comparable with rows of the same track and protocol only.",
     ]
     return lines
 

@@ -518,7 +518,7 @@ def verify(
     paths: Annotated[list[Path], typer.Argument(help="results, tracks, runs, measurements or entries")],
     level: Annotated[str, typer.Option("--level", help="valid, rescored or recounted")] = "recounted",
     data: Annotated[
-        str | None, typer.Option("--data", help="where gold labels are: folder:PATH, own:PATH")
+        str | None, typer.Option("--data", help="where gold labels are: auto, hub, folder:PATH, own:PATH")
     ] = None,
     attest: Annotated[str | None, typer.Option("--attest", help="your name: write attestations")] = None,
     against: Annotated[

@@ -1,4 +1,4 @@
-"""Fronts: what a model or a family of models reaches at its cost, against just leaving layers off (PROTOCOL.md 31).
+"""Fronts: what a model or a family of models reaches at its cost, against just leaving layers off.
 
 The curve they are held against runs through the n-gram linear model, truncations of the reference and the reference
 itself. A model stands so many points above the curve at its own cost; a family has the area between its front and the

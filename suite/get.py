@@ -23,7 +23,7 @@ import suite
 from suite import folder as folders
 from suite import models, stored, submit
 from suite.canonical import digest_file, pretty_json
-from suite.data.encode import load_tokenizer
+from suite.data.encode import load_tokenizer, unpadded
 from suite.documents import Entry, RunLine
 from suite.errors import UserError
 from suite.folder import show
@@ -296,12 +296,7 @@ def _texts(run: LoadedRun, module: ModuleType, file: str) -> dict[str, str]:
 
 def _tokenizer(folder: Path, longest: int) -> str:
     """The tokenizer as examples were encoded: cut to the track's length, never padded."""
-    from tokenizers import Tokenizer
-
-    backend = Tokenizer.from_str(load_tokenizer(folder).backend_tokenizer.to_str())
-    backend.no_padding()
-    backend.enable_truncation(longest, strategy="longest_first")
-    return str(backend.to_str(pretty=False))
+    return str(unpadded(load_tokenizer(folder), longest).to_str(pretty=False))
 
 
 def _about(run: LoadedRun, name: str, module: ModuleType, files: dict[str, Path]) -> dict[str, Any]:

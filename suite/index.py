@@ -10,7 +10,7 @@ again, and a verifier does. How runs become one entry:
   (equal fingerprints). Ranks are within a division.
 - A measurement belongs to an entry when it timed one of the entry's graphs. Made on another recipe, variant
   or an older run, it is *inherited*; that is only allowed where it names no task: the time of an early-exit
-  or searched model depends on its weights (PROTOCOL.md 14).
+  or searched model depends on its weights.
 - A document that the track's log says was corrected, superseded or withdrawn counts in no entry.
 """
 
@@ -292,9 +292,9 @@ def _read(
             result.unreadable.append(str(refused))
             continue
         # In another's place it would count under a name that is not its own, or twice.
-        if facts.path != facts.location:
+        if facts.path not in facts.locations:
             place = show(str(folder), 300)
-            result.unreadable.append(f"{place}: found a document of {facts.location}, expected it there")
+            result.unreadable.append(f"{place}: found a document of {facts.locations[0]}, expected it there")
             continue
         if entry := left.get(facts.subject):
             said = f"{entry.action} by {logs.FOLDER}/{logs.file_name(entry.number)}"
@@ -378,10 +378,10 @@ def standing(track: Path, name: str, among: Path | None = None) -> Standing:
     """
     known, result = TRACKS.get(track.name), Computed()
     runs = list(_read(track, "runs", read_run, result, logs.left(logs.read(track))))
-    own = {facts.location for facts in runs}
+    own = {facts.path for facts in runs}
     if among is not None and among.absolute() != track.absolute():
         others = _read(among, "runs", read_run, result, logs.left(logs.read(among)))
-        runs += [facts for facts in others if facts.location not in own]
+        runs += [facts for facts in others if facts.path not in own]
     if result.unreadable:
         raise UserError(f"{result.unreadable[0]}; run lightboard verify", code=1)
     groups, _ = _group(runs, track.name, known)
@@ -678,7 +678,7 @@ def _speed(facts: MeasurementFacts, alone: Ratio | None, group: _Group) -> Speed
         alone_ratio=alone,
         latency_ms=m.latency_ms,
         verdict=m.verdict,
-        # What the model needs: the process' high-water mark above the loaded interpreter's (PROTOCOL.md 21).
+        # What the model needs: the process' high-water mark above the loaded interpreter's.
         peak_memory_bytes=max(0, m.memory.peak_bytes - m.memory.baseline_bytes),
         model_bytes=m.model_bytes,
         inherited=not _is_own(m, group),

@@ -21,7 +21,12 @@ def run_command(entry: Entry, tasks: list[str] | None = None, seeds: int | None 
 
 
 def measure_command(
-    entry: Entry, profile: str, runtime: str | None = None, task: str | None = None, inputs: str = "trace"
+    entry: Entry,
+    profile: str,
+    runtime: str | None = None,
+    task: str | None = None,
+    inputs: str = "trace",
+    arrival: str = "single-stream",
 ) -> str:
     """The command that times the entry's model."""
     words = f"lightboard measure {entry.recipe} --track {entry.track} --profile {profile}"
@@ -31,6 +36,8 @@ def measure_command(
         words += f" --variant {entry.variant}"
     if task is not None:
         words += f" --task {task}"
+    if arrival != "single-stream":
+        words += f" --arrival {arrival}"
     return words + (f" --inputs {inputs}" if inputs != "trace" else "")
 
 
@@ -44,7 +51,9 @@ def commands(entry: Entry) -> list[str]:
     """All of them, in order."""
     lines = [run_command(entry)]
     lines += [
-        measure_command(entry, profile, runtime, inputs=inputs)
-        for profile, runtime, inputs in sorted({(s.profile, s.runtime, s.inputs) for s in entry.speed})
+        measure_command(entry, profile, runtime, inputs=inputs, arrival=arrival)
+        for profile, runtime, inputs, arrival in sorted(
+            {(s.profile, s.runtime, s.inputs, s.arrival) for s in entry.speed}
+        )
     ]
     return [*lines, "lightboard index", verify_command(entry)]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from suite import folder as folders
 from suite import tables
 from suite.canonical import digest
-from suite.documents import Attempt, Attestation, Level, Measurement, Run
+from suite.documents import Attempt, Attestation, Level, Machine, Measurement, Run
 from suite.errors import UserError
 from suite.folder import Refused, parse
 from suite.tasks import Task
@@ -37,8 +37,8 @@ class RunFacts:
     influence: NDArray[np.float64]  # [examples], dev sets in the task's order
 
     @property
-    def location(self) -> str:
-        return run_location(self.run)
+    def locations(self) -> tuple[str, ...]:
+        return (run_location(self.run),)
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class MeasurementFacts:
     )  # task -> [examples], as a run's
 
     @property
-    def location(self) -> str:
-        return measurement_location(self.measurement)
+    def locations(self) -> tuple[str, ...]:
+        return measurement_locations(self.measurement)
 
 
 # --- where documents lie ------------------------------------------------------------------------------------
@@ -71,6 +71,27 @@ def measurement_location(m: Measurement) -> str:
     special = [] if (m.arrival, m.inputs) == usual else [m.arrival, m.inputs]
     name = "-".join(part for part in (m.profile, m.runtime, m.against, *special, m.task, m.date) if part)
     return f"measurements/{m.recipe}/{m.variant}/{name}"
+
+
+def measurement_locations(m: Measurement) -> tuple[str, str]:
+    """The folders that may hold a measurement: the usual one, and one with a digest of the machine's kind."""
+    usual = measurement_location(m)
+    return usual, f"{usual}-{digest(_kind(m.machine)).removeprefix('sha256:')[:8]}"
+
+
+def place_for(m: Measurement, track: Path) -> Path:
+    """The folder to write a measurement to: the usual one, unless another kind of machine's of that day lies there."""
+    usual, own = measurement_locations(m)
+    path = track / usual / folders.DOCUMENTS["measurements"]
+    try:
+        held = parse(Measurement, folders.read_bytes(path, folders.MAX_JSON_BYTES), path)
+    except Refused:
+        return track / usual
+    return track / (usual if _kind(held.machine) == _kind(m.machine) else own)
+
+
+def _kind(machine: Machine) -> list[object]:
+    return [machine.cpu, list(machine.flags), machine.cores, machine.accelerator]
 
 
 # --- runs and measurements --------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from suite.board import charts, colours, explore, front, pareto, scatter, text
 from suite.board.build import POLICY
 from suite.board.reported import standings
 from suite.board.scatter import Axis, Point
-from suite.board.site import Links, Shown, View, load_site, mean_ratio
+from suite.board.site import ONE_SEED, Links, Shown, View, load_site, mean_ratio
 from suite.board.svg import Mark
 from suite.board.text import Missing
 from suite.canonical import canonical_json, pretty_json
@@ -747,7 +747,16 @@ def test_rank_ranges_in_order(pages: dict[str, Node]) -> None:
 
 def test_numbers_stand_with_their_intervals_and_link_to_evidence(pages: dict[str, Node]) -> None:
     cells = row(pages, "index.html", "board", "BERT-of-Theseus").all("td")
-    by_label = {cell.attributes["data-label"]: cell for cell in cells if "data-label" in cell.attributes}
+    labelled = {cell.attributes["data-label"]: cell for cell in cells if "data-label" in cell.attributes}
+    assert {
+        "Params, M",
+        "FLOPs, G",
+        "Size, MB",
+        "Speed, ×",
+        "Latency, ms",
+        "Training, TFLOP",
+    } < labelled.keys()
+    by_label = {label.partition(",")[0]: cell for label, cell in labelled.items()}
     assert by_label["Score"].text == "72.4 ±0.8"
     assert by_label["Speed"].text.replace("\u2007", "") == "1.93 1.87–1.99"
     assert by_label["Latency"].text.split()[:2] == ["7.88", "onnx"]
@@ -836,7 +845,8 @@ def test_two_pairs_have_no_interval_and_say_so(pages: dict[str, Node]) -> None:
     ],
 )
 def test_a_dev_subset_is_called_one(pages: dict[str, Node], page: str) -> None:
-    tables = [t for t in pages[page].all("table") if "QQP" in t.text or page == "tasks/qqp.html"]
+    named = [t for t in pages[page].all("table") if "QQP" in t.text or page == "tasks/qqp.html"]
+    tables = [t for t in named if t.attributes["id"] != "curve-ends"]  # losses, not scores
     assert tables and all("dev subset" in table.text for table in tables)
     assert not any("dev subset" in node.text for node in pages["tasks/cola.html"].all("main"))
 
@@ -848,15 +858,14 @@ def test_task_notes_are_printed(pages: dict[str, Node]) -> None:
 
 def test_downloads_hold_the_entries(site: Path) -> None:
     import csv
-    import json
 
-    stored = json.loads((site / "tracks/mini/entries.json").read_text(encoding="utf-8"))
-    assert len(stored) == len(MINI) and all(Entry.model_validate_json(json.dumps(one)) for one in stored)
-    with (site / "tracks/mini/entries.csv").open(encoding="utf-8", newline="") as stream:
-        lines = {(line["recipe"], line["variant"]): line for line in csv.DictReader(stream)}
-    assert float(lines["theseus", "default"]["score_points"]) == 72.4
-    assert float(lines["theseus", "default"]["speed_ratio[cpu-1-thread]"]) == 1.93
-    assert lines["half", "default"]["score_points"] == ""
+    with (site / "tracks/mini/tables/entries.csv").open(encoding="utf-8", newline="") as stream:
+        lines = {(line["recipe"], line["variant"], line["task"]): line for line in csv.DictReader(stream)}
+    assert {key[:2] for key in lines} == {(case.recipe, case.variant) for case in MINI}
+    assert float(lines["theseus", "default", "cola"]["board_score_points"]) == 72.4
+    timed = "speedup_times[cpu-1-thread/onnx/fp32/single-stream/trace]"
+    assert float(lines["theseus", "default", "cola"][timed]) == 1.93
+    assert lines["half", "default", "cola"]["board_score_points"] == ""
 
 
 # --- other pages --------------------------------------------------------------------------------------------
@@ -933,6 +942,41 @@ def test_the_front_page_says_how_many_seeds_its_rows_have(tmp_path: Path) -> Non
         said.append(board.build(results, tmp_path / "site").read_text(encoding="utf-8"))
     assert ", three seeds each." in said[0]
     assert ", one to three seeds so far, three planned." in said[1]
+
+
+def test_intervals_of_a_task_with_one_seed_say_what_they_are_over(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "results", {"mini": MINI[:2]})
+    for path in results.glob("mini/entries/*/*.json"):
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        entry["quality"]["cola"]["runs"] = entry["quality"]["cola"]["runs"][:1]
+        path.write_text(json.dumps(entry), encoding="utf-8")
+    out = board.build(results, tmp_path / "site").parent
+    for page in ("index.html", "tasks/cola.html", "tracks/mini/entries/theseus/default.html"):
+        assert Page(out / page).root.text.count(ONE_SEED) == 1, page
+    assert ONE_SEED not in Page(out / "tasks/sst2.html").root.text
+
+
+def test_a_lower_precision_is_picked_and_drawn_by_what_its_own_answers_score(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "results", {"mini": MINI[:2]})
+    path = results / "mini/entries/theseus/default.json"
+    entry = json.loads(path.read_text(encoding="utf-8"))
+    (line,) = (one for one in entry["speed"] if one["precision"] == "int8")
+    change = {"value": -2.0, "interval": [-3.0, -1.0]}
+    line["scores"] = {
+        task: {"seed": 11, "score": 60.0 + place, "full_precision": 62.0 + place, "change": change}
+        for place, task in enumerate(("cola", "mrpc", "sst2", "stsb"))
+    }
+    path.write_text(json.dumps(entry), encoding="utf-8")
+    site = load_site(stored_entries(results), results)
+    lower, full = View("cpu-1-thread", "onnx-int8"), View("cpu-1-thread", "onnx")
+    found = {one.entry: (one.score, one.interval) for one in explore.candidates(site, "mini", lower)}
+    assert found == {"mini/theseus/default": (61.5, None)}, "the reference's 8 bits were not scored"
+    assert dict(found) != {one.entry: one.score for one in explore.candidates(site, "mini", full)}
+    links = Links("index.html")
+    drawn = pareto.figures(site, links, "mini", lower)[0]
+    assert "score 61.5, 3.28 times" in drawn.wide and "Reference: score" not in drawn.wide
+    (said,) = (one for one in front.answer(site, "mini", lower) if "int8" in one)
+    assert "its own answers score 61.5; the scores above are of full precision" in said
 
 
 def test_the_entry_of_an_older_protocol_says_so(tmp_path: Path) -> None:

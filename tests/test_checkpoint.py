@@ -28,6 +28,8 @@ from transformers import (
     DistilBertConfig,
     DistilBertForMaskedLM,
     GPT2Config,
+    MobileBertConfig,
+    MobileBertForMaskedLM,
     PreTrainedTokenizerFast,
 )
 
@@ -604,6 +606,43 @@ def test_distilbert_starts_from_what_its_recipe_names(
         found = model.states(*one.inputs)[-1]  # type: ignore[operator]
     assert torch.allclose(found[one.mask.bool()], wanted[one.mask.bool()], atol=1e-3)
     assert np.isfinite(logits_of(model, dev)).all()
+
+
+def test_mobilebert_starts_from_what_its_recipe_names(
+    cache: Path, cell: Cell, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """Without a teacher; and padding says nothing, whatever the released table holds for it."""
+    demo = resolve("mobilebert", "demo")
+    training = {**demo.parameters["training"], "epochs": 1, "lr": 1e-9}
+    general = {"hub": "acme/mobilebert", "revision": COMMIT}
+    resolved = replace(demo, parameters={**demo.parameters, "general": general, "training": training})
+    sizes = variants(resolved, cell.track, cell.task.outputs)["default"]
+    torch.manual_seed(7)
+    released = MobileBertForMaskedLM(
+        MobileBertConfig(
+            vocab_size=sizes["vocab"], hidden_size=sizes["hidden"], num_hidden_layers=sizes["layers"],
+            num_attention_heads=sizes["heads"], intermediate_size=sizes["ffn"], embedding_size=sizes["embedding"],
+            intra_bottleneck_size=sizes["inner"], num_feedforward_networks=sizes["feedforwards"],
+            max_position_embeddings=sizes["positions"], type_vocab_size=sizes["types"],
+        )
+    )  # fmt: skip
+    released.mobilebert.embeddings.word_embeddings.weight.data[0] = 1.0
+    released.save_pretrained(tmp_path / "source")
+    BertTokenizerFast.from_pretrained(tiny_folder / "teacher").save_pretrained(tmp_path / "source")
+    cache_tree(cache, "acme/mobilebert", tmp_path / "source")
+    stage = model_stages(resolved, cell)["default"]
+    assert [s.name for s in closure([stage])] == ["encode", "released", "finetune"]
+    store = Store(tmp_path / "store")
+    execute([stage], store)
+    found = models.load(store.folder(stage.key)).state_dict()
+    wanted = {
+        name: tensor for name, tensor in released.state_dict().items() if name.startswith("mobilebert.")
+    }
+    table = "mobilebert.embeddings.word_embeddings.weight"
+    assert not found[table][0].any()
+    for name in wanted.keys() & found.keys():
+        start = 1 if name == table else 0
+        assert torch.allclose(found[name][start:], wanted[name][start:], atol=1e-5), name
 
 
 def test_a_recipe_names_one_start_and_mistakes_are_told_of_that_one() -> None:

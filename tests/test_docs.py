@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import typer
 import yaml
 from test_submit import NOBODY, call
 
+import suite
 from suite import cli, gaps, reproduce, review, signing, submit
 from suite.errors import UserError
 from suite.index import entries
@@ -292,3 +294,11 @@ def test_the_comment_says_what_was_found_and_nothing_else(tmp_path: Path) -> Non
     assert "<img" not in bad and "@everyone" not in bad and "[x](http" not in bad
     (tmp_path / "table.md").write_text("| x |\n" * 50_000)
     assert len(review.comment(tmp_path)) < 65_000
+
+
+@pytest.mark.parametrize("name", suite.__all__)
+def test_what_the_package_offers_is_there_in_a_fresh_process(name: str) -> None:
+    """Whatever was imported before: a submodule and a function may have one name."""
+    code = f"import suite; one = suite.{name}; assert callable(one) or isinstance(one, str)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

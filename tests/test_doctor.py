@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,21 @@ def test_peaks_of_real_runtimes_are_possible(tmp_path: Path, monkeypatch: pytest
         assert one.flop_per_second > 1e8
         assert limit is None or one.flop_per_second < limit
     assert peak.of(["torch"], plan, said.append) == found[1:] and len(said) == 2, "once in a sitting"
+
+
+def test_a_sitting_keeps_its_best_rate_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was taken beside a busy neighbour would make what comes next look impossible."""
+    clock, rates = [0.0], iter([2e9, 5e9, 3e9, 1e9])
+    monkeypatch.setattr(peak, "_SITTING", {})
+    monkeypatch.setattr(peak, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(peak, "measured", lambda name, plan: peak.Rate(name, "fp32", next(rates)))
+
+    def rate_at(minute: float) -> float:
+        clock[0] = 60 * minute
+        (found,) = peak.of(["torch"], tiny_plan(), lambda _: None)
+        return found.flop_per_second
+
+    assert [rate_at(minute) for minute in (0, 4, 6, 12, 60)] == [2e9, 2e9, 5e9, 5e9, 1e9]
 
 
 def test_a_measurement_has_its_runtimes_peaks(linear, tmp_path: Path, monkeypatch) -> None:  # noqa: F811

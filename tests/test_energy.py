@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -80,6 +81,37 @@ def test_gpu_is_asked_for_only_where_it_computes(tmp_path: Path) -> None:
     assert "NVML" not in str(energy.meter("cpu", tmp_path).reason)
     found = energy.meter("cuda", tmp_path)
     assert found.counters or "NVML" in str(found.reason)
+
+
+def test_only_the_gpu_in_use_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of a machine's two, which is the only one that this process sees; the first has no counter."""
+    spent = {"GPU-second": 4_000}
+
+    class NVMLError(Exception):
+        pass
+
+    def total(handle: str) -> int:
+        if handle not in spent:
+            raise NVMLError("Not Supported")
+        return spent[handle]
+
+    there = ["GPU-first", "GPU-second"]
+    fake = SimpleNamespace(
+        NVMLError=NVMLError, nvmlInit=lambda: None, nvmlDeviceGetCount=lambda: 2,
+        nvmlDeviceGetHandleByIndex=lambda place: there[place], nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
+        nvmlDeviceGetIndex=there.index, nvmlDeviceGetTotalEnergyConsumption=total,
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    seen = [SimpleNamespace(uuid="second")]
+    monkeypatch.setattr("torch.cuda.current_device", lambda: 0)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda place: seen[place])
+    found = energy.meter("cuda", tmp_path)
+    assert [counter.name for counter in found.counters] == ["NVML GPU 1"] and found.read() == 4.0
+    seen[0] = SimpleNamespace(uuid="first")
+    assert (
+        energy.meter("cuda", tmp_path).reason
+        == "RAPL: the kernel shows none; NVML: Not Supported; INA: no such sensor"
+    )
 
 
 def test_the_worker_reads_around_what_it_times(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def told(site: Path, *paths: str) -> dict[str, Any]:
 
 def joined(row: dict[str, Any], added: dict[str, Any]) -> dict[str, Any]:
     both = {key: {**row[key], **added[key]} for key in ("at", "sort")}
-    return {**row, **added, **both, "pick": row["pick"] and {**row["pick"], **added["pick"]}}
+    return {**row, **added, **both, "pick": added["pick"] and {**row["pick"], **added["pick"]}}
 
 
 def test_every_front_page_names_a_script_of_its_rows(site: Path) -> None:
@@ -127,6 +127,7 @@ def test_the_numbers_are_the_entries(results: Path, site: Path) -> None:
     }
     assert rows["half/default"]["pick"] is None and rows["searched/default"]["sort"]["latency"] is None
     int8 = told(site, ROWS, "tracks/mini/data/cpu-1-thread/onnx-int8.js")
+    assert {r["id"]: r for r in int8["rows"]}["theseus/default"]["pick"] is None, "its 8 bits were not scored"
     assert {r["id"]: r for r in int8["rows"]}["theseus/default"]["sort"]["speed"] == [
         pytest.approx(1.93 * 1.7)
     ]
@@ -359,7 +360,7 @@ def test_a_brush_over_the_chart_filters_the_rows(page: Opener) -> None:
 def test_the_axis_is_chosen(page: Opener) -> None:
     one = page()
     options = one.tab.eval_on_selector_all("#across option", "all => all.map(o => o.value)")
-    assert options == ["speed", "flops", "parameters", "bytes", "memory", "training"]
+    assert options == ["speed", "parameters", "flops", "bytes", "memory", "training"]
     places = set()
     for key in options:
         one.tab.select_option("#across", key)
@@ -404,6 +405,24 @@ def test_the_address_holds_the_view(page: Opener) -> None:
     one.tab.wait_for_selector(".plot.answers", timeout=20_000)
     assert one.tab.url.partition("#")[0].endswith("on/cpu-1-thread/with/onnx-int8.html")
     assert one.tab.input_value("#find") == "t" and one.hash == before[1]
+
+
+def test_the_skip_link_leaves_the_view_in_the_address(page: Opener) -> None:
+    one = page("index.html#find=theseus&latency=20")
+    one.tab.focus("a.skip")
+    one.tab.keyboard.press("Enter")
+    one.tab.wait_for_timeout(100)
+    assert one.hash == {"find": "theseus", "latency": "20"}
+    assert one.tab.evaluate("document.activeElement.id") == "content"
+
+
+def test_a_limit_of_another_view_can_be_taken_off(page: Opener) -> None:
+    one = page("tracks/mini/on/cpu-1-thread/with/onnx-int8.html#latency=20")
+    assert one.tab.inner_text(".limit:nth-of-type(1) output") == "not measured"
+    assert "Nothing fits" in one.tab.inner_text("#picked")
+    one.tab.fill("#limit-latency", "500")
+    assert "latency" not in one.hash and "Nothing fits" not in one.tab.inner_text("#picked")
+    assert one.tab.is_disabled("#limit-latency")
 
 
 def test_a_broken_address_is_the_plain_page(page: Opener) -> None:

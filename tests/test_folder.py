@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from suite.canonical import digest, digest_file
 from suite.errors import UserError
@@ -15,6 +17,7 @@ from suite.folder import (
     Refused,
     check,
     documents,
+    parse_json,
     read_bytes,
     read_json,
     show,
@@ -116,6 +119,39 @@ def test_json_is_strict(tmp_path: Path, content: bytes, said: str) -> None:
 def test_json_that_is_fine_is_read(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"é": [1, 2.5, -3e2, true, null, "ü", {"deep": [[[[]]]]}]}', "utf-8")
     assert read_json(tmp_path / "x.json") == {"é": [1, 2.5, -300.0, True, None, "ü", {"deep": [[[[]]]]}]}
+
+
+_NUMBERS = ("1", "-2.5", "1e99", "1e400", "1E+0400", "-" + "9" * 20, "9" * 19, "9" * 400 + ".0")
+_TEXTS = ('""', '"é"', '"[[["', '"]]"', '"e999"', '"\\ud800"', '"\\"["')
+_DEEP = ("[" * 20 + "]" * 20, "[" * 22 + "0" + "]" * 22)
+_WRITTEN = st.recursive(
+    st.sampled_from([*_NUMBERS, *_TEXTS, *_DEEP, "true", "{}"]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda parts: f"[{','.join(parts)}]")
+        | st.dictionaries(st.sampled_from(["a", "b", "["]), inner, max_size=3).map(
+            lambda items: f"{{{', '.join(f'{json.dumps(key)}: {one}' for key, one in items.items())}}}"
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@given(_WRITTEN)
+@settings(max_examples=400, deadline=None)
+def test_a_text_that_looks_plain_holds_nothing_to_refuse(text: str) -> None:
+    """Reading checks each value only where the text does not show already that all are fine."""
+    content, path = text.encode(), Path("x.json")
+
+    def outcome() -> str:
+        try:
+            return repr(parse_json(content, path))
+        except Refused:
+            return "refused"
+
+    quick = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("suite.folder._is_plain", lambda _: False)
+        assert outcome() == quick
 
 
 def test_links_pipes_folders_and_nothing_are_refused(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from suite.export import tables_of
 from suite.index import compute, index
 from suite.measure import accuracy
 from suite.measure import run as measuring
-from suite.measure.answers import as_scored, prepared
+from suite.measure.answers import Ready, as_scored, in_batches, prepared, scores
 from suite.measure.subject import Examples, ModelFolder, Subject
 from suite.measure.trace import queries
 from suite.measure.worker import split
@@ -235,6 +235,22 @@ def test_timed_answers_are_held_against_the_scored_ones(bert):
         np.testing.assert_array_equal(held.logits[query], logits[row])
     with pytest.raises(UserError, match="its scores would say nothing of the answers that are timed"):
         as_scored(ready, "onnx_int8_static", asked, [replace(told, logits=logits + 1)])
+
+
+def test_what_breaks_beyond_the_first_models_answers_is_one_line(bert, tmp_path, monkeypatch):
+    """The other tasks' models, and batches: then this runtime's cell says why, and other runtimes go on."""
+    trained = ModelFolder("sst2", bert, np.zeros((40, 3), np.float32), labelled())
+    other = replace(trained, task="mrpc", folder=tmp_path)  # no model at all: whatever an exporter raises
+    subject = Subject("mini", "student", digest("recipe"), "default", None, trained, trained, (), tmp_path,
+                      others=(other,))  # fmt: skip
+    monkeypatch.setattr(accuracy, "scored", lambda *_: None)
+    with pytest.raises(UserError, match=r"cannot answer mrpc's dev sets: FileNotFoundError: .*") as caught:
+        scores(subject, RUNTIME, 1, lambda _: None)
+    assert "\n" not in str(caught.value)
+    dev = trained.labelled.dev["dev"]
+    asked = queries([Examples("sst2", dev.ids, dev.types, dev.offsets, [("",)] * 40)], 16)
+    with pytest.raises(UserError, match="onnx_int8_dynamic: cannot answer in batches of 8: "):
+        in_batches(Ready(tmp_path / "absent.onnx", np.zeros((16, 3)), 1e-4), RUNTIME, asked, 8, 1)
 
 
 def test_a_measurement_in_8_bits_scores_every_task_with_its_own_weights(tmp_path):

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from test_latency import TINY, profile, subject_of
 
 from suite.documents import Measurement
 from suite.errors import UserError
-from suite.measure.kit import bundle, file, program
+from suite.measure import device
+from suite.measure.kit import bundle, file, pack, program
 from suite.verify import verify
 
 # A device has none of these: importing one there ends the program.
@@ -78,9 +80,80 @@ def test_a_device_answer_becomes_a_measurement(answer: Path, tmp_path: Path) -> 
     assert document.once.tokenise_seconds_per_example is None
     assert [(one.runtime, one.precision) for one in document.peaks] == [("onnx", "fp32")]
     assert document.threads == 1 and document.seconds > 0
+    assert (document.energy is None) == bool(document.energy_reason), "counters were looked for"
     assert verify(folder).ok
     with pytest.raises(UserError, match="there already"):
         file(answer, tmp_path / "results")
+    other = json.loads(answer.read_text())
+    other["machine"]["cpu"] = "Another processor"
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    second = file(tmp_path / "other.json", tmp_path / "results")
+    assert second != folder and verify(second).ok, "another machine's answer of the same day"
+
+
+def test_joules_that_a_device_counted_are_filed(answer: Path, tmp_path: Path) -> None:
+    document = json.loads(answer.read_text())
+    columns = [document["samples"][name] for name in ("pair", "block", "side")]
+    blocks = [
+        {"pair": p, "block": b, "side": s, "queries": n * (document["repeats"] if s else 1),
+         "start_joules": 1.0, "end_joules": 1.0 + n * (0.25 * document["repeats"] if s else 2.0)}
+        for (p, b, s), n in Counter(zip(*columns, strict=True)).items()
+    ]  # fmt: skip
+    document |= {"counters": ["RAPL package-0"], "energy": blocks, "energy_reason": None}
+    (tmp_path / "answer.json").write_text(json.dumps(document))
+    folder = file(tmp_path / "answer.json", tmp_path / "results")
+    found = Measurement.model_validate_json((folder / "measurement.json").read_bytes(), strict=True)
+    assert found.energy is not None and found.energy.counters == ("RAPL package-0",)
+    assert found.energy.joules_per_query == pytest.approx(0.25)
+    assert found.energy.reference_joules_per_query == pytest.approx(2)
+    for name in ("counters", "energy", "energy_reason", "limited_by"):  # an older kit's answer
+        del document[name]
+    (tmp_path / "answer.json").write_text(json.dumps(document))
+    older = file(tmp_path / "answer.json", tmp_path / "older")
+    assert "energy" not in json.loads((older / "measurement.json").read_text())
+
+
+def test_a_finished_race_is_not_lost(
+    kit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A place that cannot be written is said first; a peak that cannot be measured is left out."""
+
+    def rate(*_: object) -> object:
+        raise UserError("its process was killed by signal 9")
+
+    monkeypatch.setattr(device.peak, "rate", rate)
+    with monkeypatch.context() as patch:
+        patch.setattr(device, "check", lambda *_: pytest.fail("it began"))
+        for place in (tmp_path / "nowhere" / "answer.json", tmp_path):
+            assert device.main(kit, ["--out", str(place)]) == 1
+    assert device.main(kit, ["--out", str(tmp_path / "answer.json")]) == 0
+    assert "no peak rate: its process was killed" in capsys.readouterr().err
+    folder = file(tmp_path / "answer.json", tmp_path / "results")
+    assert "peaks" not in json.loads((folder / "measurement.json").read_text())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA is enforced on Linux alone")
+def test_a_profile_of_all_cores_and_little_memory_comes_back_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads are counted on the device; what held the memory there is in the answer."""
+    monkeypatch.setenv("LIGHTBOARD_STORE", str(tmp_path / "store"))
+    subject = subject_of(tmp_path, reference={**TINY, "layers": 1}, student={**TINY, "layers": 1})
+    wanted = profile(threads="all", pairs=2, blocks=2, memory_limit_bytes=2**30)
+    with zipfile.ZipFile(bundle(subject, wanted, tmp_path / "kit.zip")) as archive:
+        archive.extractall(tmp_path / "device")
+    done = on_device(tmp_path / "device")
+    assert done.returncode == 0, done.stderr
+    folder = file(tmp_path / "device" / "answer.json", tmp_path / "results")
+    document = Measurement.model_validate_json((folder / "measurement.json").read_bytes(), strict=True)
+    assert document.memory.limit_bytes == 2**30 and document.memory.limited_by in ("cgroup", "RLIMIT_DATA")
+    assert document.threads == len(os.sched_getaffinity(0))
+
+
+def test_a_profile_that_no_kit_can_fill_is_refused_before_anything_is_packed(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="profile gpu: it is not of onnx on the processor") as caught:
+        pack("reference", track="mini", profile="gpu", out=tmp_path / "kit.zip")
+    assert "lightboard measure --profile gpu" in str(caught.value) and not list(tmp_path.iterdir())
 
 
 def test_a_model_that_answers_otherwise_there_is_not_timed(kit: Path, tmp_path: Path) -> None:

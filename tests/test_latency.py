@@ -12,13 +12,16 @@ import textwrap
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
+import example_results as example
 import numpy as np
 import pytest
 
 from suite import models, tables
 from suite.documents import Measurement
 from suite.errors import UserError
+from suite.index import compute
 from suite.measure import estimate, latency, machine, run
 from suite.measure import trace as traces
 from suite.measure.answers import answers_of
@@ -26,6 +29,7 @@ from suite.measure.samples import Samples
 from suite.measure.subject import Examples, ModelFolder, Subject
 from suite.profile import Profile, Requires
 from suite.protocol import measuring_hash
+from suite.verify import verify
 
 # --- the estimator ------------------------------------------------------------------------------------------
 
@@ -231,7 +235,7 @@ def prepare(model_file, threads):
             note("hangs"); time.sleep(600)
         key = ids.tobytes()
         if not (wish.get("cache") and key in kept):
-            time.sleep(wish.get("sleep", 0))
+            time.sleep(wish.get("sleep", 0) + wish.get("token", 0) * ids.size)
         kept[key] = True
         print("adding", ids.sum())
         if wish.get("note"): note("query")
@@ -315,6 +319,17 @@ def test_short_units_are_repeated(adder):
     outcome = latency.race(adder("one"), adder("two"), trace(), tiny_plan())
     assert min(outcome.repeats) > 1
     assert estimate.figures(outcome.samples).ratio.value > 0
+
+
+def test_the_shortest_length_is_repeated_where_each_has_its_figures(adder):
+    offsets = np.cumsum([0, *([4] * 8), *([80] * 16)])  # a millisecond, and twenty
+    asked = latency.Trace(np.ones(offsets[-1], np.int32), np.zeros(offsets[-1], np.int8), offsets)
+    sides = adder("one", token=0.00025), adder("two", token=0.00025)
+    assert latency.race(*sides, asked, tiny_plan(pairs=1)).repeats == (1, 1)
+    repeats = latency.race(*sides, asked, tiny_plan(pairs=1, each_length=True)).repeats
+    assert all(2 <= count <= 5 for count in repeats)
+    adaptive = replace(sides[1], adaptive=True)
+    assert latency.race(sides[0], adaptive, asked, tiny_plan(pairs=1, each_length=True)).repeats[1] == 1
 
 
 def test_kept_answers_are_noticed(adder):
@@ -481,9 +496,36 @@ def test_a_measurement_from_model_to_folder(subject, tmp_path):
     assert (folder / "measurement.json").stat().st_mtime_ns == written  # not timed twice a day
 
 
+def test_another_machines_times_of_today_are_not_this_ones(linear, tmp_path):
+    results, asked = tmp_path / "results", {"count": 8}
+    (theirs,) = run.compare(linear, "onnx", profile(pairs=1), results, **asked)
+    document = example.read(theirs, "measurement.json")
+    document["machine"]["cpu"] = "Another processor"
+    example.forge(theirs, "measurement.json", document)
+    (ours,) = run.compare(linear, "onnx", profile(pairs=1), results, **asked)
+    assert ours != theirs and ours.name.startswith(f"{theirs.name}-")
+    assert example.read(theirs, "measurement.json") == document
+    written = (ours / "measurement.json").stat().st_mtime_ns
+    assert run.compare(linear, "onnx", profile(pairs=1), results, **asked) == [ours]
+    assert (ours / "measurement.json").stat().st_mtime_ns == written
+    wrong = [p for folder in (theirs, ours) for p in verify(folder).problems]
+    assert not [p for p in wrong if "the folder" in p.found]
+    assert not compute(results / "mini").unreadable
+    moved = ours.rename(ours.with_name(f"{theirs.name}-01234567"))
+    assert [p for p in verify(moved).problems if "the folder" in p.found]
+
+
 def test_time_at_each_of_the_protocols_lengths(linear, tmp_path, monkeypatch):
     monkeypatch.setattr(traces, "MAX_LENGTH", 64)
+    plans, race = [], latency.race
+
+    def watched(*given):
+        plans.append(given[3])
+        return race(*given)
+
+    monkeypatch.setattr(latency, "race", watched)
     (folder,) = run.compare(linear, "onnx", profile(pairs=3), tmp_path / "results", inputs="lengths")
+    assert [plan.each_length for plan in plans] == [True]
     assert "single-stream-lengths" in folder.name
     document = Measurement.model_validate_json((folder / "measurement.json").read_text(), strict=True)
     assert document.inputs == "lengths" and document.once.tokenise_seconds_per_example is None
@@ -542,6 +584,26 @@ def test_the_trace_is_fixed_and_shared_between_tasks(subject):
     assert traces.queries(subject.examples[:1], 20).trace.hash != one.trace.hash
 
 
+def test_tokenising_is_timed_without_padding(subject, monkeypatch):
+    """The reference's own tokenizer.json pads to 128."""
+    from suite.data import encode
+
+    asked, tokens, real = traces.queries(subject.examples, 20), [], encode.unpadded
+
+    def watched(tokenizer, max_length):
+        tokenizer.backend_tokenizer.enable_padding(length=128)
+        backend = real(tokenizer, max_length)
+
+        def answer(*texts):
+            tokens.append(len(backend.encode(*texts)))
+
+        return SimpleNamespace(encode=answer)
+
+    monkeypatch.setattr(encode, "unpadded", watched)
+    assert traces.tokenise_seconds(subject.examples, asked, subject.tokenizer, 12) > 0
+    assert tokens == [min(12, length) for length in asked.trace.lengths]
+
+
 def test_more_threads_than_cores_is_said(monkeypatch):
     with pytest.raises(UserError, match="asks for 1000 threads"):
         latency.plan(profile(threads=1000))
@@ -578,3 +640,21 @@ def test_a_runtime_that_cannot_hold_the_model_is_told_and_left_out(linear, tmp_p
     assert said == ["left out: runtime torch: too large"]
     with pytest.raises(UserError, match="too large"):
         run.attempt("theseus", runtime="torch", **asked).found()
+
+
+def test_what_one_comparison_gave_stands_where_the_next_fails(linear, tmp_path, monkeypatch):
+    def compare(subject, name, *arguments, against, **named):
+        if against == ("alone",):
+            raise UserError("its process was killed")
+        return [tmp_path / name]
+
+    monkeypatch.setattr(run, "subjects", lambda *_: [linear])
+    monkeypatch.setattr(run, "compare", compare)
+    asked = {"track": "mini", "profile": "cpu-1-thread", "results": tmp_path, "runtime": "torch"}
+    made = run.attempt("theseus", **asked)
+    assert made.folders == [tmp_path / "torch"]
+    assert [one.reason for one in made.empty] == ["its process was killed"]
+    assert not list(tmp_path.glob("*/attempts/*")), "the cell is full"
+    run.attempt("theseus", against=("alone",), **asked)
+    (filed,) = tmp_path.glob("*/attempts/*")
+    assert "killed" in filed.read_text(), "this one was asked for by itself"

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertForMaskedLM
 
-from suite import models
+from suite import models, paths
 from suite.data.encode import Encoded
 from suite.loading import load_recipe, recipes, resolve
 from suite.methods import distilbert
@@ -21,9 +21,10 @@ from suite.methods.theseus import Replacement, Theseus
 from suite.models.bert import Bert
 from suite.pipeline.execute import execute
 from suite.pipeline.general import Taught
-from suite.pipeline.matrix import cell_of, draw_of, model_stages
+from suite.pipeline.matrix import cell_of, draw_of, model_stages, variants
+from suite.pipeline.stage import closure
 from suite.pipeline.store import Store
-from suite.protocol import Track
+from suite.protocol import Track, track
 from suite.recipe import Resolved
 from suite.training import masking
 from suite.training.feeds import Batch, logits_of
@@ -350,3 +351,25 @@ def test_the_same_logits_as_transformers_with_padding() -> None:
     with torch.no_grad():
         wanted = theirs(input_ids=one.ids, attention_mask=one.mask, token_type_ids=one.types).logits
         assert torch.allclose(ours(*one.inputs), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [n for n in paths.names("recipes") if n.endswith("-unregularised")])
+def test_what_is_called_unregularised_has_no_dropout_left(name: str) -> None:
+    resolved = resolve(name, "mini")
+    for config in variants(resolved, track("mini"), 2).values():
+        assert {key: value for key, value in config.items() if "dropout" in key and value} == {}
+
+
+def test_an_ablation_of_fine_tuning_starts_from_the_same_distilled_encoder(
+    tiny_track: Track, tiny_folder: Path, tmp_path: Path
+) -> None:
+    whole = resolve("distilbert", "demo")
+    training = {**whole.parameters["training"], "dropout": 0.0}
+    without = replace(whole, parameters={**whole.parameters, "training": training})
+    cell = cell_of(tiny_track, draw_of(tiny_track, "sst2", f"folder:{tiny_folder}/glue"), 11, Store(tmp_path))
+    keys = [
+        {stage.name: stage.key for stage in closure([model_stages(one, cell)["default"]])}
+        for one in (whole, without)
+    ]
+    assert keys[0]["general-distillation"] == keys[1]["general-distillation"]
+    assert keys[0]["finetune"] != keys[1]["finetune"]

@@ -66,6 +66,30 @@ def test_every_query_gets_its_own_answer_and_its_share_of_the_time() -> None:
     assert told["joules"] == [None, None]
 
 
+def test_a_devices_time_of_a_batch_is_no_querys() -> None:
+    from suite.measure.energy import Meter
+    from suite.measure.worker import split
+
+    class Clocked:
+        def __init__(self) -> None:
+            self.calls: list[int] = []
+
+        def __call__(self, ids: np.ndarray, mask: np.ndarray, types: np.ndarray) -> np.ndarray:
+            self.calls.append(1000 * len(ids))
+            return np.zeros((len(ids), 2), np.float32)
+
+        def device_nanoseconds(self) -> list[int]:
+            calls, self.calls = self.calls, []
+            return calls
+
+    asked, worker = trace(20), Worker()
+    worker.queries, worker.meter = split(asked.ids, asked.types, asked.offsets), Meter((), "none")
+    worker.run = clocked = Clocked()
+    assert worker.batched(8, 2, [])["device_nanoseconds"] == []
+    assert clocked.calls == [], "none is left to be taken for another block's"
+    assert worker.time([0, 1], 1, 1, [])["device_nanoseconds"] == [1000, 1000]
+
+
 # --- the pilot ----------------------------------------------------------------------------------------------
 
 NARROW = '''
@@ -190,6 +214,36 @@ def test_an_offline_measurement_is_recomputed_from_its_evidence(
     assert "offline.ladder" in wrong(ladder=raw["ladder"][:-1])
     silent = [*raw["ladder"][:-1], {**raw["ladder"][-1], "seconds": [], "queries_per_second": None}]
     assert "offline.ladder.3" in wrong(ladder=silent)
+
+
+OTHERWISE = """
+from suite.runtimes import onnx as real
+PRECISION, SHAPES = "fp32", "dynamic"
+available, describe, export = real.available, real.describe, real.export
+def prepare(model_file, threads):
+    answer = real.prepare(model_file, threads)
+    return lambda *query: answer(*query) + (len(query[0]) > 1)
+"""
+
+
+def test_answers_that_are_others_in_batches_leave_the_cell_empty_with_the_reason(
+    linear: Subject,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "plugins" / "runtimes").mkdir(parents=True)
+    (tmp_path / "plugins" / "runtimes" / "otherwise.py").write_text(OTHERWISE)
+    monkeypatch.setenv("LIGHTBOARD_PATH", str(tmp_path / "plugins"))
+    monkeypatch.setattr(offline, "LADDER", (8,))
+    monkeypatch.setattr(run, "subjects", lambda *_: [linear])
+    monkeypatch.setattr(run, "load_profile", lambda _: profile(pairs=1, runtimes=("otherwise",)))
+    results = tmp_path / "results"
+    asked = {"track": "mini", "profile": "tiny", "variant": "default", "against": ("reference",)}
+    made = run.attempt("student", results=results, arrival="offline", **asked)
+    assert made.folders == [] and not list(results.glob("**/measurement.json"))
+    assert "while it was timed its answers differed" in made.empty[0].reason
+    (filed,) = results.glob("*/attempts/*.json")
+    assert json.loads(filed.read_text())["reason"] == made.empty[0].reason
 
 
 def test_offline_asks_the_trace_alone(linear: object, tmp_path: Path) -> None:  # noqa: F811

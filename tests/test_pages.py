@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -14,8 +15,10 @@ import example_results as example
 import numpy as np
 import pytest
 
-from suite import board, paths, signing
+from suite import board, paths, reproduce, signing
+from suite.board import submit_page
 from suite.board.compare import paired
+from suite.board.entries import quality
 from suite.board.entries.page import entry_sheet
 from suite.board.evidence import Evidence
 from suite.board.measurements.page import measurement_sheet
@@ -26,6 +29,7 @@ from suite.documents import EmptyCell
 from suite.folder import subject, write, write_file
 from suite.index import entries as stored_entries
 from suite.index import index
+from suite.protocol import TRACKS
 from suite.recipe import ReportedScore, Transfer
 
 ROWS = (
@@ -252,8 +256,10 @@ def test_findings_follow_from_the_entries(seen: Site) -> None:
                 assert f"Has {share:.0f}% of" in shares[0]
         losses = [text for text in bad if text.startswith("Loses")]
         kept = {t: entry.quality[t].retention for t in tasks if entry.quality[t].retention is not None}
-        worst = min(kept, key=lambda t: kept[t].value, default=None)  # type: ignore[union-attr]
-        if losses and worst:
+        surely = {t: r for t, r in kept.items() if r.value < 0.95 and r.interval and r.interval[1] < 1}  # type: ignore[union-attr]
+        assert bool(losses) == (bool(surely) and entry.recipe != "reference")
+        if losses:
+            worst = min(surely, key=lambda t: surely[t].value)  # type: ignore[union-attr]
             assert seen.task(worst).title in losses[0]
         said += len(good) + len(bad)
     assert said > 12
@@ -294,8 +300,28 @@ def test_ablations_are_drawn_and_tabled(made: Path, seen: Site) -> None:
     assert "entries/tinybert-without-attention/default.html" in (made / "methods/tinybert.html").read_text()
 
 
-def test_knobs_are_swept_where_there_are_variants(made: Path) -> None:
-    assert "knob-demo-mood-title" in page(made, "methods/fastbert.html").idents
+def test_an_ablations_page_says_what_it_is(made: Path, seen: Site) -> None:
+    found = page(made, "tracks/demo/entries/tinybert-without-attention/default.html")
+    (entry,) = (e for e in seen.entries if e.ablation_of)
+    changed = seen.ablation(entry.recipe)
+    assert (
+        f"TinyBERT, {changed[0].lower()}{changed[1:]}" in found.text
+        and "Not ranked: an ablation." in found.text
+    )
+    assert number(found.tables["against"][1][1]) == round(entry.differences["mood"].value, 1)
+    assert (
+        "methods/tinybert.html#ablations-demo"
+        in (made / "tracks/demo/entries" / entry.recipe / "default.html").read_text()
+    )
+
+
+def test_knobs_are_swept_where_there_are_variants(made: Path, seen: Site) -> None:
+    found = page(made, "methods/fastbert.html")
+    assert "knob-demo-mood-title" in found.idents
+    names, scores = zip(*((line[0], number(line[1])) for line in found.tables["knobs-demo"][1:]), strict=True)
+    rows = {e.variant: e.quality["mood"].score for e in seen.of_recipe("fastbert")}
+    rows["Reference"] = seen.reference("demo").quality["mood"].score  # type: ignore[union-attr]
+    assert dict(zip(names, scores, strict=True)) == {name: round(score, 1) for name, score in rows.items()}
     assert "What its knobs trade" not in page(made, "methods/tinybert.html").text
 
 
@@ -304,6 +330,29 @@ def test_a_methods_own_chart_shows_it_beside_the_reference_alone(made: Path) -> 
     (chart,) = re.findall(r'<svg[^>]*"family-demo-speed-wide-title .*?</svg>', text, re.DOTALL)
     drawn = set(re.findall(r'data-entry="([^"]+)"', chart))
     assert drawn == {"reference/default", "fastbert/layers-3", "fastbert/layers-2"}
+
+
+def test_curves_are_drawn_and_tabled(made: Path, seen: Site) -> None:
+    (entry,) = (e for e in seen.entries if e.recipe == "tinybert")
+    found = page(made, "tracks/demo/entries/tinybert/default.html")
+    logged = {  # its runs of both tasks logged the same, so each curve stands once
+        (f"All tasks, {line.phase}: {line.name}", f"seed {document.seed}"): line
+        for _, document in quality.run_documents(seen, entry)
+        for line in document.curves
+    }
+    table = found.tables["curve-ends"][1:]
+    assert len(table) == len(logged) > 0
+    for name, seed, steps, *_, last in table:
+        line = logged[name, seed]
+        assert int(steps.replace(",", "")) == line.steps[-1]
+        assert number(last) == pytest.approx(line.values[-1], rel=0.01, abs=0.001)
+
+
+def test_an_offline_measurement_is_made_again_by_its_own_command(seen: Site) -> None:
+    (entry,) = (e for e in seen.entries if e.recipe == "tinybert")
+    lines = reproduce.commands(entry)
+    assert sum("--arrival offline" in line for line in lines) == 1
+    assert sum("--inputs lengths" in line for line in lines) == 1
 
 
 def test_training_cost_is_told_beside_the_references(made: Path, seen: Site) -> None:
@@ -507,7 +556,7 @@ def test_pairs_that_matter_are_printed(made: Path, seen: Site) -> None:
 
 
 def test_every_compared_link_names_entries_of_the_page(made: Path, seen: Site) -> None:
-    known = {f"{e.recipe}/{e.variant}" for e in seen.entries}
+    known = {f"{e.recipe}/{e.variant}" for e in seen.of(TRACK)}
     links = re.findall(r'#entries=([^"]+)"', "".join(p.read_text() for p in made.rglob("*.html")))
     assert links and all(set(link.split(",")) <= known for link in links)
 
@@ -537,6 +586,18 @@ def test_how_to_submit_names_commands_that_exist(made: Path) -> None:
 def test_what_is_wanted_is_computed(made: Path) -> None:
     text = page(made, "submit.html").text
     assert "Raspberry Pi 5: no device has answered yet." in text
+    assert "mood on demo: " not in text.lower(), "the demo track plans one seed"
+
+
+def test_missing_seeds_are_wanted_with_the_command_that_makes_them(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = dataclasses.replace(TRACKS[TRACK], seeds=(11, 23, 37))
+    monkeypatch.setitem(TRACKS, TRACK, planned)
+    site = load_site(stored_entries(results), results)
+    wanted = [words for words, _ in submit_page._wanted(site, Links("submit.html")) if "seeds" in words]
+    assert len(wanted) == 2 and "lack seeds" in wanted[0]
+    assert wanted[0].endswith("--track demo --tasks mood --seeds 3")
 
 
 # --- in a browser -------------------------------------------------------------------------------------------

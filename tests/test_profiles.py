@@ -239,6 +239,26 @@ def test_a_run_that_inherits_is_spot_checked(linear: Subject, tmp_path: Path) ->
     assert estimate.spot_check("x", 1.2).passed is False
 
 
+def test_what_fails_beside_a_race_does_not_lose_it(
+    linear: Subject,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An exporter raises whatever it likes, here on the model that is spot-checked."""
+
+    def exported(*_: object) -> Path:
+        raise ValueError("no kernel for this\noperator in /opt/kernels/table.bin")
+
+    monkeypatch.setattr(run, "exported", exported)
+    said: list[str] = []
+    twin = replace(linear, others=(linear.entry,))
+    (folder,) = run.compare(
+        twin, "onnx", profile(pairs=1), tmp_path / "results", count=8, progress=said.append
+    )
+    assert example.read(folder, "measurement.json").get("spot_check") is None
+    assert "no spot check: no kernel for this operator in table.bin" in said
+
+
 def test_streams_and_spot_checks_are_recomputed(tmp_path: Path) -> None:
     folder = example.add_measurement(tmp_path / "results", STUDENT)
     document = example.read(folder, "measurement.json")

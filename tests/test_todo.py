@@ -156,7 +156,7 @@ def test_what_needs_trained_weights_waits_for_them(
         found = todo.missing(results, example.TRACK, profile="cpu-1-thread")
         return {f"{c.recipe}/{c.variant}" for c in getattr(found, kind) if c.runtime == runtime}
 
-    everything = {
+    timed = {
         "reference/default",
         "student/default",
         "early/slow",
@@ -164,19 +164,22 @@ def test_what_needs_trained_weights_waits_for_them(
         "majority/default",
         "half/default",
     }
-    assert asked("cells", "onnx") == everything - {"early/slow"} and asked("untrained", "onnx") == {
-        "early/slow"
-    }
+    everything = timed | {"twin/default"}  # whose times are the student's, but not its answers in 8 bits
+    assert asked("cells", "onnx") == timed - {"early/slow"} and asked("untrained", "onnx") == {"early/slow"}
     assert asked("cells", "onnx_int8_dynamic") == set()
-    assert asked("untrained", "onnx_int8_dynamic") == everything | {"twin/default"}
+    assert asked("untrained", "onnx_int8_dynamic") == everything
     waiting = todo.missing(results, example.TRACK, profile="cpu-1-thread").waiting
     assert waiting is not None and "not trained here" in waiting and "student" in waiting
     for path in results.glob("*/runs/*/*/*/run.json"):
         stage = json.loads(path.read_text())["stages"][-1]
         with Store().make(stage["key"], {}):
             pass
-    assert asked("cells", "onnx") == everything and asked("cells", "onnx_int8_dynamic") == everything
+    assert asked("cells", "onnx") == timed and asked("cells", "onnx_int8_dynamic") == everything
     assert asked("untrained", "onnx") == set() == asked("untrained", "onnx_int8_dynamic")
+    profiled(results, example.ROWS[2], "onnx_int8_dynamic", precision="int8")
+    cells = todo.missing(results, example.TRACK, profile="cpu-1-thread").cells
+    left = {c.recipe for c in cells if (c.runtime, c.scenario.title) == ("onnx_int8_dynamic", "trace")}
+    assert "twin" in left and "student" not in left, "what is measured is done for its own entry alone"
 
 
 def test_time_follows_from_measurements_where_there_are_some(results: Path) -> None:

@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.sharedctypes import Synchronized
@@ -68,7 +69,8 @@ def build(
     results, out = Path(results), Path(out)
     base = outputs.address(url)
     _check_place(results, out)
-    site = load_site(stored_entries(results), results, data)
+    with _uncollected():
+        site = load_site(stored_entries(results), results, data)
     out.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".site-", dir=out.parent))
     try:
@@ -84,6 +86,18 @@ def build(
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return out / "index.html"
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for garbage while so much is read that is kept: each would walk over all of it."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _silent(done: int, of: int) -> None:

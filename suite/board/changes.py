@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from suite import log as logs
-from suite.board.site import Links, Site
+from suite.board.site import Links, Site, track_title
 from suite.board.tables import Cell, Column, Row, Table, table
 from suite.board.text import counted, listed, shorten
 from suite.documents import Entry, LogEntry
-from suite.protocol import TRACKS
 
 SHOWN = 3  # documents named in a cell
 
@@ -37,7 +36,7 @@ def of_tracks(site: Site, links: Links) -> list[Table]:
             links,
             track,
             site.evidence.log(track),
-            f"Changes, {TRACKS[track].title if track in TRACKS else track} track",
+            f"Changes, {track_title(track)} track",
             f"changes-{track}",
         )
         for track in site.evidence.logged_tracks()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from suite.board import svg
-from suite.board.site import Links, Shown, Site, View
+from suite.board.site import FP32, Links, Shown, Site, View
 from suite.board.tables import Cell, Column, Row, gap, value
 from suite.board.text import (
     Missing,
@@ -22,6 +22,7 @@ from suite.board.text import (
 )
 from suite.documents import Entry
 from suite.protocol import REPORTING
+from suite.statistics import Interval
 
 SUBSET = "dev subset"
 
@@ -67,8 +68,8 @@ def file_size(entry: Entry, shown: Shown | Missing) -> tuple[int, str] | None:
 
 def cost_columns() -> list[Column]:
     return [
-        Column("Params", "millions", key="parameters"),
-        Column("FLOPs", "G at 128 tokens", key="flops"),
+        Column("Params", "millions", key="parameters", brief="M"),
+        Column("FLOPs", "G at 128 tokens", key="flops", brief="G"),
     ]
 
 
@@ -91,9 +92,9 @@ def view_columns(site: Site, links: Links, view: View) -> list[Column]:
     where = site.profile_title(view.profile) if view.profile else "no profile yet"
     href = links.profile(view.profile) if view.profile else None
     return [
-        Column("Size", "MB", key="bytes"),
-        Column("Speed", "times the reference’s", where, href, key="speed"),
-        Column("Latency", "ms, median", view.runtime or "best runtime", key="latency"),
+        Column("Size", "MB", key="bytes", brief="MB"),
+        Column("Speed", "times the reference’s", where, href, key="speed", brief="×"),
+        Column("Latency", "ms, median", view.runtime or "best runtime", key="latency", brief="ms"),
     ]
 
 
@@ -186,6 +187,16 @@ def score_cell(entry: Entry, links: Links) -> Cell:
     return value(fixed(score.value, 1), small, links.entry(entry, "score"))
 
 
+def score_of(entry: Entry, shown: Shown | Missing) -> tuple[float, Interval | None] | None:
+    """The score that belongs to what was timed: the board's, with its interval; of a lower precision what its own
+    answers score, and none where they were not scored."""
+    if entry.board_score is None:
+        return None
+    if isinstance(shown, Missing) or shown.precision == FP32:
+        return entry.board_score.value, entry.board_score.interval
+    return (shown.own[0], None) if shown.own else None
+
+
 def score_words(entry: Entry) -> str:
     """``72.4 ±0.6``, of an entry that has a board score."""
     assert entry.board_score is not None
@@ -200,6 +211,8 @@ def rank_words(entry: Entry) -> str:
         if entry.board_score is None:
             reason = (entry.board_score_reason or "core tasks are missing").removeprefix("n/a: ")
             return f"Not ranked: {reason}."
+        if entry.ablation_of is not None:
+            return "Not ranked: an ablation."
         if entry.division == "open":
             return "Not ranked: open division."
         return "Not ranked: only one default variant per method is."

@@ -15,9 +15,9 @@ from typing import Any, Literal, get_args
 
 from suite import pick, statistics
 from suite.board import charts, cut, front, pareto, scatter, vega
-from suite.board.entry_rows import file_size
+from suite.board.entry_rows import file_size, score_of
 from suite.board.reported import Standing, standings
-from suite.board.site import Links, Shown, Site, View
+from suite.board.site import FP32, Links, Shown, Site, View
 from suite.board.tables import Cell, Row, Table
 from suite.board.text import Missing, clean, level_words, shorten
 from suite.documents import Entry, Level, Measurement
@@ -66,20 +66,23 @@ def ident(entry: Entry) -> str:
 
 
 def candidates(site: Site, track: str, view: View) -> list[pick.Candidate]:
-    """Every row with a board score, as its front page shows it."""
-    return [_candidate(site, e, site.speed(e, view)) for e in site.of(track) if e.board_score]
+    """Every row with a board score and, where it was timed in a lower precision, with a score of that."""
+    found = (_candidate(site, e, site.speed(e, view)) for e in site.of(track))
+    return [one for one in found if one is not None]
 
 
-def _candidate(site: Site, entry: Entry, shown: Shown | Missing) -> pick.Candidate:
-    assert entry.board_score is not None
+def _candidate(site: Site, entry: Entry, shown: Shown | Missing) -> pick.Candidate | None:
+    score = score_of(entry, shown)
+    if score is None:
+        return None
     size = file_size(entry, shown)
     timed = shown if isinstance(shown, Shown) else None
     pairs = timed.ratio.pairs if timed else 0
     return pick.Candidate(
         entry=f"{entry.track}/{ident(entry)}",
         label=shorten(site.label(entry), 60),
-        score=entry.board_score.value,
-        interval=entry.board_score.interval,
+        score=score[0],
+        interval=score[1],
         runtime=timed.runtime if timed else None,
         ratio=timed.ratio.value if timed and timed.ratio.value > 0 else None,
         log_se=statistics.log_standard_error(timed.ratio.interval, pairs) if timed else None,
@@ -91,11 +94,13 @@ def _candidate(site: Site, entry: Entry, shown: Shown | Missing) -> pick.Candida
 
 
 def reference_ms(site: Site, track: str, profile: str | None) -> float | None:
-    """The reference's own milliseconds a query on a profile, in the runtime that every ratio is against."""
+    """The reference's own milliseconds a query on a profile, in the runtime that every ratio there is against."""
     reference = site.reference(track)
     if reference is None or profile is None:
         return None
-    shown = site.speed(reference, View(profile, MEASURING["reference"]["runtime"]))
+    known = site.profiles.get(profile)
+    runtime = (known and known.reference_runtime) or MEASURING["reference"]["runtime"]
+    shown = site.speed(reference, View(profile, runtime))
     return shown.p50 if isinstance(shown, Shown) else None
 
 
@@ -121,13 +126,13 @@ def quantities(site: Site, track: str, view: View) -> list[Quantity]:
         Quantity(
             "speed", "times as fast as the reference", "more", "×", "times the reference’s speed", speed
         ),
-        of("flops", "GFLOPs at 128 tokens", "GFLOPs", {ident(e): _giga(e) for e in entries}),
         of(
             "parameters",
             "million parameters",
             "million parameters",
             {ident(e): e.cost.parameters.total / 1e6 for e in entries},
         ),
+        of("flops", "GFLOPs at 128 tokens", "GFLOPs", {ident(e): _giga(e) for e in entries}),
         of("bytes", "size of the model file, MB", "MB", {ident(e): size(e) for e in entries}),
         of(
             "memory",
@@ -238,11 +243,9 @@ def data(
             record["cells"] = [_cell(c, links.entry(entry)) for c in more.cells]
         rows.append(record)
     told = {
-        "profile": view.profile,
-        "where": site.on_profile(view.profile) if view.profile else None,
         "reference_ms": reference_ms(site, track, view.profile),
         "columns": [_column(c.key, c.title) for c in columns if c.key],
-        "kinds": [[c.kind, c.title] for c in columns],
+        "kinds": [[c.kind, c.label] for c in columns],
         "after": front.AFTER,
         "axes": [_axis(one) for one in axes],
         "y_domain": _round(scatter.score_domain(ends, [line.y for line in lines])) if scored else None,
@@ -291,7 +294,8 @@ def _column(key: str, title: str) -> dict[str, Any]:
 
 
 _OF_ENTRY = ("flops", "parameters", "training")  # axes on which a row stands the same in every view
-_OF_CANDIDATE = ("entry", "label", "score", "interval")  # what of a candidate is
+_NAMES = ("entry", "label")
+_OF_CANDIDATE = (*_NAMES, "score", "interval")  # what of a candidate is, but for lower precisions
 
 
 def _record(site: Site, entry: Entry, axes: Sequence[Quantity]) -> dict[str, Any]:
@@ -299,6 +303,7 @@ def _record(site: Site, entry: Entry, axes: Sequence[Quantity]) -> dict[str, Any
     mark = site.mark(entry.recipe)
     levels = get_args(Level)
     label, giga, score = site.label(entry), _giga(entry), entry.board_score
+    choice = _candidate(site, entry, Missing(""))
     words = (label, ident(entry), entry.division, level_words(entry.level, entry.retrained))
     return {
         "id": ident(entry),
@@ -312,7 +317,7 @@ def _record(site: Site, entry: Entry, axes: Sequence[Quantity]) -> dict[str, Any
         "hue": mark.hue,
         "shape": mark.shape,
         "text": " ".join(str(clean(part)).lower() for part in words),
-        "pick": _part(_candidate(site, entry, Missing("")), _OF_CANDIDATE) if score else None,
+        "pick": _part(choice, _OF_CANDIDATE) if choice else None,
         "at": _at(entry, axes),
         "sort": {
             "rank": [entry.ranks.lowest, entry.ranks.highest] if entry.ranks else None,
@@ -330,14 +335,13 @@ def _record(site: Site, entry: Entry, axes: Sequence[Quantity]) -> dict[str, Any
 def _added(
     entry: Entry, shown: Shown | Missing, choice: pick.Candidate | None, axes: Sequence[Quantity]
 ) -> dict[str, Any]:
-    """What a view adds to a row."""
+    """What a view adds to a row; of a lower precision also its own score, and no candidate where there is none."""
     timed = shown if isinstance(shown, Shown) else None
     size = file_size(entry, shown)
+    same = _OF_CANDIDATE if timed is None or timed.precision == FP32 else _NAMES
     return {
         "noisy": bool(timed and timed.noisy),
-        "pick": _part(choice, [name for name in vars(choice) if name not in _OF_CANDIDATE])
-        if choice
-        else None,
+        "pick": _part(choice, [name for name in vars(choice) if name not in same]) if choice else None,
         "at": _at(entry, [one for one in axes if one.key not in _OF_ENTRY]),
         "sort": {
             "bytes": [size[0]] if size else None,

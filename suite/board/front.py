@@ -23,9 +23,9 @@ from suite.board.entry_rows import (
     view_cells,
     view_columns,
 )
-from suite.board.site import Links, Shown, Site, View, known_track
+from suite.board.site import FP32, Links, Shown, Site, View, known_track, track_title
 from suite.board.tables import Cell, Column, Row, Table, table
-from suite.board.text import counted, digits, listed, sentence, shorten, times_faster
+from suite.board.text import counted, digits, fixed, listed, sentence, shorten, times_faster
 from suite.documents import Entry
 
 UNDRAWN = Markup("")  # the interval of a row that its page does not print: the script draws it
@@ -101,6 +101,15 @@ def answer(site: Site, track: str, view: View) -> list[str]:
         doubt = " in a noisy measurement" if shown.noisy else ""
         ms = f" ({digits(shown.p50)} ms a query)" if shown.p50 else ""
         said.append(f"{who}{name} is {speed} {site.on_profile(view.profile)}{ms}{doubt}.")
+        if shown.precision != FP32:
+            own = (
+                f"its own answers score {fixed(shown.own[0], 1)}"
+                if shown.own
+                else "its own answers were not scored"
+            )
+            said.append(
+                f"That time is of {shown.precision}, where {own}; the scores above are of full precision."
+            )
     elif view.profile is None:
         said.append("Nothing has been timed yet.")
     return said
@@ -181,7 +190,7 @@ def leaderboard(site: Site, links: Links, track: str) -> Table:
         *(task_column(site, links, track, task) for task in core),
         *cost_columns(),
         Column("Checked", "level", kind="text", key="level"),
-        Column("Training", "TFLOP", key="training"),
+        Column("Training", "TFLOP", key="training", brief="TFLOP"),
     ]
     rows: list[Row] = []
     for heading, of in (
@@ -192,7 +201,7 @@ def leaderboard(site: Site, links: Links, track: str) -> Table:
     ):
         made = _rows(site, links, of, core, domain, cut.PRINTED - len(rows))
         rows += [made[0]._replace(opens=heading), *made[1:]] if made else []
-    title = known.title if known else track
+    title = track_title(track)
     return table(f"All rows of the {title} track", columns, rows, "board", cards=True, hidden_caption=True)
 
 
@@ -261,6 +270,8 @@ def task_notes(site: Site, track: str) -> list[tuple[str, str]]:
             said.append("Scored on a dev subset: the same distribution, not the official figure.")
         if note := site.task_note(track, name):
             said.append(sentence(note))
+        if note := site.seed_note(track, name):
+            said.append(note)
         if said:
             notes.append((site.task(name).title, " ".join(said)))
     return notes

@@ -28,7 +28,6 @@ class Line:
     href: str
     detail: str  # one line, shown on hovering
     reference: bool = False
-    hollow: bool = False
 
 
 def curves(
@@ -76,7 +75,7 @@ def _line(line: Line, across: Scale, up: Scale) -> Markup:
     places = [(across(px), up(py)) for px, py in line.points]
     kind = "course reference" if line.reference else f"course {line.mark.hue}"
     parts = [el("title", line.detail), el("path", class_=kind, d=svg.path(places))]
-    parts += [svg.mark(line.mark, px, py, 3.4, hollow=line.hollow) for px, py in places]
+    parts += [svg.mark(line.mark, px, py, 3.4) for px, py in places]
     return el("a", *parts, href=line.href, aria_label=line.detail)
 
 

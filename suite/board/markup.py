@@ -80,7 +80,7 @@ def _row(t: Table, row: Row) -> str:
         if cell.faint:
             kind += " faint"
         span = f' colspan="{cell.span}"' if cell.span > 1 else ""
-        label = f' role="cell" data-label="{escaped(column.title)}"' if t.cards else ""
+        label = f' role="cell" data-label="{escaped(column.label)}"' if t.cards else ""
         parts.append(f'<td class="{kind}"{span}{label}>{_inside(cell)}</td>\n')
         at += cell.span
     parts.append("</tr>\n")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from suite.board import changes, explore, front, pareto
 from suite.board.compare.page import compare_pages, compare_path
@@ -13,15 +10,7 @@ from suite.board.hardware.page import hardware_list, profile_page
 from suite.board.methods.page import method_page, methods_list
 from suite.board.page import Page, page
 from suite.board.protocol_page import protocol_page
-from suite.board.site import (
-    PROTOCOL,
-    Links,
-    Shown,
-    Site,
-    View,
-    known_track,
-    track_page,
-)
+from suite.board.site import PROTOCOL, Links, Shown, Site, View, known_track, track_page, track_title
 from suite.board.submit_page import submit_page
 from suite.board.tables import Table, moved
 from suite.board.task_pages import task_names, task_page, tasks_list
@@ -32,7 +21,7 @@ from suite.board.text import (
     sentence,
 )
 from suite.documents import Entry
-from suite.protocol import TRACKS, reporting_hash
+from suite.protocol import reporting_hash
 
 
 def pages(site: Site) -> Iterator[Page]:
@@ -43,7 +32,6 @@ def pages(site: Site) -> Iterator[Page]:
         yield page("index.html", "empty.html", "board", title, Links("index.html"))
     for track in tracks:
         yield from front_pages(site, track)
-        yield from downloads(site, track)
         yield from compare_pages(site, track)
     recipes = sorted({entry.recipe for entry in site.entries if entry.ablation_of is None})
     yield methods_list(site, recipes)
@@ -106,13 +94,12 @@ def front_page(
         path,
         "front.html",
         "board",
-        f"{known.title if known else track} track",
+        f"{track_title(track)} track",
         links,
-        track=track,
-        track_title=known.title if known else track,
+        track_title=track_title(track),
         about=sentence(known.about) if known else "This track is not one of the protocol’s.",
         contents=_contents(site, track),
-        tracks=[(TRACKS[t].title if t in TRACKS else t, links.track(t), t == track) for t in site.tracks()],
+        tracks=[(track_title(t), links.track(t), t == track) for t in site.tracks()],
         profiles=profiles,
         runtimes=runtimes if len(runtimes) > 1 else [],
         answer=front.answer(site, track, shown),
@@ -159,7 +146,7 @@ def _flags(site: Site, entries: Sequence[Entry], view: View) -> list[str]:
     shown = [s for entry in entries if isinstance(s := site.speed(entry, view), Shown)]
     said = [
         "Rank: the places that a row can hold at 95% confidence; rows whose ranges overlap may be equal.",
-        "± and bars: 95% intervals over seeds and examples. "
+        "± and bars: 95% intervals over examples, and over seeds where a task has several. "
         "Score: 100 × the mean of each task’s metrics, averaged over the core tasks.",
     ]
     if shown:
@@ -184,78 +171,10 @@ def _flags(site: Site, entries: Sequence[Entry], view: View) -> list[str]:
     if any(one.precision != "fp32" for one in shown):
         said.append(
             "Lower precision: the time is of the lower precision; beside it stands what its own answers score, on "
-            "average over the tasks, and in brackets how far that is from the same weights in full precision. The "
-            "other scores of the row are of full precision."
+            "average over the core tasks, and in brackets how far that is from the same weights in full precision; "
+            "chart and picker go by it. The other scores of the row are of full precision."
         )
     return said
-
-
-def downloads(site: Site, track: str) -> Iterator[Page]:
-    entries = [entry for entry in site.entries if entry.track == track]
-    everything = ",\n".join(entry.model_dump_json(by_alias=True) for entry in entries)
-    yield Page(f"tracks/{track}/entries.json", "", {"text": f"[\n{everything}\n]\n"})
-    yield Page(f"tracks/{track}/entries.csv", "", {"text": _csv(site, track, entries)})
-
-
-def _csv(site: Site, track: str, entries: Sequence[Entry]) -> str:
-    """One line per entry; units in the column names, nothing where there is no value."""
-    known = known_track(track)
-    tasks = [t for t in (known.tasks if known else ()) if any(t in e.quality for e in entries)]
-    tasks += sorted({t for e in entries for t in e.quality} - set(tasks))
-    view = site.default_view(track)
-    on = f"[{view.profile}]" if view.profile else ""
-    names = [
-        "recipe",
-        "variant",
-        "method",
-        "division",
-        "default",
-        "level",
-        "rank_lowest",
-        "rank_highest",
-        "score_points",
-        "score_low",
-        "score_high",
-    ]
-    names += [f"{task}_{end}" for task in tasks for end in ("points", "low", "high")]
-    names += ["parameters", "parameters_without_embeddings", "flops_128_tokens", "training_tflop"]
-    names += [
-        f"{name}{on}"
-        for name in ("speed_ratio", "speed_low", "speed_high", "latency_p50_ms", "runtime", "file_bytes")
-    ]
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(names)
-    for entry in entries:
-        shown = site.speed(entry, view)
-        line: list[Any] = [
-            entry.recipe,
-            entry.variant,
-            entry.method,
-            entry.division,
-            entry.default,
-            entry.level,
-        ]
-        line += [entry.ranks.lowest, entry.ranks.highest] if entry.ranks else [None, None]
-        score = entry.board_score
-        line += [score.value, *(score.interval or (None, None))] if score else [None] * 3
-        for task in tasks:
-            found = entry.quality.get(task)
-            line += [found.score, *found.interval] if found else [None] * 3
-        line += [entry.cost.parameters.total, entry.cost.parameters.without_embeddings]
-        line += [entry.cost.flops_per_example.get("128"), entry.training_cost.tflop]
-        if isinstance(shown, Shown):
-            line += [
-                shown.ratio.value,
-                *(shown.ratio.interval or (None, None)),
-                shown.p50,
-                shown.runtime,
-                shown.bytes,
-            ]
-        else:
-            line += [None] * 6
-        writer.writerow("" if one is None else one for one in line)
-    return stream.getvalue()
 
 
 # --- changes ------------------------------------------------------------------------------------------------

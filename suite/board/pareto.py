@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from suite.board import cut, scatter
 from suite.board.charts import Figure
-from suite.board.entry_rows import score_words
+from suite.board.entry_rows import score_of
 from suite.board.reported import Standing, standings
 from suite.board.scatter import Axis, Line, Point
 from suite.board.site import Links, Shown, Site, View
-from suite.board.text import counted, digits, fixed, listed, round_number, sentence, shorten
+from suite.board.text import (
+    Missing,
+    counted,
+    digits,
+    fixed,
+    listed,
+    plus_minus,
+    round_number,
+    sentence,
+    shorten,
+)
 from suite.documents import Entry
+from suite.statistics import Interval
 
 DRAWN = cut.PRINTED  # points of a chart, and those of its front
 
@@ -42,13 +53,15 @@ def figure(
     """The best rows and the front, in two widths; None where no row has both. ``ident`` begins its parts' ids."""
     better: Literal["more", "less"] = "more" if kind == "speed" else "less"
     placed = [
-        (x, entry)
+        _Placed(x, score[0], score[1], entry)
         for entry in entries
-        if entry.board_score and not site.is_baseline(entry) and (x := _cost(site, entry, view, kind)) > 0
+        if not site.is_baseline(entry)
+        and (x := _cost(site, entry, view, kind)) > 0
+        and (score := score_of(entry, _timed(site, entry, view, kind))) is not None
     ]
     if not placed:
         return None
-    points = [_point(site, links, entry, view, kind) for entry in thinned(site, placed, better)]
+    points = [_point(site, links, one, view, kind) for one in thinned(site, placed, better)]
     if kind == "speed":
         where = site.on_profile(view.profile) if view.profile else ""
         title = "Score against speed"
@@ -89,6 +102,19 @@ def figure(
     return Figure(wide, narrow, caption, title)
 
 
+class _Placed(NamedTuple):
+    """An entry's place: its cost, and the score of what was timed."""
+
+    x: float
+    y: float
+    y_interval: Interval | None
+    entry: Entry
+
+
+def _timed(site: Site, entry: Entry, view: View, kind: Kind) -> Shown | Missing:
+    return site.speed(entry, view) if kind == "speed" else Missing("")
+
+
 def _cost(site: Site, entry: Entry, view: View, kind: Kind) -> float:
     """Where the entry stands across; 0 where it was not measured."""
     if kind == "parameters":
@@ -97,40 +123,32 @@ def _cost(site: Site, entry: Entry, view: View, kind: Kind) -> float:
     return shown.ratio.value if isinstance(shown, Shown) else 0.0
 
 
-def thinned(
-    site: Site, placed: Sequence[tuple[float, Entry]], better: Literal["more", "less"]
-) -> list[Entry]:
+def thinned(site: Site, placed: Sequence[_Placed], better: Literal["more", "less"]) -> list[_Placed]:
     """The best by score, as many as can be told apart in a drawing, and whatever lies on the front."""
 
-    def place(one: tuple[float, Entry]) -> tuple[float, float, str]:
-        return one[0], _score(one[1]), site.title(one[1].recipe)
+    def place(one: _Placed) -> tuple[float, float, str]:
+        return one.x, one.y, site.title(one.entry.recipe)
 
-    best = {id(entry) for _, entry in sorted(placed, key=lambda one: -_score(one[1]))[:DRAWN]}
-    best |= {id(entry) for _, entry in scatter.front(placed, better, place)}
-    return [entry for _, entry in placed if id(entry) in best]
-
-
-def _score(entry: Entry) -> float:
-    assert entry.board_score is not None
-    return entry.board_score.value
+    best = {id(one) for one in sorted(placed, key=lambda one: -one.y)[:DRAWN]}
+    best |= {id(one) for one in scatter.front(placed, better, place)}
+    return [one for one in placed if id(one) in best]
 
 
-def _point(site: Site, links: Links, entry: Entry, view: View, kind: Kind) -> Point:
-    assert entry.board_score is not None
-    x, x_interval, faint = _cost(site, entry, view, kind), None, False
-    words = f"{digits(x)} million parameters"
-    if kind == "speed":
-        shown = site.speed(entry, view)
-        assert isinstance(shown, Shown)
-        words = f"{digits(x)} times the reference’s speed with {shown.runtime}"
+def _point(site: Site, links: Links, one: _Placed, view: View, kind: Kind) -> Point:
+    entry, x_interval, faint = one.entry, None, False
+    words = f"{digits(one.x)} million parameters"
+    shown = _timed(site, entry, view, kind)
+    if isinstance(shown, Shown):
+        words = f"{digits(one.x)} times the reference’s speed with {shown.runtime}"
         x_interval, faint = shown.ratio.interval, shown.noisy
+    score = fixed(one.y, 1) + (f" {plus_minus(one.y, one.y_interval)}" if one.y_interval else "")
     return Point(
-        x=x,
-        y=entry.board_score.value,
+        x=one.x,
+        y=one.y,
         x_interval=x_interval,
-        y_interval=entry.board_score.interval,
+        y_interval=one.y_interval,
         label=site.title(entry.recipe),
-        detail=f"{shorten(site.label(entry), 60)}: score {score_words(entry)}, {words}",
+        detail=f"{shorten(site.label(entry), 60)}: score {score}, {words}",
         href=links.entry(entry),
         mark=site.mark(entry.recipe),
         family=entry.recipe,

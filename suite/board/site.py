@@ -24,6 +24,7 @@ from suite.tasks import task as task_named
 
 UNKNOWN = Mark("hue-none", "circle")
 FP32 = "fp32"
+ONE_SEED = "One seed so far: its intervals are over examples alone."
 
 Part = Literal["training", "measuring", "reporting"]
 
@@ -114,6 +115,7 @@ class Known:
     entries: tuple[Entry, ...]  # without ablations
     reference: Entry | None
     subset: frozenset[str]  # tasks of which some row was scored on a dev subset
+    one_seed: frozenset[str]  # tasks of which no row has runs that differ
     views: tuple[View, ...]
 
 
@@ -142,9 +144,17 @@ class Site:
         return known.about.title if known else recipe
 
     def label(self, entry: Entry) -> str:
-        """The method's title, and the variant where the recipe has several."""
+        """The method's title, what an ablation changes, and the variant where the recipe has several."""
         named = self.variant(entry)
-        return f"{self.title(entry.recipe)}, {named}" if named else self.title(entry.recipe)
+        title = self.title(entry.recipe)
+        if entry.ablation_of is not None:
+            title = f"{self.title(entry.ablation_of)}, {lower_first(self.ablation(entry.recipe))}"
+        return f"{title}, {named}" if named else title
+
+    def ablation(self, recipe: str) -> str:
+        """What a recipe changes in the one it is an ablation of."""
+        known = self.recipes.get(recipe)
+        return known.ablation.rstrip(".") if known and known.ablation else recipe
 
     def variant(self, entry: Entry) -> str:
         return "" if entry.variant == "default" else entry.variant
@@ -204,6 +214,8 @@ class Site:
                 subset=frozenset(
                     t for e in entries for t, quality in e.quality.items() if quality.dev_subset
                 ),
+                one_seed=frozenset(t for e in entries for t in e.quality)
+                - {t for e in entries if e.default for t in _spread(e)},
                 views=tuple(self._views(entries)),
             )
         return self._known[track]
@@ -243,6 +255,10 @@ class Site:
         known = TRACKS.get(track)
         said = self.task(task).note
         return said or (known.notes.get(task, "") if known else "")
+
+    def seed_note(self, track: str, task: str) -> str:
+        """What must be said of the intervals of a task's column."""
+        return ONE_SEED if task in self.known(track).one_seed else ""
 
     def dev_subset(self, track: str, task: str) -> bool:
         """Whether some row of the track was scored on fewer dev rows than the official set has."""
@@ -347,16 +363,22 @@ class Site:
 
 
 def own_score(entry: Entry, lines: Iterable[Speed]) -> tuple[float, float] | None:
-    """Mean score of a lower precision's own answers over the entry's tasks, and how far that is from the same weights'
+    """Mean score of a lower precision's own answers over the core tasks, and how far that is from the same weights'
     in full precision; None where one of the tasks was not scored."""
     scores = {task: own for line in lines for task, own in line.scores.items()}
-    if not scores or set(scores) != set(entry.quality):
+    known = TRACKS.get(entry.track)
+    tasks = known.core if known else tuple(entry.quality)
+    if not tasks or any(task not in scores for task in tasks):
         return None
-    count = len(scores)
     return (
-        math.fsum(own.score for own in scores.values()) / count,
-        math.fsum(own.change.value for own in scores.values()) / count,
+        math.fsum(scores[task].score for task in tasks) / len(tasks),
+        math.fsum(scores[task].change.value for task in tasks) / len(tasks),
     )
+
+
+def _spread(entry: Entry) -> list[str]:
+    """Tasks from whose runs one can tell what a seed changes: several, and not all the same, as chance's are."""
+    return [task for task, found in entry.quality.items() if len({run.score for run in found.runs}) > 1]
 
 
 def _ranked(line: Speed | EmptyCell) -> bool:
@@ -371,7 +393,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
 def mean_ratio(ratios: Sequence[Ratio]) -> Ratio:
     """The geometric mean of independent ratios; half-widths add in quadrature on the log scale.
 
-    Used where a model is timed on each core task with that task's weights (PROTOCOL.md 14).
+    Used where a model is timed on each core task with that task's weights.
     """
     value = math.exp(math.fsum(math.log(r.value) for r in ratios) / len(ratios))
     interval = None
@@ -384,6 +406,11 @@ def mean_ratio(ratios: Sequence[Ratio]) -> Ratio:
 
 def known_track(name: str) -> Track | None:
     return TRACKS.get(name)
+
+
+def track_title(name: str) -> str:
+    known = TRACKS.get(name)
+    return known.title if known else name
 
 
 def load_site(entries: Sequence[Entry], results: Path, data: str | None = None) -> Site:

@@ -29,6 +29,7 @@ class Step:
 
 def submit_page(site: Site) -> Page:
     links = Links("submit.html")
+    wanted = list(_wanted(site, links))
     return page(
         "submit.html",
         "submit.html",
@@ -37,7 +38,8 @@ def submit_page(site: Site) -> Page:
         links,
         steps=_steps(_example(site)),
         levels=_levels(),
-        wanted=list(_wanted(site, links))[:MOST_WANTED],
+        wanted=wanted[:MOST_WANTED],
+        more=max(0, len(wanted) - MOST_WANTED),
         rules=_RULES,
     )
 
@@ -119,6 +121,23 @@ def _wanted(site: Site, links: Links) -> Iterator[tuple[str, str]]:
             missing = [task for task in known.core if task not in entry.quality]
             if entry.default and missing:
                 yield _missing(site, entry, missing), links.entry(entry, "quality")
+        for task in known.core:
+            short = [e for e in site.of(track) if e.default and _lacks_seeds(site, e, task, len(known.seeds))]
+            if short:
+                yield _seeds(site, short, task, len(known.seeds)), links.task(task)
+
+
+def _lacks_seeds(site: Site, entry: Entry, task: str, planned: int) -> bool:
+    return not site.is_baseline(entry) and task in entry.quality and len(entry.quality[task].runs) < planned
+
+
+def _seeds(site: Site, entries: list[Entry], task: str, planned: int) -> str:
+    fewest = min(entries, key=lambda e: (len(e.quality[task].runs), e.training_cost.tflop, e.recipe))
+    return (
+        f"{site.task(task).title} on {fewest.track}: {counted(len(entries), 'method')} "
+        f"{'lacks' if len(entries) == 1 else 'lack'} seeds, for example {site.label(fewest)}: "
+        f"{reproduce.run_command(fewest, [task], planned)}"
+    )
 
 
 def _missing(site: Site, entry: Entry, tasks: list[str]) -> str:

@@ -21,6 +21,12 @@ class Column:
     href: str | None = None
     kind: str = "number"  # number, text, rank, strip: how it is set
     key: str = ""  # what the script sorts by; none: not sorted
+    brief: str = ""  # the unit on a card, where no head stands above the cell
+
+    @property
+    def label(self) -> str:
+        """What a card calls the cell."""
+        return f"{self.title}, {self.brief}" if self.brief else self.title
 
 
 class Cell(NamedTuple):  # made quicker than a frozen dataclass: a page has hundreds
@@ -36,7 +42,6 @@ class Cell(NamedTuple):  # made quicker than a frozen dataclass: a page has hund
     faint: bool = False  # a noisy measurement
     declared: bool = False  # someone's word: italics
     number: bool = False  # padded, so that the column stands on its decimal points
-    ident: str | None = None
 
 
 class Row(NamedTuple):

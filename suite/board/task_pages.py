@@ -11,11 +11,7 @@ from suite.board.entries.quality import retention_cell
 from suite.board.entry_rows import SUBSET, may_diverge, mixed_subset, named_row, task_cell
 from suite.board.facts import Fact
 from suite.board.page import Page, page
-from suite.board.site import (
-    Links,
-    Site,
-    known_track,
-)
+from suite.board.site import Links, Site, known_track, track_title
 from suite.board.tables import Cell, Column, Row, table
 from suite.board.text import (
     counted,
@@ -25,7 +21,7 @@ from suite.board.text import (
     span,
 )
 from suite.documents import Entry, Quality
-from suite.protocol import TRACKS, TRAINING
+from suite.protocol import TRAINING
 
 
 def task_names(site: Site) -> list[str]:
@@ -116,7 +112,7 @@ def task_page(site: Site, name: str) -> Page:
             parts.append(
                 {
                     "track": track,
-                    "title": TRACKS[track].title,
+                    "title": track_title(track),
                     "href": links.track(track),
                     "reason": "No runs on this task yet.",
                 }
@@ -128,7 +124,6 @@ def task_page(site: Site, name: str) -> Page:
         "tasks",
         task.title,
         links,
-        name=name,
         facts=facts,
         parts_of=parts,
         notes=[sentence(note) for note in notes],
@@ -191,7 +186,7 @@ def _task_on(site: Site, links: Links, name: str, track: str, entries: Sequence[
                     tuple(run.score for run in found.runs) if len(found.runs) > 1 else (),
                 )
             )
-    title = f"{site.task(name).title} on {known.title if known else track}"
+    title = f"{site.task(name).title} on {track_title(track)}"
     figure = None
     if len(bars) > 1:
         drawn = [
@@ -211,15 +206,15 @@ def _task_on(site: Site, links: Links, name: str, track: str, entries: Sequence[
         figure = Figure(drawn[0], drawn[1], caption, title)
     return {
         "track": track,
-        "title": known.title if known else track,
+        "title": track_title(track),
         "href": links.track(track),
         "figure": figure,
         "table": table(
-            f"All rows, {known.title if known else track} track",
+            f"All rows, {track_title(track)} track",
             columns,
             rows,
             f"rows-{track}",
-            notes=cut.said(len(printed), len(ordered)),
+            notes=[*filter(None, [site.seed_note(track, name)]), *cut.said(len(printed), len(ordered))],
         ),
         "reason": "",
         "core": bool(known and name in known.core),

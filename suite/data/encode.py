@@ -64,12 +64,8 @@ def load_tokenizer(folder: Path | str) -> Any:
     return AutoTokenizer.from_pretrained(str(folder), use_fast=True, trust_remote_code=False)
 
 
-def encode(dataset: Dataset, task: Task, tokenizer: Any, max_length: int) -> Encoded:
-    """Tokenise a split (columns ``row``, ``a``, perhaps ``b``, ``label``) to at most ``max_length`` tokens.
-
-    Nothing is padded; pairs are cut longest text first. The tokenizer itself is left as it was: padding and
-    truncation that its file may carry (a sentence encoder's carries both) apply to neither side.
-    """
+def unpadded(tokenizer: Any, max_length: int) -> Any:
+    """A copy of what does a fast tokenizer's work, as :func:`encode` uses it; UserError for another."""
     from tokenizers import Tokenizer
 
     if not hasattr(tokenizer, "backend_tokenizer"):
@@ -77,7 +73,16 @@ def encode(dataset: Dataset, task: Task, tokenizer: Any, max_length: int) -> Enc
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_padding()
     backend.enable_truncation(max_length, strategy="longest_first")
+    return backend
 
+
+def encode(dataset: Dataset, task: Task, tokenizer: Any, max_length: int) -> Encoded:
+    """Tokenise a split (columns ``row``, ``a``, perhaps ``b``, ``label``) to at most ``max_length`` tokens.
+
+    Nothing is padded; pairs are cut longest text first. The tokenizer itself is left as it was: padding and
+    truncation that its file may carry (a sentence encoder's carries both) apply to neither side.
+    """
+    backend = unpadded(tokenizer, max_length)
     ids: list[NDArray[np.int32]] = []
     types: list[NDArray[np.int8]] = []
     lengths: list[int] = []

@@ -1,4 +1,4 @@
-"""What a runtime of lower precision scores: its own answers to whole dev sets, one by one, unpadded (PROTOCOL.md 18).
+"""What a runtime of lower precision scores: its own answers to whole dev sets, one by one, unpadded.
 
 Batching and padding move the answers of 8 bits, and so does another processor's arithmetic; so the scores lie in the
 measurement whose machine gave them, and the answers that are timed are held against them.

@@ -1,8 +1,9 @@
-"""That a model in a runtime answers as it should: what must come back while it is timed (PROTOCOL.md 18)."""
+"""That a model in a runtime answers as it should: what must come back while it is timed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,14 +84,21 @@ def prepared(model: ModelFolder, name: str, asked: Queries, threads: int) -> Rea
 
 def ready(model: ModelFolder, name: str, asked: Queries, threads: int) -> Ready:
     """:func:`prepared`; what an exporter or a runtime breaks on is one line."""
-    try:
+    with in_one_line(name, "export or load this model"):
         return prepared(model, name, asked, threads)
+
+
+@contextlib.contextmanager
+def in_one_line(name: str, what: str) -> Iterator[None]:
+    """Whatever a runtime's library raises, as a UserError: it cannot do ``what`` with this model."""
+    try:
+        yield
     except UserError:
         raise
-    except Exception as error:  # whatever a library raises: it cannot hold this model
+    except Exception as error:
         first = next(iter(str(error).strip().splitlines()), "")
         reason = f"{type(error).__name__}: {first}"[:300]
-        raise UserError(f"runtime {name}: cannot export or load this model: {reason}", code=1) from error
+        raise UserError(f"runtime {name}: cannot {what}: {reason}", code=1) from error
 
 
 def scores(subject: Subject, name: str, threads: int, tell: Tell) -> list[accuracy.Scored]:
@@ -103,9 +111,10 @@ def scores(subject: Subject, name: str, threads: int, tell: Tell) -> list[accura
         if model.labelled is None:
             raise UserError(f"runtime {name}: no labels of {model.task} to score its answers by", code=1)
         tell(f"{subject.recipe}/{subject.variant} in {name}: answering all of {model.task}'s dev sets")
-        file = exported(name, model.folder, model.training)
-        answer = module.prepare(file, threads)
-        found.append(accuracy.scored(answer, digest_file(file), model.task, model.labelled))
+        with in_one_line(name, f"answer {model.task}'s dev sets"):
+            file = exported(name, model.folder, model.training)
+            answer = module.prepare(file, threads)
+            found.append(accuracy.scored(answer, digest_file(file), model.task, model.labelled))
     return found
 
 
@@ -133,5 +142,6 @@ def in_batches(entry: Ready, name: str, asked: Queries, batch: int, threads: int
     module = runtime(name)
     if module.PRECISION == "fp32":
         return entry
-    mine = offline.answers(module.prepare(entry.file, threads), asked.trace, batch)
+    with in_one_line(name, f"answer in batches of {batch}"):
+        mine = offline.answers(module.prepare(entry.file, threads), asked.trace, batch)
     return Ready(entry.file, mine, tolerance(mine))

@@ -1,6 +1,6 @@
 """Models with drawn weights: what timing needs of a run whose trained weights are not on this machine.
 
-Models with equal graphs take equal time (PROTOCOL.md 14), and a run tells its model's graph in full. So the model of
+Models with equal graphs take equal time, and a run tells its model's graph in full. So the model of
 its configuration, with weights from a fixed seed, stands in for it where nothing but time is asked. The scores of a
 lower precision and the exits that examples take are the trained weights' affair.
 """

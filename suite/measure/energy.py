@@ -51,7 +51,7 @@ class Meter:
 def meter(device: str = "cpu", system: Path = SYSTEM) -> Meter:
     """The counters of what a measurement on ``device`` uses.
 
-    Processor packages, with GPUs where the device is one; the board's sensors only where there are no packages,
+    Processor packages, with the GPU where that is the device; the board's sensors only where there are no packages,
     since they would count the same joules twice.
     """
     found: list[Counter] = []
@@ -105,23 +105,30 @@ def ina(system: Path = SYSTEM) -> Meter:
 
 
 def nvml() -> Meter:
-    """NVIDIA GPUs, through pynvml."""
+    """The NVIDIA GPU that PyTorch computes on, through pynvml; others of the machine may be anyone's."""
     try:
         import pynvml
     except ImportError:
         return Meter((), "NVML: pynvml is not installed; pip install 'lightboard[nvml]'")
     try:
+        uuid = _cuda_uuid()
+    except (AttributeError, AssertionError, RuntimeError) as error:  # whatever PyTorch says without a GPU
+        return Meter((), f"NVML: no GPU: {next(iter(str(error).splitlines()), type(error).__name__)}")
+    try:
         pynvml.nvmlInit()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        for handle in handles:
-            pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+        name = f"NVML GPU {pynvml.nvmlDeviceGetIndex(handle)}"
     except pynvml.NVMLError as error:
         return Meter((), f"NVML: {error}")
-    counters = tuple(
-        Counter(f"NVML GPU {place}", _of_gpu(pynvml.nvmlDeviceGetTotalEnergyConsumption, handle), 1e-3)
-        for place, handle in enumerate(handles)
-    )
-    return Meter(counters, None if counters else "NVML: no GPU")
+    return Meter((Counter(name, _of_gpu(pynvml.nvmlDeviceGetTotalEnergyConsumption, handle), 1e-3),))
+
+
+def _cuda_uuid() -> str:
+    """Of the current CUDA device: its place among those that this process sees is not its place in the machine."""
+    import torch
+
+    return str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
 
 
 def _of_gpu(total: Callable[[object], int], handle: object) -> Callable[[], int]:

@@ -277,6 +277,16 @@ def energy(counters: Sequence[str], blocks: Sequence[EnergyBlock]) -> Energy:
     )
 
 
+def joules(counters: Sequence[str], blocks: Sequence[EnergyBlock], reason: str | None) -> dict[str, Any]:
+    """``energy``, or ``energy_reason``: ``reason`` where there are no readings, or what is wrong with them."""
+    if not blocks:
+        return {"energy_reason": reason}
+    try:
+        return {"energy": energy(counters, blocks)}
+    except ValueError as error:
+        return {"energy_reason": f"{', '.join(counters)}: {error}"}
+
+
 def device_time(entry: Sequence[int], reference: Sequence[int]) -> DeviceTime:
     """Medians over processes of each process' median query, in milliseconds."""
     return DeviceTime(

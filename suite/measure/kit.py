@@ -26,6 +26,7 @@ from suite.documents import (
     EVIDENCE,
     Answers,
     Count,
+    EnergyBlock,
     Hash,
     Machine,
     Measurement,
@@ -35,13 +36,15 @@ from suite.documents import (
     Peak,
     RepeatCheck,
     Strict,
+    Text,
 )
 from suite.errors import UserError
 from suite.folder import Refused, write
 from suite.measure import estimate, peak
 from suite.measure.device import KIT, RUNTIME, SCHEMA
+from suite.measure.memory import Means
 from suite.runtimes import shipped
-from suite.stored import measurement_location
+from suite.stored import place_for
 from suite.tables import write_samples
 from suite.verify import verify
 
@@ -102,16 +105,22 @@ def pack(
 ) -> Path:
     """Write the kit of a variant to ``out``, with drawn weights where it is not trained here and a graph is enough.
 
-    UserError where trained weights are needed, or it cannot be exported.
+    UserError where trained weights are needed, it cannot be exported, or the profile is of another runtime.
     """
     from suite.loading import load_profile
     from suite.measure.run import settings_of
     from suite.measure.subject import subjects
     from suite.protocol import track as track_of
 
+    wanted = load_profile(profile)
+    if wanted.device != "cpu" or wanted.reference_runtime not in (None, RUNTIME):
+        raise UserError(
+            f"profile {wanted.name}: it is not of {RUNTIME} on the processor, which is what a kit times; "
+            f"use 'lightboard measure --profile {wanted.name}' on that machine"
+        )
     chosen = variant or settings_of(recipe, track).default
     asked = subjects(recipe, chosen, track_of(track), task, data, results)
-    return bundle(asked[0], load_profile(profile), out)
+    return bundle(asked[0], wanted, out)
 
 
 def bundle(subject: Subject, profile: Profile, out: Path) -> Path:
@@ -242,7 +251,11 @@ class Answer(Strict):
     first_query_seconds: Annotated[Number, EVIDENCE]
     peak_bytes: Annotated[Count, EVIDENCE]
     baseline_bytes: Annotated[Count, EVIDENCE]
+    limited_by: Annotated[Means | None, EVIDENCE] = None
     repeat_ratio: Annotated[Number, EVIDENCE]
+    counters: Annotated[tuple[Text, ...], EVIDENCE] = ()
+    energy: Annotated[tuple[EnergyBlock, ...], EVIDENCE] = ()
+    energy_reason: Annotated[Text | None, EVIDENCE] = None
     threads: Annotated[Count | None, EVIDENCE] = None
     seconds: Annotated[Number | None, EVIDENCE] = None
     peaks: Annotated[tuple[Peak, ...], EVIDENCE] = ()
@@ -277,7 +290,7 @@ def file(path: Path, results: Path, kit: Path | None = None) -> Path:
     if kit is not None:
         _is_to(path, answer, kit)
     measurement, samples = _measurement(path, answer)
-    folder = results / measurement.track / measurement_location(measurement)
+    folder = place_for(measurement, results / measurement.track)
     if folder.exists():
         raise UserError(f"{folder}: there already; remove it first if this answer is to replace it", code=1)
     write(
@@ -316,11 +329,13 @@ def _measurement(path: Path, answer: Answer) -> tuple[Measurement, dict[str, Any
     kit = answer.kit
     try:
         samples = estimate.from_columns(answer.samples)
+        joules = estimate.joules(answer.counters, answer.energy, answer.energy_reason)
         measurement = Measurement.model_validate_json(
             json.dumps(
                 {
                     **kit.stated,
                     **{k: _plain(v) for k, v in vars(estimate.figures(samples)).items()},
+                    **{name: _plain(value) for name, value in joules.items()},
                     "versions": answer.versions,
                     "date": answer.date,
                     "repeats": answer.repeats,
@@ -341,7 +356,12 @@ def _measurement(path: Path, answer: Answer) -> tuple[Measurement, dict[str, Any
                         )
                     ),
                     "memory": _plain(
-                        Memory(peak_bytes=answer.peak_bytes, baseline_bytes=answer.baseline_bytes)
+                        Memory(
+                            peak_bytes=answer.peak_bytes,
+                            baseline_bytes=answer.baseline_bytes,
+                            limit_bytes=kit.plan.get("memory_limit_bytes"),
+                            limited_by=answer.limited_by,
+                        )
                     ),
                     "once": _plain(
                         Once(

@@ -81,6 +81,12 @@ class Plan:
     warmup_queries: int
     seed: int = 11
     memory_limit: int | None = None  # bytes of each timed process
+    each_length: bool = False  # each has its figures: then the shortest too must take long enough
+
+
+def threads_of(profile: Profile) -> int:
+    """How many threads a profile's models run with here."""
+    return len(allowed()) if profile.threads == "all" else profile.threads
 
 
 def plan(profile: Profile, pairs: int | None = None) -> Plan:
@@ -89,7 +95,7 @@ def plan(profile: Profile, pairs: int | None = None) -> Plan:
     Pinned processes get the last of the allowed cores: the first serve most interrupts.
     """
     cores = allowed()
-    threads = len(cores) if profile.threads == "all" else profile.threads
+    threads = threads_of(profile)
     if threads > len(cores):
         raise UserError(
             f"profile {profile.name} asks for {threads} threads; this process may use {len(cores)} cores",
@@ -260,15 +266,21 @@ def _passes(sibling: Sibling, batch: int, plan: Plan) -> _Unit:
 
 
 def _pilot(sibling: Sibling, trace: Trace, plan: Plan) -> _Unit:
-    """A query's usual time, and how often it is repeated so that the clock and a block are long enough."""
+    """A query's usual time, and how often each is repeated so that the clock and a block are long enough.
+
+    Of a trace the usual query decides, since sums over blocks are compared; of lengths the quickest, since each is.
+    """
     queries = [round(i) for i in np.linspace(0, len(trace) - 1, 8)]
     times = sibling.time(queries, 1, plan.warmup_queries, [])["nanoseconds"]
     seconds = max(float(np.median(times)) / 1e9, 1e-7)
     shortest = float(MEASURING["repeats"]["shortest_unit_seconds"])
-    if sibling.side.adaptive or seconds >= shortest:
+    quickest = max(float(min(times)) / 1e9, 1e-7) if plan.each_length else seconds
+    if sibling.side.adaptive or quickest >= shortest:
         return _Unit(seconds, 1)
-    wanted = max(shortest, plan.block_seconds / _fewest(len(trace), plan))
-    repeats = min(10_000, math.ceil(wanted / seconds))
+    wanted = shortest / quickest
+    if seconds < shortest:
+        wanted = max(wanted, plan.block_seconds / _fewest(len(trace), plan) / seconds)
+    repeats = min(10_000, math.ceil(wanted))
     return _Unit(seconds * repeats, repeats)
 
 

@@ -301,6 +301,15 @@ def unfit(profile: Profile) -> str | None:
     return None
 
 
+def kind(device: str = "cpu") -> dict[str, Any]:
+    """What answers, with those fields of :class:`suite.documents.Machine` by which two machines are told apart."""
+    model, flags = cpu()
+    accelerator = None
+    if device == "cuda":
+        accelerator = (gpu() or {"accelerator": "a GPU that nvidia-smi does not tell of"})["accelerator"]
+    return {"cpu": model, "flags": flags, "cores": len(allowed()), "accelerator": accelerator}
+
+
 def describe(
     affinity: tuple[int, ...],
     requires: Requires,
@@ -310,25 +319,20 @@ def describe(
 ) -> dict[str, Any]:
     """The machine, with the fields of :class:`suite.documents.Machine`; ``affinity``: the cores the timed
     processes ran on."""
-    model, flags = cpu()
     highest = _number(_CPUS / "cpu0" / "cpufreq" / "cpuinfo_max_freq")
+    here = kind(device)
     return {
-        "cpu": model,
-        "flags": flags,
-        "cores": len(allowed()),
+        **here,
         "smt": _smt(),
         "max_mhz": None if highest is None else highest / 1000,
         "memory_bytes": _memory(),
-        "virtual": _virtual(flags),
+        "virtual": _virtual(here["flags"]),
         "affinity": affinity,
         "cgroup_cpu_limit": _cgroup_cpu_limit(),
         "kernel": f"{platform.system()} {platform.release()}",
         "architecture": platform.machine() or None,
         "device_model": device_model(),
         "cgroup_memory_limit_bytes": _cgroup_memory_limit(),
-        "accelerator": (gpu() or {"accelerator": "a GPU that nvidia-smi does not tell of"})["accelerator"]
-        if device == "cuda"
-        else None,
         "before": before,
         "after": after,
         "requirements": requirements(requires, before),

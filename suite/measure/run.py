@@ -7,7 +7,7 @@ import json
 import random
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,17 @@ import numpy as np
 import suite
 from suite import models
 from suite.canonical import digest_file, pretty_json
-from suite.documents import Answers, AtBatch, EnergyBlock, Measurement, Memory, Once, Peak, RepeatCheck
+from suite.documents import (
+    Answers,
+    AtBatch,
+    EnergyBlock,
+    Machine,
+    Measurement,
+    Memory,
+    Once,
+    Peak,
+    RepeatCheck,
+)
 from suite.errors import UserError
 from suite.folder import own_predictions, write
 from suite.loading import load_profile, load_recipe
@@ -36,7 +46,7 @@ from suite.protocol import MEASURING, TRACKS, measuring_hash
 from suite.protocol import track as track_of
 from suite.recipe import TrackSettings
 from suite.runtimes import device_of, exported, runtime, shipped
-from suite.stored import measurement_location
+from suite.stored import place_for
 from suite.tables import write_samples
 
 Against = Literal["reference", "alone"]
@@ -45,7 +55,7 @@ Arrival = Literal["single-stream", "offline"]
 
 @dataclass(frozen=True)
 class Empty:
-    """A cell that stays empty, and why."""
+    """A comparison that could not be made, and why: mostly the only one of its cell, which stays empty."""
 
     runtime: str
     task: str | None
@@ -80,7 +90,6 @@ def attempt(
     inputs: Inputs = "trace",
     arrival: Arrival = "single-stream",
     streams: bool = False,
-    again: bool = False,
     progress: Tell | None = None,
 ) -> Made:
     """Time one variant of a recipe, its ranked one by default.
@@ -92,7 +101,7 @@ def attempt(
     reference, and the reference in the same runtime (alone; the same thing for the reference's own runtime,
     so not timed twice). A model whose time depends on its input, or whose shape differs between tasks, is
     measured with each core task's weights and examples, or with those of ``task``. What was measured today is
-    not measured again unless ``again``. A model that is not trained on this machine is timed with drawn weights where
+    not measured again. A model that is not trained on this machine is timed with drawn weights where
     ``results`` hold its run and time follows from its graph. UserError for other models that are not trained,
     machines that a profile is not of, and where no runtime is there. A runtime that cannot export or hold this model,
     whose answers are not the model's, or whose process dies leaves its cell empty: the reason is told to ``progress``,
@@ -110,19 +119,24 @@ def attempt(
     for subject in subjects(recipe, chosen, found, task, data, Path(results)):
         for name in usable:
             reason: str | None = None
+            filled = False
             try:
-                made.folders.extend(
-                    compare(
-                        subject, name, wanted, Path(results), against=against, inputs=inputs, arrival=arrival,
-                        streams=streams, again=again, progress=progress,
-                    )
-                )  # fmt: skip
+                for kind in _comparisons(name, against, wanted):
+                    made.folders.extend(
+                        compare(
+                            subject, name, wanted, Path(results), against=(kind,), inputs=inputs, arrival=arrival,
+                            streams=streams, progress=progress,
+                        )
+                    )  # fmt: skip
+                    filled = filled or kind == "reference"
             except UserError as error:
                 reason = attempts.plain(str(error))
                 made.empty.append(Empty(name, subject.task, reason))
                 tell(f"left out: {reason}")
                 if isinstance(error, NotTrained):
                     continue  # which says nothing of the cell, only of this machine
+            if filled:
+                reason = None  # the cell is the comparison with the reference
             attempts.record(Path(results), attempts.Cell.of(subject, wanted, name, arrival, inputs), reason)
     return made
 
@@ -201,7 +215,6 @@ def compare(
     inputs: Inputs = "trace",
     arrival: Arrival = "single-stream",
     streams: bool = False,
-    again: bool = False,
     progress: Tell | None = None,
     count: int = QUERIES,
 ) -> list[Path]:
@@ -222,15 +235,16 @@ def compare(
             "trained weights can be scored by the answers of a lower precision"
         )
     asked, theirs = asked_of(subject, inputs, count)
-    plan = latency.plan(profile, subject.pairs)
+    plan = replace(latency.plan(profile, subject.pairs), each_length=inputs == "lengths")
     entry: Ready | None = None
     tell = progress or (lambda text: None)
+    here = Machine.model_construct(**machine.kind(device))
     made = []
     for kind, other in _comparisons(name, against, profile).items():
         about = stated(subject, name, kind, other, profile, asked, theirs, arrival)
-        folder = results / subject.track / measurement_location(Measurement.model_construct(**about))
+        folder = place_for(Measurement.model_construct(**about, machine=here), results / subject.track)
         made.append(folder)
-        if not again and _there(folder, about):
+        if _there(folder, about):
             continue
         what = f"{subject.recipe}/{subject.variant} in {name} against the reference in {other}"
         started = time.monotonic()
@@ -241,7 +255,8 @@ def compare(
         if kind == "reference" and inputs == "trace" and arrival == "single-stream":
             own = scores(subject, name, plan.threads, tell)
             entry = as_scored(entry, name, asked, own)
-        tokenising = tokenise_seconds(subject.examples, asked, subject.tokenizer)
+        longest = track_of(subject.track).max_length
+        tokenising = tokenise_seconds(subject.examples, asked, subject.tokenizer, longest)
         sides = (
             latency.Side("the reference", other, reference.file),
             latency.Side(f"{subject.recipe}/{subject.variant}", name, entry.file, subject.adaptive),
@@ -253,12 +268,13 @@ def compare(
                 offline.pilot(s, q.trace, plan, tell) for s, q in zip(sides, (theirs, asked), strict=True)
             )
             batches = (estimate.best_batch(ladders[REFERENCE]), estimate.best_batch(ladders[ENTRY]))
+        told = entry if batches is None else in_batches(entry, name, asked, batches[ENTRY], plan.threads)
         before, ticks = machine.state(device=device), machine.Ticks.now()
         outcome = latency.race(*sides, asked.trace, plan, _rounds(what, tell), theirs.trace, batches)
         after = machine.state(ticks, device)
         state = machine.describe(plan.affinity, profile.requires, before, after, device)
-        told = entry if batches is None else in_batches(entry, name, asked, batches[ENTRY], plan.threads)
         observed = _observed(outcome, told, tokenising, asked, arrival, plan)
+        _believe(observed["answers"], name)
         if ladders:
             leaving = getattr(runtime(name), "LEAVING", None) if subject.adaptive else None
             observed["offline"] = estimate.offline(
@@ -321,10 +337,11 @@ def _beside(
 
 @contextlib.contextmanager
 def _telling(tell: Tell, what: str) -> Iterator[None]:
+    """Whatever fails here is told: the race, which is over, stands without it."""
     try:
         yield
-    except UserError as error:
-        tell(f"no {what}: {error}")
+    except Exception as error:
+        tell(f"no {what}: {attempts.plain(str(error) or type(error).__name__)}")
 
 
 def _same_graph(subject: Subject) -> ModelFolder | None:
@@ -446,19 +463,24 @@ def _observed(
     }
 
 
+def _believe(answers: Answers, name: str) -> None:
+    """UserError where what was answered while it was timed was not the model's: the reason is all there is to file."""
+    if not answers.equal:
+        raise UserError(
+            f"runtime {name}: while it was timed its answers differed from what was expected by "
+            f"{answers.largest_difference:.2g}, more than {answers.tolerance:.2g}; its times would be another model's",
+            code=1,
+        )
+
+
 def joules(outcome: latency.Outcome) -> dict[str, Any]:
     """``energy``, or ``energy_reason``."""
-    if not outcome.energy:
-        return {"energy_reason": outcome.energy_reason}
-    try:
-        blocks = [EnergyBlock(**vars(block)) for block in outcome.energy]
-        return {"energy": estimate.energy(outcome.counters, blocks)}
-    except ValueError as error:
-        return {"energy_reason": f"{', '.join(outcome.counters)}: {error}"}
+    blocks = [EnergyBlock(**vars(block)) for block in outcome.energy]
+    return estimate.joules(outcome.counters, blocks, outcome.energy_reason)
 
 
 def _there(folder: Path, stated: dict[str, Any]) -> bool:
-    """Whether today's measurement of the very same thing lies in ``folder``, with whichever weights."""
+    """Whether this machine's measurement of the very same thing lies in ``folder``, with whichever weights."""
     try:
         document = json.loads((folder / "measurement.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,8 +1,9 @@
 """``lightboard plan --measure``: what is not measured yet, most useful first, and how long each takes here.
 
 A cell is an entry on a profile, in a runtime, asked in one way, beside the reference. What entries inherit, because
-another model with their graph is measured or stands earlier in the list, is no cell; what was tried and cannot be is
-told apart with the reason, and so is what needs weights that are not trained here.
+another model with their graph is measured or stands earlier in the list, is no cell; times of a lower precision are
+never inherited. What was tried and cannot be is told apart with the reason, and so is what needs weights that are not
+trained here.
 ``lightboard measure --all`` works down the list; what it has done is not in the next one, so it can be stopped and
 started at will.
 """
@@ -28,6 +29,7 @@ from suite import stored
 from suite.documents import Attempt, Entry, Measurement, Run
 from suite.errors import UserError
 from suite.folder import Refused, parse
+from suite.fronts import FULL
 from suite.gaps import PROFILE
 from suite.loading import load_profile, profiles
 from suite.measure import recount
@@ -211,7 +213,10 @@ def _lacking(model: _Model, cell: Cell, measurements: Iterable[Measurement]) -> 
         for m in measurements
         if m.graph in model.graphs
         and (m.profile, m.runtime, m.arrival, m.inputs) == (cell.profile, cell.runtime, *cell.scenario)
-        and (m.task is None or ((m.recipe, m.variant, m.recipe_hash) == own and m.task == cell.task))
+        and (
+            ((m.recipe, m.variant, m.recipe_hash) == own and m.task in (None, cell.task))
+            or (m.task is None and m.precision == FULL)
+        )
     }
     left = tuple(kind for kind in cell.against if kind not in done)
     return replace(cell, against=left) if left else None
@@ -247,8 +252,9 @@ def missing(
             for turn, how, planned in _cells(track, model, one, reasons):
                 if (cell := _lacking(model, planned, done)) is None:
                     continue
+                inherited = cell.task is None and _precision(cell.runtime) == FULL
                 key = (model.graph(None), one.name, cell.runtime, *cell.scenario)
-                if cell.task is None and key in promised:
+                if inherited and key in promised:
                     continue
                 cell = clock.timed(cell, model, one, known.pairs)
                 if (reason := _why_empty(model.entry, cell, attempted)) is not None:
@@ -256,7 +262,7 @@ def missing(
                 elif not _can_be_asked(cell, model, clock.reference):
                     untrained.append(cell)
                 else:
-                    promised.add(key) if cell.task is None else None
+                    promised.add(key) if inherited else None
                     found.append(((how, not model.entry.default, which, turn, order), cell))
     cells = [cell for _, cell in sorted(found, key=lambda pair: pair[0])]
     return Todo(tuple(cells), tuple(tried), tuple(untrained), elsewhere, reasons)
@@ -278,12 +284,16 @@ def _can_be_asked(cell: Cell, model: _Model, reference: _Model | None) -> bool:
     """Whether this machine has what the cell asks for: trained weights, or a graph where that is enough."""
     sides = [model.runs] if reference is None else [model.runs, reference.runs]
     tasks = [name for name in model.runs if cell.task in (None, name) and all(name in runs for runs in sides)]
-    timed = load_module("runtimes", cell.runtime).PRECISION == "fp32"
+    timed = _precision(cell.runtime) == FULL
     return any(
         all(timed and drawable(runs[name]) for runs in sides)
         or all(_is_trained(runs[name]) for runs in sides)
         for name in tasks
     )
+
+
+def _precision(runtime: str) -> str:
+    return str(load_module("runtimes", runtime).PRECISION)
 
 
 def _is_trained(run: Run) -> bool:

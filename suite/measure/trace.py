@@ -78,13 +78,16 @@ def graded(asked: Queries, longest: int) -> Queries:
     return Queries(latency.Trace(joined, np.zeros(len(joined), np.int8), offsets), (), "lengths")
 
 
-def tokenise_seconds(examples: Sequence[Examples], asked: Queries, tokenizer: Path) -> float | None:
-    """Median time to tokenise one example of the trace by itself; None where the queries have no text."""
-    from suite.data.encode import load_tokenizer
+def tokenise_seconds(
+    examples: Sequence[Examples], asked: Queries, tokenizer: Path, max_length: int
+) -> float | None:
+    """Median time to tokenise one example of the trace by itself, as it is asked: cut to ``max_length`` and never
+    padded, whatever the tokenizer's file says. None where the queries have no text."""
+    from suite.data.encode import load_tokenizer, unpadded
 
     if not asked.origin:
         return None
-    backend = load_tokenizer(tokenizer).backend_tokenizer
+    backend = unpadded(load_tokenizer(tokenizer), max_length)
     by_task = {part.task: part for part in examples}
     times = []
     for task, row in asked.origin:

@@ -45,6 +45,7 @@ from suite.training.schedules import Progress
 from suite.training.settings import Positive, Training
 
 SMOOTHING = 0.7
+HEAD_DROPOUT = 0.2  # of the published classifier; none where the rest has none
 
 Weight = Annotated[Number, Field(ge=0)]
 
@@ -71,31 +72,32 @@ class Parameters(Strict):
     training: Annotated[Training, DECLARED]
 
 
-def _config(parameters: Parameters, track: Track, outputs: int) -> models.Config:
+def _config(parameters: Parameters, track: Track, outputs: int, dropout: float) -> models.Config:
     body = track.teacher.config
     return {
         "architecture": "distilbert",
         "layers": len(parameters.teacher_layers),
         "outputs": outputs,
-        "dropout": parameters.training.dropout,
-        "head_dropout": 0.2,
+        "dropout": dropout,
+        "head_dropout": HEAD_DROPOUT if dropout else 0.0,
         **{name: body[name] for name in ("hidden", "heads", "ffn", "vocab", "positions")},
     }
 
 
 def students(parameters: Parameters, track: Track, outputs: int) -> dict[str, models.Config]:
-    return {"default": _config(parameters, track, outputs)}
+    return {"default": _config(parameters, track, outputs, parameters.training.dropout)}
 
 
 def plan(parameters: Parameters, cell: Cell) -> Mapping[str, Stage]:
-    config = _config(parameters, cell.track, cell.task.outputs)
+    config = students(parameters, cell.track, cell.task.outputs)["default"]
     return {"default": finetuning(cell, config, parameters.training, encoder=_encoder(parameters, cell))}
 
 
 def _encoder(parameters: Parameters, cell: Cell) -> Stage:
-    general, config = parameters.general, _config(parameters, cell.track, 1)
+    general = parameters.general
     if isinstance(general, Released):
-        return released_stage(cell, general, config)
+        return released_stage(cell, general, _config(parameters, cell.track, 1, 0.0))
+    config = _config(parameters, cell.track, 1, general.training.dropout)
     params = {
         "teacher_layers": list(parameters.teacher_layers),
         "temperature": general.temperature,

@@ -84,6 +84,9 @@ def load_encoder(model: nn.Module, weights: Mapping[str, Any]) -> None:
     fresh = [name for name in missing if not name.startswith(heads)]
     if fresh or unexpected:
         raise ValueError(f"encoder weights do not fit: missing {fresh[:3]}, unexpected {unexpected[:3]}")
+    for table in model.modules():  # a released one may hold anything where padding must say nothing
+        if isinstance(table, nn.Embedding) and table.padding_idx is not None:
+            table.weight.data[table.padding_idx] = 0.0
 
 
 def export(context: Context, model: nn.Module) -> None:

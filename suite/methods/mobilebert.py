@@ -13,7 +13,8 @@
 Paper before code: means and variances are compared with the teacher's layer l (the published code broadcasts over
 its whole list of layers); the teacher's logits have no temperature (the code's multiplies a hidden state). From
 the code: factors 100, 5000, 5 and 1, each divided by the number of blocks, and the learning rates of the blocks.
-The optimiser is AdamW with the same rates per block, not LAMB.
+The optimiser is AdamW with the same rates per block, not LAMB. Where ``general`` names a released encoder, that is
+fine-tuned instead, and neither knowledge transfer nor a teacher of it is needed.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from suite.pipeline.corpus import corpus
 from suite.pipeline.general import Taught, export_encoder, general_stage, pretrained_teacher
 from suite.pipeline.phase import Phase
 from suite.pipeline.pretraining import Pretraining, pretraining_tflop, pretraining_updates
+from suite.pipeline.released import OrReleased, Released, released_stage
 from suite.pipeline.stage import Context, Stage
 from suite.pipeline.supervised import epochs, task_feeds
 from suite.pipeline.transfer import Transferring, transfer_tflop, transfer_updates
@@ -77,7 +79,7 @@ class Parameters(Strict):
     norm: Annotated[Literal["nonorm", "layernorm"], DECLARED] = "nonorm"
     activation: Annotated[Literal["relu", "gelu"], DECLARED] = "relu"
     transfer: Annotated[bool, DECLARED] = True
-    general: Annotated[Transferring, DECLARED]
+    general: Annotated[OrReleased[Transferring], DECLARED]
     pretraining: Annotated[Pretraining | None, DECLARED] = None
     training: Annotated[Training, DECLARED]
 
@@ -107,6 +109,16 @@ def students(parameters: Parameters, track: Track, outputs: int) -> dict[str, mo
 
 
 def plan(parameters: Parameters, cell: Cell) -> Mapping[str, Stage]:
+    if isinstance(parameters.general, Released):
+        encoder = released_stage(cell, parameters.general, _config(parameters, cell.track, 1, 0.0))
+    else:
+        encoder = _taught(parameters, parameters.general, cell)
+    student = students(parameters, cell.track, cell.task.outputs)["default"]
+    return {"default": finetuning(cell, student, parameters.training, encoder=encoder)}
+
+
+def _taught(parameters: Parameters, general: Transferring, cell: Cell) -> Stage:
+    """The encoder that has learnt from its teacher on plain text."""
     config = _config(parameters, cell.track, 1, 0.0)
     teacher, weights = _teacher(parameters, cell.track)
     for name in ("layers", "hidden", "heads"):
@@ -122,7 +134,6 @@ def plan(parameters: Parameters, cell: Cell) -> Mapping[str, Stage]:
         shared=True,
     )
     if parameters.transfer:
-        general = parameters.general
         parts = {"weights": general.weights.model_dump()}
         stage = general_stage(TRANSFER, cell, general, config, {**shared, **parts})
         steps = -(-len(corpus(cell.track, general.tokens).lengths) // general.training.batch)
@@ -134,8 +145,7 @@ def plan(parameters: Parameters, cell: Cell) -> Mapping[str, Stage]:
         blend = {"blend": parameters.pretraining.blend}
         stage = general_stage(PRETRAINING, cell, parameters.pretraining, config, {**shared, **blend})
         encoder = _behind(stage, encoder, pretraining_tflop(config, teacher, cell, parameters.pretraining))
-    student = students(parameters, cell.track, cell.task.outputs)["default"]
-    return {"default": finetuning(cell, student, parameters.training, encoder=encoder)}
+    return encoder
 
 
 def _behind(stage: Stage, encoder: Stage, tflop: float) -> Stage:
@@ -149,7 +159,8 @@ def _inverted(weights: str = "") -> Path:
     if not named or not (Path(named) / "model.safetensors").is_file():
         raise UserError(
             f"mobilebert: its teacher is an inverted-bottleneck BERT, which nobody has released; set {INVERTED} to a "
-            "model folder that holds one, or run recipe checkpoint on google/mobilebert-uncased"
+            "model folder that holds one, or name the released student in a recipe of yours: general: "
+            "{hub: google/mobilebert-uncased, revision: COMMIT}"
         )
     if weights and digest_file(Path(named) / "model.safetensors") != weights:
         raise UserError(f"mobilebert: the weights in {INVERTED}={named} are not those that were planned with")

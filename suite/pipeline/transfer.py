@@ -48,7 +48,8 @@ class Weights(Strict):
 
 
 class Transferring(General):
-    """Progressive knowledge transfer; ``training.schedule`` multiplies the schedules of the blocks."""
+    """Progressive knowledge transfer; ``training.schedule`` multiplies the schedules of the blocks, and
+    ``training.dropout`` has no effect: the student learns without."""
 
     weights: Annotated[Weights, DECLARED] = Weights()
 

@@ -20,7 +20,6 @@ from suite.runtimes import Run, Tokens, _exits, run_of
 if TYPE_CHECKING:
     from suite.runtimes._pieces import Piece
 
-NAME = "executorch"
 PRECISION = "fp32"
 SHAPES = "dynamic"
 EXPORT_VERSION = 1

@@ -18,7 +18,6 @@ from suite.errors import UserError
 from suite.paths import store_root
 from suite.runtimes import Run, _padded
 
-NAME = "litert"
 PRECISION = "fp32"
 SHAPES = "padded"  # every query to the next of LENGTHS; the padding's time is part of the query's
 EXPORT_VERSION = 1

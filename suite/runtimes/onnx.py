@@ -16,7 +16,6 @@ from suite.runtimes import Run, _exits, run_of
 if TYPE_CHECKING:
     from suite.runtimes._pieces import Piece
 
-NAME = "onnx"
 PRECISION = "fp32"
 SHAPES = "dynamic"
 EXPORT_VERSION = 2  # by hand, when ``export`` comes to write something else

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from suite.runtimes import Run, _int8, onnx
 
-NAME = "onnx-int8-dynamic"
 PRECISION = "int8"
 SHAPES = "dynamic"
 EXPORT_VERSION = 1

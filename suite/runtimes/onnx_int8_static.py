@@ -12,7 +12,6 @@ from typing import Any
 
 from suite.runtimes import Example, Run, _int8, onnx
 
-NAME = "onnx-int8-static"
 PRECISION = "int8"
 SHAPES = "dynamic"
 EXPORT_VERSION = 1

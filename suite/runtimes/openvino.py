@@ -13,7 +13,6 @@ from suite.runtimes import Run, _exits, onnx, run_of
 if TYPE_CHECKING:
     from suite.runtimes._pieces import Piece
 
-NAME = "openvino"
 PRECISION = "fp32"
 SHAPES = "dynamic"
 EXPORT_VERSION = 1

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from suite.runtimes import Run, Tokens
 
-NAME = "torch"
 PRECISION = "fp32"
 SHAPES = "dynamic"
 EXPORTS = False  # the weights that were trained are the file that ships

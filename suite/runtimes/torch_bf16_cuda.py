@@ -6,7 +6,6 @@ from pathlib import Path
 
 from suite.runtimes import Run, torch_cuda
 
-NAME = "torch-bf16-cuda"
 PRECISION = "bf16"
 SHAPES = torch_cuda.SHAPES
 EXPORTS = False  # rounded where it is loaded

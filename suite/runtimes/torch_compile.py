@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from suite.runtimes import Run, Tokens
 from suite.runtimes import torch as eager
 
-NAME = "torch-compile"
 PRECISION = "fp32"
 SHAPES = "dynamic"
 EXPORTS = False  # compiled where it runs: the trained weights are the file that ships

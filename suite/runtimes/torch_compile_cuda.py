@@ -6,7 +6,6 @@ from pathlib import Path
 
 from suite.runtimes import Run, torch_compile, torch_cuda
 
-NAME = "torch-compile-cuda"
 PRECISION = torch_cuda.PRECISION
 SHAPES = torch_cuda.SHAPES
 EXPORTS = False  # compiled where it runs

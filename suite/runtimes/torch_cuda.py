@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from suite.runtimes import Run, Tokens
 from suite.runtimes import torch as eager
 
-NAME = "torch-cuda"
 PRECISION = "fp32"
 SHAPES = "dynamic"
 EXPORTS = False  # the weights that were trained are the file that ships

@@ -121,7 +121,7 @@ def against(old: Path, new: Path, then: Sequence[Entry], now: Sequence[Entry]) -
         file = show(str(new / "entries" / entry.recipe / f"{entry.variant}.json"), 300)
         other = later.get((entry.recipe, entry.variant))
         if other is None:
-            if not _reasons(since, entry, None):
+            if not _reasons(since, entry):
                 expected = f"the entry, or a reason in the log for {name}"
                 yield Problem(file, "", "nothing, where an entry was published", expected, FIX)
             continue
@@ -151,7 +151,7 @@ def _documents_stay(old: Path, new: Path, since: Sequence[LogEntry]) -> Iterator
             yield Problem(show(str(new / place), 300), "", found, expected, FIX)
 
 
-def _reasons(since: Sequence[LogEntry], entry: Entry, place: str | None) -> bool:
+def _reasons(since: Sequence[LogEntry], entry: Entry) -> bool:
     return any((line.recipe, line.variant) == (entry.recipe, entry.variant) for line in since)
 
 

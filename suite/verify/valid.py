@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from suite import folder as folders
 from suite import migrations, paths, stored, tables
@@ -181,12 +181,12 @@ def _shape(path: Path, content: bytes, model: type[Any]) -> tuple[dict[str, Any]
     except Refused as refused:
         return {}, None, [refused.problem]
     except ValidationError as error:
-        return {}, None, _mistakes(path, model, error)
+        return {}, None, _mistakes(path, error)
     except Exception as error:
         return {}, None, [broke(_name(path), "shape", error)]
 
 
-def _mistakes(path: Path, model: type[BaseModel], error: ValidationError) -> list[Problem]:
+def _mistakes(path: Path, error: ValidationError) -> list[Problem]:
     count = error.error_count()
     if count > 20 * MAX_MISTAKES:  # listing them would take more memory than the file
         what = f"{count} fields that are wrong"
@@ -476,9 +476,11 @@ RUN = (
 
 
 def measurement_lies_where_it_says(loaded: LoadedMeasurement) -> Problems:
-    """results/<track>/measurements/<recipe>/<variant>/<profile>-...-<date> holds just that measurement."""
-    m = loaded.measurement
-    yield from _located(loaded.file, loaded.folder, m.track, stored.measurement_location(m))
+    """results/<track>/measurements/<recipe>/<variant>/<profile>-...-<date> holds just that measurement, or a folder
+    with the machine's digest behind the date."""
+    usual, own = stored.measurement_locations(loaded.measurement)
+    place = own if loaded.folder.name == Path(own).name else usual
+    yield from _located(loaded.file, loaded.folder, loaded.measurement.track, place)
 
 
 def measurement_is_bounded(loaded: LoadedMeasurement) -> Problems:

@@ -61,17 +61,17 @@ def _script(path: str, before: str, value: Any, after: str = "") -> Page:
 
 def _index(site: Site, links: Links, found: Comparable) -> dict[str, Any]:
     known = known_track(found.track)
+    view = site.default_view(found.track)
     draws = _seed_parts(found)
     return {
-        "track": found.track,
         "local": site.local is not None,
+        "timed": site.on_profile(view.profile) if view.profile else "",
         "core": [task for task in (known.core if known else ()) if task in found.splits],
         "resolution": statistics.RESOLUTION,
         "tasks": [
             {
                 "name": task,
                 "title": shorten(site.task(task).title, 60),
-                "href": links.task(task),
                 "labels": [shorten(label, 40) for label in site.task(task).labels],
                 "splits": [list(split) for split in found.splits[task]],
                 "seeds": draws.get(task, []),
@@ -98,14 +98,12 @@ def _line(site: Site, links: Links, entry: Entry) -> dict[str, Any]:
     """What stands at the head of an entry's column."""
     view = site.default_view(entry.track)
     shown = site.speed(entry, view)
-    mark = site.mark(entry.recipe)
     timed = shown if isinstance(shown, Shown) else None
     return {
         "id": name_of(entry),
         "label": shorten(site.label(entry), 80),
         "href": links.entry(entry),
         "script": links.to(entry_path(entry)),
-        "hue": mark.hue,
         "score": entry.board_score.value if entry.board_score else None,
         "interval": list(entry.board_score.interval)
         if entry.board_score and entry.board_score.interval
@@ -113,6 +111,8 @@ def _line(site: Site, links: Links, entry: Entry) -> dict[str, Any]:
         "why": shorten(entry.board_score_reason or "", 120),
         "ratio": timed.ratio.value if timed else None,
         "ratio_interval": list(timed.ratio.interval) if timed and timed.ratio.interval else None,
+        "runtime": timed.runtime if timed else "",
+        "noisy": timed.noisy if timed else False,
         "slow": shown.reason if isinstance(shown, Missing) else "",
         "parameters": entry.cost.parameters.total,
         "flops": entry.cost.flops_per_example.get("128"),

@@ -9,7 +9,7 @@ from suite.board import front, svg
 from suite.board.compare import data
 from suite.board.compare.paired import MOST, Comparable, comparable, name_of
 from suite.board.page import Page, page
-from suite.board.site import Links, Site, known_track
+from suite.board.site import Links, Site, known_track, track_title
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
 from suite.board.text import Missing, fixed, shorten, span
 from suite.documents import Entry
@@ -26,7 +26,6 @@ def compare_pages(site: Site, track: str) -> Iterator[Page]:
     """The page and what its script reads."""
     path = compare_path(track)
     links = Links(path)
-    known = known_track(track)
     found = comparable(site, track)
     tables = _tables(site, links, found)
     rows = len(site.of(track))
@@ -34,10 +33,9 @@ def compare_pages(site: Site, track: str) -> Iterator[Page]:
         path,
         "compare.html",
         "board",
-        f"Compare, {known.title if known else track} track",
+        f"Compare, {track_title(track)} track",
         links,
-        track=track,
-        track_title=known.title if known else track,
+        track_title=track_title(track),
         track_href=links.track(track),
         tables=tables,
         index=links.to(data.index_path(track)),

@@ -71,14 +71,20 @@ def name_of(entry: Entry) -> str:
     return f"{entry.recipe}/{entry.variant}"
 
 
-def comparable(site: Site, track: str) -> Comparable:
-    """Reads the predictions of the best entries, by board score, the reference first."""
-    known = known_track(track)
+def best(site: Site, track: str) -> list[Entry]:
+    """The entries of a track that can be compared at most: by board score, the reference first."""
+    found: list[Entry] | None = site.kept.get(f"best of {track}")
+    if found is None:
+        found = site.kept[f"best of {track}"] = _best(site, track)
+    return found
+
+
+def _best(site: Site, track: str) -> list[Entry]:
     reference = site.reference(track)
     training = (reference.protocol if reference else {}).get(
         "training"
     )  # rows of another protocol are no peers
-    ordered = sorted(
+    return sorted(
         (e for e in site.of(track) if training in (None, e.protocol.get("training"))),
         key=lambda e: (
             e is not reference,
@@ -88,6 +94,12 @@ def comparable(site: Site, track: str) -> Comparable:
             e.variant,
         ),
     )[:MOST]
+
+
+def comparable(site: Site, track: str) -> Comparable:
+    """Reads the predictions of the best entries."""
+    known = known_track(track)
+    ordered = best(site, track)
     order = {task: place for place, task in enumerate(known.tasks if known else ())}
     tasks = sorted(
         {t for e in ordered for t in e.quality}, key=lambda task: (order.get(task, len(order)), task)

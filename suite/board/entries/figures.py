@@ -5,7 +5,6 @@ from __future__ import annotations
 from suite.board.entry_rows import file_size, rank_words
 from suite.board.facts import Fact
 from suite.board.site import (
-    Links,
     Shown,
     Site,
     View,
@@ -29,7 +28,7 @@ from suite.board.text import (
 from suite.documents import Entry
 
 
-def figures(site: Site, entry: Entry, view: View, links: Links) -> list[Fact]:
+def figures(site: Site, entry: Entry, view: View) -> list[Fact]:
     """The dozen numbers that someone who chooses wants to see first."""
     shown = site.speed(entry, view)
     score = entry.board_score

@@ -5,6 +5,7 @@ from __future__ import annotations
 from suite import reproduce
 from suite.board import changes, svg
 from suite.board.compare.page import compare_path
+from suite.board.compare.paired import best, name_of
 from suite.board.entries import (
     confusion,
     exits,
@@ -18,13 +19,9 @@ from suite.board.entries import (
 )
 from suite.board.facts import Fact
 from suite.board.local import NEEDS_DATA
+from suite.board.methods import ablations
 from suite.board.page import Page, page
-from suite.board.site import (
-    Links,
-    Site,
-    entry_page,
-    known_track,
-)
+from suite.board.site import Links, Site, entry_page, track_title
 from suite.board.text import (
     sentence,
     shorten,
@@ -36,7 +33,6 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
     path = entry_page(entry)
     links = Links(path)
     view = site.default_view(entry.track)
-    known = known_track(entry.track)
     return page(
         path,
         "entry.html",
@@ -45,14 +41,13 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         links,
         entry=entry,
         label=site.label(entry),
-        name=f"{entry.recipe}/{entry.variant}",
         swatch=svg.swatch(site.mark(entry.recipe), hollow=not entry.default),
         summary=figures.summary(site, entry, view),
         method_title=site.title(entry.ablation_of or entry.recipe),
         method_href=links.method(entry.ablation_of or entry.recipe),
         track_href=links.track(entry.track),
-        track_title=known.title if known else entry.track,
-        figures=figures.figures(site, entry, view, links),
+        track_title=track_title(entry.track),
+        figures=figures.figures(site, entry, view),
         quality=quality.quality(site, entry, links),
         fronts=quality.fronts(site, entry),
         runs=quality.runs(site, entry, links),
@@ -74,17 +69,12 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         )
         if site.local is None
         else "The data at hand has no gold labels for its runs, or its tasks have no labels.",
-        compare_href=links.to(compare_path(entry.track))
-        + f"#entries={entry.recipe}/{entry.variant}"
-        + (
-            f",{other.recipe}/{other.variant}"
-            if (other := site.reference(entry.track)) and other is not entry
-            else ""
-        ),
+        against=ablations.own_table(site, links, entry),
+        compare_href=_compare(site, links, entry),
         checked=trust.record(site, entry),
         signatures=trust.signatures(site, entry),
         evidence=trust.evidence(site, entry, links),
-        protocol=trust.protocol_lines(entry, links),
+        protocol=trust.protocol_lines(entry),
         protocol_href=links.to("protocol.html"),
         identity=[
             Fact("recipe", entry.recipe),
@@ -94,3 +84,14 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
             Fact("recipe hash", entry.recipe_hash),
         ],
     )
+
+
+def _compare(site: Site, links: Links, entry: Entry) -> str | None:
+    """The entry beside the reference; an ablation beside its method's others; None where it is not among the best."""
+    if entry.ablation_of is not None:
+        return links.method(entry.ablation_of) + f"#ablations-{entry.track}" if entry.differences else None
+    if all(one is not entry for one in best(site, entry.track)):
+        return None
+    reference = site.reference(entry.track)
+    chosen = [entry, *([reference] if reference is not None and reference is not entry else [])]
+    return links.to(compare_path(entry.track)) + f"#entries={','.join(map(name_of, chosen))}"

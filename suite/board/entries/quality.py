@@ -90,7 +90,13 @@ def quality(site: Site, entry: Entry, links: Links) -> Table:
             )
         )
     notes = [
-        f"{site.task(t).title}: {n}" for t in ordered_tasks(entry) if (n := site.task_note(entry.track, t))
+        f"{site.task(task).title}: {note}"
+        for task in ordered_tasks(entry)
+        for note in (
+            site.task_note(entry.track, task),
+            site.seed_note(entry.track, task) if task in entry.quality else "",
+        )
+        if note
     ]
     return table("Score by task", columns, rows, "quality", notes=notes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -26,15 +27,25 @@ from suite.documents import Entry
 Course = tuple[str, str, tuple[Trace, ...]]  # phase, quantity, one trace per seed
 
 
+class Curve(NamedTuple):
+    """A small chart of one logged quantity, of a task or of several that began alike."""
+
+    of: str
+    title: str
+    chart: Markup
+
+
 @dataclass(frozen=True)
 class Curves:
-    """Training curves of a task, or of several that began alike: one small chart per logged quantity."""
+    """All that the runs of an entry logged, and where each line begins and ends as a table."""
 
-    title: str
-    charts: tuple[tuple[str, Markup], ...]
+    drawn: tuple[Curve, ...]
+    twin: Table
 
 
-def curves(site: Site, entry: Entry, tasks: Sequence[str], ident: str = "curve") -> list[Curves]:
+def curves(
+    site: Site, entry: Entry, tasks: Sequence[str], ident: str = "curve", of: str = ""
+) -> Curves | None:
     """Training curves of some tasks, one line per seed. What the runs of several tasks began with comes first, once."""
     traces: dict[tuple[str, str, str], list[Trace]] = {}
     for task, document in run_documents(site, entry):
@@ -46,31 +57,56 @@ def curves(site: Site, entry: Entry, tasks: Sequence[str], ident: str = "curve")
     for (task, phase, name), seeds in traces.items():
         alike.setdefault((phase, name, tuple(seeds)), []).append(task)
     groups: dict[tuple[str, ...], list[Course]] = {}
-    for course, of in alike.items():
-        groups.setdefault(tuple(of), []).append(course)
-    found = []
+    for course, having in alike.items():
+        groups.setdefault(tuple(having), []).append(course)
+    drawn: list[Curve] = []
+    rows: list[Row] = []
     for several, courses in sorted(groups.items(), key=lambda group: -len(group[0])):
         names = [site.task(task).title for task in several]
         title = "All tasks" if len(several) == len(tasks) > 1 else listed(names)
         place = "-".join([ident, *several]).replace(".", "-")
-        drawn = [
-            _chart(site, entry, title, course, f"{place}-{number}")
-            for number, course in enumerate(sorted(courses, key=lambda course: course[:2]))
-        ]
-        found.append(Curves(title, tuple(drawn)))
-    return found
+        for number, course in enumerate(sorted(courses, key=lambda course: course[:2])):
+            curve = _curve(site, entry, title, course, f"{place}-{number}")
+            drawn.append(curve)
+            rows += _ends(curve, course[2])
+    if not drawn:
+        return None
+    columns = [
+        Column("Curve", kind="text"),
+        Column("Run", kind="text"),
+        Column("Steps"),
+        *(Column(name) for name in ("First", "Lowest", "Highest", "Last")),
+    ]
+    caption = f"Where each curve begins and ends{of}"
+    return Curves(tuple(drawn), table(caption, columns, rows, f"{ident}-ends"))
 
 
-def _chart(site: Site, entry: Entry, of: str, course: Course, ident: str) -> tuple[str, Markup]:
+def _curve(site: Site, entry: Entry, of: str, course: Course, ident: str) -> Curve:
     phase, name, seeds = course
     title = f"{phase}: {field_label(name)}"
     said = (
         f"{of}, {counted(len(seeds), 'seed')}, {max(one.steps[-1] for one in seeds):,} steps; "
         f"ends at {listed(f'{one.values[-1]:.3g}' for one in seeds)}."
     )
-    return title, charts.curve(
-        seeds, ident=ident, title=title, description=said, mark=site.mark(entry.recipe)
-    )
+    drawn = charts.curve(seeds, ident=ident, title=title, description=said, mark=site.mark(entry.recipe))
+    return Curve(of, title, drawn)
+
+
+def _ends(one: Curve, seeds: Sequence[Trace]) -> list[Row]:
+    return [
+        Row(
+            Cell(text=f"{one.of}, {one.title}"),
+            (
+                Cell(text=seed.name),
+                Cell(text=f"{seed.steps[-1]:,}", number=True),
+                *(
+                    value(digits(number, 3, 4))
+                    for number in (seed.values[0], min(seed.values), max(seed.values), seed.values[-1])
+                ),
+            ),
+        )
+        for seed in seeds
+    ]
 
 
 def stages(site: Site, entry: Entry, ident: str = "stages", of: str = "") -> Table | None:

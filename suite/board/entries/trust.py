@@ -129,7 +129,7 @@ def environments(site: Site, entry: Entry) -> list[Surroundings]:
     return found
 
 
-def protocol_lines(entry: Entry, links: Links) -> list[tuple[str, str, str]]:
+def protocol_lines(entry: Entry) -> list[tuple[str, str, str]]:
     """Part, hash, and whether that is the protocol of today."""
     current = hashes(entry.track)
     lines: list[tuple[str, str, str]] = []

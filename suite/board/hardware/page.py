@@ -10,10 +10,7 @@ from suite.board.entry_rows import named_row
 from suite.board.facts import Fact
 from suite.board.hardware import curves, matrix
 from suite.board.page import Page, page
-from suite.board.site import (
-    Links,
-    Site,
-)
+from suite.board.site import Links, Site, track_title
 from suite.board.tables import Cell, Column, Table, gap, table, value
 from suite.board.text import (
     Missing,
@@ -27,7 +24,6 @@ from suite.board.text import (
     shorten,
 )
 from suite.documents import Measurement
-from suite.protocol import TRACKS
 
 NO_BREAK = "\u2011"  # a hyphen that no line breaks at
 
@@ -38,7 +34,6 @@ def hardware_list(site: Site, profiles: Sequence[str]) -> Page:
         {
             "href": links.profile(name),
             "title": site.profile_title(name),
-            "name": name,
             "about": site.profiles[name].about if name in site.profiles else "",
             "count": _answered(site, name),
         }
@@ -95,7 +90,7 @@ def profile_page(site: Site, name: str) -> Page:
             parts.append(
                 {
                     "track": track,
-                    "title": TRACKS[track].title if track in TRACKS else track,
+                    "title": track_title(track),
                     "href": links.track(track),
                     "matrix": matrix.matrix(site, links, name, track),
                     "lengths": curves.by_length(site, links, name, track),
@@ -110,7 +105,6 @@ def profile_page(site: Site, name: str) -> Page:
         "hardware",
         site.profile_title(name),
         links,
-        name=name,
         profile=known,
         facts=facts,
         needs=needs,
@@ -129,8 +123,10 @@ def _commands(site: Site, profile: str, track: str) -> dict[str, str]:
     entry = next((e for e in site.of(track) if e.default and not site.is_baseline(e)), None)
     if entry is None:
         return {}
-    plain = reproduce.measure_command(entry, profile)
-    return {"lengths": f"{plain} --inputs lengths", "batches": f"{plain} --arrival offline"}
+    return {
+        "lengths": reproduce.measure_command(entry, profile, inputs="lengths"),
+        "batches": reproduce.measure_command(entry, profile, arrival="offline"),
+    }
 
 
 def _command(site: Site, profile: str) -> str:
@@ -208,7 +204,7 @@ def _measured_rows(site: Site, links: Links, profile: str, track: str) -> Table 
                 ],
             )
         )
-    title = TRACKS[track].title if track in TRACKS else track
+    title = track_title(track)
     return table(
         f"Measured on the {title} track",
         columns,

@@ -11,7 +11,7 @@ from suite.board.entry_rows import named_row
 from suite.board.facts import Fact, facts_of
 from suite.board.measurements.distribution import distribution, timed
 from suite.board.page import Page, page
-from suite.board.site import Links, Site, evidence_folder, known_track, measurement_page
+from suite.board.site import Links, Site, evidence_folder, measurement_page, track_title
 from suite.board.tables import Cell, Column, Row, Table, table, value
 from suite.board.text import (
     Missing,
@@ -39,7 +39,6 @@ def measurement_sheet(site: Site, track: str, place: str) -> Page:
     named = site.naming(track)[place]
     recipe, variant = place.split("/")[1:3]
     own = next((one for one in named if (one.recipe, one.variant) == (recipe, variant)), named[0])
-    known = known_track(track)
     label = site.label(own)
     found = site.measured(track, place)
     missing = found.reason if isinstance(found, Missing) else None
@@ -54,7 +53,7 @@ def measurement_sheet(site: Site, track: str, place: str) -> Page:
         label=label,
         timed=title,
         swatch=svg.swatch(site.mark(own.recipe), hollow=not own.default),
-        track_title=known.title if known else track,
+        track_title=track_title(track),
         track_href=links.track(track),
         entry_href=links.entry(own),
         missing=missing,

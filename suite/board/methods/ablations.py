@@ -20,7 +20,10 @@ from suite.board.text import (
     fixed,
     span,
 )
+from suite.documents import Entry
 from suite.protocol import TRACKS
+
+NOTE = "Grey: cannot be told from no difference. Raw p, uncorrected for the number of comparisons."
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,6 @@ def _tasks(site: Site, track: str, recipe: str) -> list[str]:
     return [task for task in known if any(task in e.differences for e in ablations)]
 
 
-def _words(site: Site, recipe: str) -> str:
-    known = site.recipes.get(recipe)
-    return known.ablation.rstrip(".") if known and known.ablation else recipe
-
-
 def panels(site: Site, links: Links, track: str, recipe: str) -> list[Panel]:
     """Small multiples, one per task, the ablations in the same order in each."""
     found = []
@@ -53,7 +51,7 @@ def panels(site: Site, links: Links, track: str, recipe: str) -> list[Panel]:
                 words = f"{fixed(one.value, 1)} points, {span(one.interval, 1)}"
                 href = links.entry(entry, f"task-{task}")
                 bars.append(
-                    Bar(_words(site, entry.recipe), one.value, one.interval, words, href, site.mark(recipe))
+                    Bar(site.ablation(entry.recipe), one.value, one.interval, words, href, site.mark(recipe))
                 )
         title = f"{site.task(task).title}: what each ablation changes"
         chart = charts.forest(
@@ -78,17 +76,8 @@ def ablation_table(site: Site, links: Links, track: str, recipe: str) -> Table |
         return None
     rows = []
     for entry in ablations:
-        words = _words(site, entry.recipe)
-        cells = []
-        for task in tasks:
-            found = entry.differences.get(task)
-            if found is None:
-                cells.append(gap(Missing("no run yet")))
-                continue
-            said = f"{span(found.interval, 1)}, p {fixed(found.p, 2)}, {counted(len(found.seeds), 'seed', 'seeds')}"
-            faint = found.interval[0] <= 0 <= found.interval[1]
-            cells.append(value(fixed(found.value, 1), said, links.entry(entry, f"task-{task}"), faint=faint))
-        rows.append(Row(Cell(text=words, href=links.entry(entry)), tuple(cells)))
+        cells = [_difference(links, entry, task) for task in tasks]
+        rows.append(Row(Cell(text=site.ablation(entry.recipe), href=links.entry(entry)), tuple(cells)))
     return table(
         f"Ablations, {track} track: points gained or lost against {site.title(recipe)}, same seeds and examples",
         [
@@ -97,5 +86,27 @@ def ablation_table(site: Site, links: Links, track: str, recipe: str) -> Table |
         ],
         rows,
         f"ablations-{track}",
-        notes=["Grey: cannot be told from no difference. Raw p, uncorrected for the number of comparisons."],
+        notes=[NOTE],
     )
+
+
+def own_table(site: Site, links: Links, entry: Entry) -> Table | None:
+    """On an ablation's own page: what it changes, task by task."""
+    if entry.ablation_of is None or not entry.differences:
+        return None
+    rows = [
+        Row(Cell(text=site.task(task).title, href=links.task(task)), (_difference(links, entry, task),))
+        for task in entry.differences
+    ]
+    columns = [Column("Task", kind="text"), Column("Gained or lost", "points")]
+    parent = site.title(entry.ablation_of)
+    return table(f"Against {parent}, same seeds and examples", columns, rows, "against", notes=[NOTE])
+
+
+def _difference(links: Links, entry: Entry, task: str) -> Cell:
+    found = entry.differences.get(task)
+    if found is None:
+        return gap(Missing("no run yet"))
+    said = f"{span(found.interval, 1)}, p {fixed(found.p, 2)}, {counted(len(found.seeds), 'seed', 'seeds')}"
+    faint = found.interval[0] <= 0 <= found.interval[1]
+    return value(fixed(found.value, 1), said, links.entry(entry, f"task-{task}"), faint=faint)

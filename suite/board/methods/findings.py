@@ -44,7 +44,7 @@ def weaknesses(site: Site, links: Links, entry: Entry, view: View, tasks: Sequen
     others = field(site, entry.track)
     return [
         *_lost(site, links, entry, tasks),
-        *_below_curve(links, entry),
+        *_below_curve(site, links, entry),
         *_below_line(site, links, entry, others, tasks),
         *_dominated(site, links, entry, others, tasks),
         *_slower(site, links, entry, view),
@@ -159,7 +159,10 @@ def _lost(site: Site, links: Links, entry: Entry, tasks: Sequence[str]) -> Itera
     kept = [
         (retention.value, task)
         for task in tasks
-        if (retention := entry.quality[task].retention) is not None and retention.value < 0.95
+        if (retention := entry.quality[task].retention) is not None
+        and retention.value < 0.95
+        and retention.interval is not None
+        and retention.interval[1] < 1
     ]
     if not kept or site.is_reference(entry):
         return
@@ -174,12 +177,16 @@ def _lost(site: Site, links: Links, entry: Entry, tasks: Sequence[str]) -> Itera
     )
 
 
-def _below_curve(links: Links, entry: Entry) -> Iterator[Finding]:
-    above = entry.fronts[FLOPS].above if FLOPS in entry.fronts else None
-    if above and above.interval and above.interval[1] < 0:
+def _below_curve(site: Site, links: Links, entry: Entry) -> Iterator[Finding]:
+    for axis, front in entry.fronts.items():
+        above = front.above
+        if above.interval is None or above.interval[1] >= 0:
+            continue
+        profile, _, runtime = axis.partition("/")
+        same = "arithmetic" if axis == FLOPS else f"time {site.on_profile(profile)} in {runtime}"
         yield Finding(
             f"Scores {fixed(-above.value, 1)} points ({span((-above.interval[1], -above.interval[0]), 1)}) below what "
-            "leaving layers off the reference gives for the same arithmetic.",
+            f"leaving layers off the reference gives for the same {same}.",
             links.entry(entry, "fronts"),
         )
 
@@ -191,7 +198,15 @@ def _below_line(
     for line in (line for line in others.lines if line.recipe != entry.recipe):
         below = [t for t in tasks if t in line.quality and entry.quality[t].score < line.quality[t].score]
         if below and line.recipe != REPORTING["baselines"]["majority"] and not site.is_baseline(entry):
-            names = listed(site.task(task).title for task in below)
+            names = listed(
+                site.task(t).title
+                + (
+                    " (intervals overlap)"
+                    if _overlap(entry.quality[t].interval, line.quality[t].interval)
+                    else ""
+                )
+                for t in below
+            )
             yield Finding(
                 f"Scores below {site.label(line)} on {names}.", links.entry(entry, f"task-{below[0]}")
             )

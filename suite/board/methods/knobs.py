@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -11,7 +12,8 @@ from suite.board import charts, pareto, scatter
 from suite.board.charts import Figure
 from suite.board.scatter import Axis, Point
 from suite.board.site import Links, Site, View
-from suite.board.text import counted, digits, fixed, round_number, shorten, span
+from suite.board.tables import Cell, Column, Row, Table, gap, table, value
+from suite.board.text import Missing, counted, digits, fixed, round_number, shorten, span
 from suite.documents import Entry
 
 SMALL = charts.Size(300, 200, 34, 14, 26, 42, 11)
@@ -31,40 +33,70 @@ def family_figure(
     )
 
 
-@dataclass(frozen=True)
-class Knob:
+class Knob(NamedTuple):
     """A task's score over what an example costs, one point per variant."""
 
     title: str
     chart: Markup
 
 
-def knobs(site: Site, links: Links, track: str, entries: Sequence[Entry], tasks: Sequence[str]) -> list[Knob]:
-    """One small chart per task on which two or more variants were scored; the table of variants is their twin."""
-    if len(entries) < 2:
-        return []
+@dataclass(frozen=True)
+class Knobs:
+    """One small chart per task on which two or more variants were scored, and the same as a table."""
+
+    drawn: tuple[Knob, ...]
+    twin: Table
+
+
+def knobs(
+    site: Site, links: Links, track: str, entries: Sequence[Entry], tasks: Sequence[str]
+) -> Knobs | None:
+    """What a method's variants trade; None where fewer than two were scored on a task."""
+    named = [(entry.variant, entry) for entry in entries]
     reference = site.reference(track)
-    found = []
+    if reference is not None and all(entry is not reference for entry in entries):
+        named.append((site.label(reference), reference))
+    points: dict[str, dict[str, Point]] = {}
     for task in tasks:
-        points = [p for entry in entries if (p := _point(site, links, entry, task)) is not None]
-        if len(points) < 2:
-            continue
-        if reference is not None and reference not in entries:
-            beside = _point(site, links, reference, task)
-            points += [beside] if beside is not None else []
-        title = f"{site.task(task).title}: score over arithmetic"
-        chart = scatter.scatter(
-            points,
-            [],
-            ident=f"knob-{track}-{task.replace('.', '-')}",
-            title=title,
-            description=f"{counted(len(points), 'model')}; FLOPs of an example at the dev set’s true lengths.",
-            x=Axis("GFLOPs, log scale", "less", round_number),
-            y=Axis("points", "more"),
-            size=SMALL,
-        )
-        found.append(Knob(site.task(task).title, chart))
-    return found
+        found = {name: p for name, entry in named if (p := _point(site, links, entry, task)) is not None}
+        if sum(entry.variant in found for entry in entries) > 1:
+            points[task] = found
+    if not points:
+        return None
+    drawn = tuple(_knob(site, track, task, list(found.values())) for task, found in points.items())
+    return Knobs(drawn, _twin(site, links, track, points))
+
+
+def _knob(site: Site, track: str, task: str, points: Sequence[Point]) -> Knob:
+    chart = scatter.scatter(
+        points,
+        [],
+        ident=f"knob-{track}-{task.replace('.', '-')}",
+        title=f"{site.task(task).title}: score over arithmetic",
+        description=f"{counted(len(points), 'model')}; FLOPs of an example at the dev set’s true lengths.",
+        x=Axis("GFLOPs, log scale", "less", round_number),
+        y=Axis("points", "more"),
+        size=SMALL,
+    )
+    return Knob(site.task(task).title, chart)
+
+
+def _twin(site: Site, links: Links, track: str, points: Mapping[str, Mapping[str, Point]]) -> Table:
+    names = list(dict.fromkeys(name for found in points.values() for name in found))
+    columns = [
+        Column("Variant", kind="text"),
+        *(Column(site.task(task).title, "points, at GFLOPs", href=links.task(task)) for task in points),
+    ]
+    rows = [
+        Row(Cell(text=name), tuple(_beside(found.get(name)) for found in points.values())) for name in names
+    ]
+    return table(f"What its knobs trade, in figures, {track} track", columns, rows, f"knobs-{track}")
+
+
+def _beside(point: Point | None) -> Cell:
+    if point is None:
+        return gap(Missing("no run yet"))
+    return value(fixed(point.y, 1), f"at {digits(point.x)}", point.href)
 
 
 def _point(site: Site, links: Links, entry: Entry, task: str) -> Point | None:

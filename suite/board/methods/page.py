@@ -23,12 +23,7 @@ from suite.board.entry_rows import (
 from suite.board.methods import ablations, diagram, findings, knobs, published, retention
 from suite.board.methods.diagram import Diagram
 from suite.board.page import Page, page
-from suite.board.site import (
-    Links,
-    Site,
-    View,
-    known_track,
-)
+from suite.board.site import Links, Site, View, known_track, track_title
 from suite.board.tables import Column, Row, table
 from suite.board.text import (
     Missing,
@@ -176,7 +171,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
     core = [t for t in tasks if known is None or t in known.core]
     return {
         "track": track,
-        "title": known.title if known else track,
+        "title": track_title(track),
         "href": links.track(track),
         "variants": variants,
         "departures": departures,
@@ -184,7 +179,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
         "retention_figure": retention.retention_figure(site, links, track, chosen, tasks),
         "family": knobs.family_figure(site, links, track, ordered, view),
         "ablations": ablations.ablation_table(site, links, track, recipe),
-        "curves": training.curves(site, chosen, core, ident=f"curve-{track}"),
+        "curves": training.curves(site, chosen, core, ident=f"curve-{track}", of=f", {track} track"),
         "default": site.label(chosen),
         "entry_href": links.entry(chosen),
         "rank": rank_words(chosen),

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from suite.board.entries.quality import retention_cell
 from suite.board.entry_rows import SUBSET
-from suite.board.site import Links, Site
+from suite.board.site import Links, Site, track_title
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
 from suite.board.text import Missing, fixed, sentence
 from suite.documents import Entry
-from suite.protocol import REPORTING, TRACKS
+from suite.protocol import REPORTING
 from suite.recipe import Reported, ReportedScore
 
 TAG = "literature"
@@ -69,7 +69,7 @@ def majority_of(site: Site, task: str, metric: str) -> float | Missing:
 
 
 def _table(site: Site, links: Links, one: Reported, ours: Sequence[Entry], number: int) -> Table:
-    tracks = [(entry, TRACKS[entry.track].title if entry.track in TRACKS else entry.track) for entry in ours]
+    tracks = [(entry, track_title(entry.track)) for entry in ours]
     columns = [
         Column("Task", kind="text"),
         Column("Metric", kind="text"),

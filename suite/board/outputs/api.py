@@ -23,7 +23,7 @@ from suite.board.outputs.places import (
     table_file,
     view_file,
 )
-from suite.board.site import Shown, Site, View, entry_page, known_track, track_page
+from suite.board.site import Shown, Site, View, entry_page, known_track, track_page, track_title
 from suite.board.text import clean
 from suite.canonical import pretty_json
 from suite.documents import Entry, LogEntry
@@ -206,7 +206,7 @@ def index(site: Site, url: str | None) -> Index:
         tracks=tuple(
             TrackLine(
                 name=track,
-                title=_track_title(track),
+                title=track_title(track),
                 entries_count=len(site.of(track)),
                 track=f"{API}/tracks/{track}.json",
                 page=track_page(track),
@@ -238,11 +238,6 @@ def index(site: Site, url: str | None) -> Index:
     )
 
 
-def _track_title(track: str) -> str:
-    known = known_track(track)
-    return known.title if known else track
-
-
 def _method(site: Site, name: str) -> MethodLine:
     known = site.recipes.get(name)
     references = known.about.references if known else ()
@@ -262,7 +257,7 @@ def track_file(site: Site, track: str) -> TrackFile:
     view = site.default_view(track)
     return TrackFile(
         name=track,
-        title=_track_title(track),
+        title=track_title(track),
         core=tuple(known.core) if known else (),
         extended=tuple(known.extended) if known else (),
         seeds=tuple(known.seeds) if known else (),

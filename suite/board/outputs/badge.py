@@ -28,7 +28,8 @@ def files(site: Site, entry: Entry) -> Iterator[tuple[str, bytes]]:
 def figures(site: Site, entry: Entry) -> dict[str, tuple[str, str, bool]]:
     """Figure -> what the badge says, the same in a sentence, whether there is nothing to say."""
     score, ranks = entry.board_score, entry.ranks
-    shown = site.speed(entry, site.default_view(entry.track))
+    view = site.default_view(entry.track)
+    shown = site.speed(entry, view)
     found: dict[str, tuple[str, str, bool]] = {}
     if score:
         interval = f" {plus_minus(score.value, score.interval)}" if score.interval else ""
@@ -45,9 +46,10 @@ def figures(site: Site, entry: Entry) -> dict[str, tuple[str, str, bool]]:
         times = f"{digits(shown.ratio.value, 3, 2)}×"
         told = f"{digits(shown.p50, 3, 2)} ms, {times}" if shown.p50 is not None else times
         noisy = ", noisy" if shown.noisy else ""
+        where = site.on_profile(view.profile) if view.profile else ""
         found["latency"] = (
             told + noisy,
-            f"latency {told} the reference’s speed with {shown.runtime}{noisy}",
+            f"latency {told} the reference’s speed {where} with {shown.runtime}{noisy}",
             False,
         )
     else:

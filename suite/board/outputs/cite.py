@@ -12,7 +12,7 @@ from suite.board import cut
 from suite.board.entry_rows import file_size
 from suite.board.outputs.data import ordered
 from suite.board.outputs.places import view_file
-from suite.board.site import Shown, Site, View, known_track
+from suite.board.site import Shown, Site, View, known_track, track_title
 from suite.board.text import MINUS, clean, digits, fixed, plus_minus, rank_range, shorten, span
 from suite.documents import Entry
 from suite.protocol import REPORTING, reporting_hash
@@ -106,11 +106,10 @@ def _heading(title: str) -> str:
 
 
 def _caption(site: Site, track: str, view: View) -> str:
-    known = known_track(track)
     where = site.on_profile(view.profile) if view.profile else "not timed yet"
     runtime = f"with {view.runtime}" if view.runtime else "with each row's fastest runtime at full precision"
     said = (
-        f"Lightboard, {known.title if known else track} track, {where}, {runtime}; reporting protocol "
+        f"Lightboard, {track_title(track)} track, {where}, {runtime}; reporting protocol "
         f"{REPORTING['version']} ({reporting_hash().removeprefix('sha256:')[:12]}). Score: mean of the core "
         "tasks. ± and ranges: 95% intervals. Speed: times the reference's. Below the first rule the ranked "
         "rows, below the others those that are not ranked."
@@ -158,8 +157,7 @@ def _cells(site: Site, entry: Entry, tasks: Sequence[str], view: View, keys: Seq
 
 def bibtex(site: Site, track: str, view: View) -> str:
     """The board itself, then what its methods rest on."""
-    known = known_track(track)
-    name = known.title if known else track
+    name = track_title(track)
     title = tex(f"Lightboard: a benchmark suite and leaderboard for compressed BERT models, {name} track")
     where = site.profile_title(view.profile) if view.profile else "not timed"
     protocol = f"{REPORTING['version']} ({reporting_hash().removeprefix('sha256:')[:12]})"

@@ -7,7 +7,7 @@ from suite.board.outputs.data import TABLES
 from suite.board.outputs.places import API, DATA_PAGE, FEED, FORMATS, badge_file, table_file, view_file
 from suite.board.outputs.web import NAMES
 from suite.board.page import Page
-from suite.board.site import Links, Site, View, known_track
+from suite.board.site import Links, Site, View, track_title
 from suite.board.tables import Cell, Column, Row, Table, table
 from suite.canonical import pretty_json
 
@@ -32,7 +32,7 @@ def data_page(site: Site) -> Page:
             "index": links.to(f"{API}/index.json"),
             "schema": links.to(f"{API}/schema.json"),
             "feed": links.to(FEED),
-            "badge": _badge(site, links),
+            "badge": _badge(site),
             "example": _example(site),
         },
     )
@@ -40,11 +40,6 @@ def data_page(site: Site) -> Page:
 
 def _about(docstring: str | None) -> str:
     return " ".join((docstring or "").split("\n\n")[0].replace("``", "").split())
-
-
-def _title(track: str) -> str:
-    known = known_track(track)
-    return known.title if known else track
 
 
 def _tables(links: Links, track: str) -> Table:
@@ -66,7 +61,7 @@ def _tables(links: Links, track: str) -> Table:
         Column("Holds", kind="text"),
         *(Column(NAMES[suffix], kind="text") for suffix in FORMATS),
     ]
-    return table(f"Tables of the {_title(track)} track", columns, rows, f"tables-{track}")
+    return table(f"Tables of the {track_title(track)} track", columns, rows, f"tables-{track}")
 
 
 def _views(site: Site, links: Links, track: str) -> Table:
@@ -92,10 +87,10 @@ def _views(site: Site, links: Links, track: str) -> Table:
         Column("Runtime", kind="text"),
         *(Column(NAMES[suffix], kind="text") for suffix in suffixes),
     ]
-    return table(f"Front pages of the {_title(track)} track", columns, rows, f"views-{track}")
+    return table(f"Front pages of the {track_title(track)} track", columns, rows, f"views-{track}")
 
 
-def _badge(site: Site, links: Links) -> str | None:
+def _badge(site: Site) -> str | None:
     """The README line for a badge of the first ranked entry."""
     for entry in site.entries:
         if entry.ranks:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from suite.board import colours
 from suite.board.front import group
-from suite.board.site import Shown, Site, known_track
+from suite.board.site import Shown, Site, track_title
 from suite.board.svg import el
 from suite.board.text import digits, fixed, plus_minus, shorten
 from suite.documents import Entry
@@ -48,8 +48,7 @@ def files(site: Site) -> Iterator[tuple[str, bytes]]:
 
 def picture(site: Site, track: str) -> Markup:
     """1200 by 630, for itself: no style sheet reaches it."""
-    known = known_track(track)
-    name = known.title if known else track
+    name = track_title(track)
     rows = group(site.of(track)).ranked[:_ROWS]
     title = "Which lightweight BERT should you ship?"
     told = f"The {name} track: {', '.join(site.label(e) for e in rows) or 'nothing is ranked yet'}"

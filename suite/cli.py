@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,8 +83,10 @@ def _print_json(value: Any) -> None:
 def _table(title: str, columns: list[str], rows: list[list[str]], numbers: int = 0) -> None:
     """A table whose last ``numbers`` columns are numbers."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2))
+    longest = max((len(row[0]) for row in rows), default=0)  # names that people type again are never cut
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index >= len(columns) - numbers else "left")
+        right, width = index >= len(columns) - numbers, longest if index == 0 else None
+        table.add_column(column, justify="right" if right else "left", min_width=width)
     for row in rows:
         table.add_row(*row)
     out.print(table)
@@ -365,21 +369,35 @@ def measure(
     inputs: Annotated[
         MeasuredInputs, typer.Option("--inputs", help="dev examples, or as many queries at each length")
     ] = MeasuredInputs.trace,
+    again: Annotated[
+        bool, typer.Option("--again", help="time anew, and replace, what was measured today")
+    ] = False,
     data: DataOption = "auto",
     results: ResultsOption = Path("results"),
     as_json: JsonOption = False,
 ) -> None:
     """Time a model against the reference on this machine."""
+    from suite.measure.run import attempt, named
+
     if everything:
         if track is None:
             raise UserError("measure --all needs --track")
-        chosen = [entry] if entry else []
+        one_of_many = (
+            variant,
+            task,
+            arrival is not MeasuredArrival.single,
+            inputs is not MeasuredInputs.trace,
+        )
+        if any((*one_of_many, streams, again)):
+            raise UserError(
+                "measure --all takes every variant, task and scenario; of those options it takes none"
+            )
+        chosen = [named(entry, track, None, results)[1]] if entry else []
         _measure_all(track, chosen, profile, runtime, minutes, data, results, as_json)
         return
     if entry is None or profile is None:
         raise UserError("name an entry and --profile, or --all and --track")
-    from suite.measure.run import attempt, named
-
+    started = time.time()
     known_track, recipe, its_variant = named(entry, track, variant, results)
     with err.status("measuring") as status:
         made = attempt(
@@ -392,6 +410,7 @@ def measure(
             inputs=inputs.value,
             arrival=arrival.value,
             streams=streams,
+            again=again,
             data=data,
             results=results,
             progress=lambda text: status.update(text),
@@ -405,6 +424,8 @@ def measure(
     else:
         for folder in made.folders:
             out.print(str(folder), markup=False, soft_wrap=True)
+            if (folder / "measurement.json").stat().st_mtime < started:
+                err.print("measured today already; --again times it anew", markup=False)
         for one in made.empty:
             where = f"{one.runtime}, {one.task}" if one.task else one.runtime
             err.print(f"empty: {where}: {one.reason}", markup=False, soft_wrap=True)
@@ -423,13 +444,13 @@ def _measure_all(
     as_json: bool,
 ) -> None:
     """One line per cell; those that stay empty say why. Exit code 1 if any did."""
-    import time
-
     from suite.measure.todo import missing, work
+    from suite.paths import load_module
     from suite.progress import clock
 
+    stem = None if runtime is None else load_module("runtimes", runtime).__name__.rpartition(".")[2]
     todo = missing(results, track, profile=profile, recipes=recipes)
-    cells = [cell for cell in todo.cells if runtime in (None, cell.runtime)]
+    cells = [cell for cell in todo.cells if stem in (None, cell.runtime)]
     until = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     left = sum(cell.seconds for cell in cells)
     empty = done = 0
@@ -710,6 +731,11 @@ def main() -> None:
     except UserError as error:
         err.print(f"lightboard: {error}", markup=False, soft_wrap=True)
         sys.exit(error.code)
+    except OSError as error:  # a folder that cannot be written, a file that is a folder
+        if error.errno == errno.EPIPE or error.filename is None:
+            raise
+        err.print(f"lightboard: {error.filename}: {error.strerror}", markup=False, soft_wrap=True)
+        sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as stop:
         if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:
             raise

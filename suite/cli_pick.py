@@ -43,12 +43,21 @@ def pick(
     site = load_site(entries(results, track), results)
     views = site.views(track)
     if not site.of(track):
-        raise UserError(f"{results}: no entries of track {track}; name another with --track or --results")
+        raise UserError(
+            f"{results}: no entries of track {track}; make them from runs with lightboard index, or name another "
+            "with --track or --results"
+        )
     view = site.default_view(track)
     if profile is not None or runtime is not None:
         wanted = profile or view.profile
         if wanted not in {one.profile for one in views}:
+            if wanted in site.profiles:
+                raise UserError(
+                    f"profile {wanted}: nothing of track {track} was timed on it yet; ratios travel, so say what the "
+                    f"reference takes there: --profile {view.profile} --reference-latency TIME"
+                )
             raise unknown("profile", str(wanted), {one.profile for one in views if one.profile})
+        runtime = runtime and runtime.replace("-", "_")
         known = {line.runtime for e in site.of(track) for line in e.speed if line.profile == wanted}
         if runtime is not None and runtime not in known:
             raise unknown("runtime", runtime, known)

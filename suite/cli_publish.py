@@ -81,10 +81,19 @@ def log(
 ) -> None:
     """Say why a published entry was corrected, superseded, withdrawn or extended; the log only grows."""
     from suite import log as logs
+    from suite.errors import UserError
     from suite.submit import split_name
 
     name, recipe, variant = split_name(entry, track)
     place = results / name
+    trees = [place, *([against / name] if against is not None else [])]
+    if not any(logs.subjects(one, recipe, variant) for one in trees):
+        where = " or ".join(map(str, trees))
+        raise UserError(
+            f"{entry}: found no document of it below {where}; the log only grows, so nothing is written"
+        )
+    if against is not None and not against.is_dir():
+        raise UserError(f"{against}: no such folder; --against names the older results")
     named = logs.named(place, document or [])
     if against is not None:
         found = logs.added if what is What.extended else logs.gone

@@ -41,11 +41,11 @@ def findings(peaks: bool = True, tell: Tell = lambda text: None) -> list[Finding
 def _machine() -> Iterator[Finding]:
     import psutil
 
-    from suite.measure.machine import cpu
+    from suite.measure.machine import allowed, cpu
     from suite.paths import store_root
     from suite.pipeline.store import LIMIT_BYTES
 
-    cores = len(os.sched_getaffinity(0))
+    cores = len(allowed())
     yield Finding("processor", f"{cpu()[0]}, {cores} cores for this process", True)
     free = psutil.virtual_memory().available
     hint = "" if free > 3e9 else "a mini stage takes about 1.5 GB"

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import example_results as example
 import pytest
 
 from suite import cli
@@ -32,6 +33,12 @@ def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str
         sys.argv = old
     out, err = capsys.readouterr()
     return code, out, err
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "results"
+    return example.build(out, example.ROWS[:3])
 
 
 @pytest.mark.parametrize(
@@ -63,14 +70,67 @@ def test_cost_on_base_without_weights(
         (("run", "theseus", "-t", "mini", "--data", "folder:/nowhere/glue"), 2, "/nowhere/glue"),
         (("run", "theseus", "-t", "mini", "--tasks", "colla"), 2, "did you mean cola"),
         (("run", "theseus", "-t", "mini", "--data", "carrier-pigeon"), 2, "carrier-pigeon"),
+        (("verify", "{results}", "--data", "folder:/nowhere/glue"), 2, "found nothing at /nowhere/glue"),
+        (("verify", "{results}", "--data", "foldr:/x"), 2, "expected one of auto, hub, generated"),
+        (("site", "--results", "{results}", "--data", "foldr:/x"), 2, "expected one of auto, hub, generated"),
+        (
+            (
+                "log",
+                "demo/studnet/default",
+                "--results",
+                "{results}",
+                "--what",
+                "withdrawn",
+                "--reason",
+                "a b",
+                "--by",
+                "me",
+            ),
+            2,
+            "found no document of it below",
+        ),
+        (
+            (
+                "log",
+                "demo/student/default",
+                "--results",
+                "{results}",
+                "--what",
+                "corrected",
+                "--reason",
+                "a b",
+                "--by",
+                "me",
+                "--against",
+                "/nowhere",
+            ),
+            2,
+            "/nowhere: no such folder",
+        ),
+        (("plan", "--measure", "-t", "demo", "--results", "/nowhere"), 2, "/nowhere/demo: no such folder"),
+        (("plan", "--measure", "thesus", "-t", "demo", "--results", "{results}"), 2, "did you mean theseus"),
+        (
+            ("measure", "theseus", "--all", "-t", "demo", "--task", "mood"),
+            2,
+            "of those options it takes none",
+        ),
+        (("measure", "--all", "-t", "demo", "-r", "onix", "--results", "{results}"), 2, "did you mean onnx"),
+        (
+            ("pick", "-t", "demo", "-p", "raspberry-pi-5", "--results", "{results}"),
+            2,
+            "nothing of track demo was timed on it",
+        ),
+        (("export", "--results", "{results}", "--out", "/dev/null/x"), 1, "/dev/null/x: Not a directory"),
         (("verify", "/nowhere"), 2, "/nowhere"),
         (("measure", "theseus", "-t", "mini", "-p", "cpu-1-tread"), 2, "did you mean cpu-1-thread"),
     ],
 )
 def test_errors_are_one_line(
-    words: tuple[str, ...], code: int, says: str, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...], code: int, says: str, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found, out, err = call(capsys, *words)
+    before = sorted(results.rglob("*"))
+    found, out, err = call(capsys, *(word.replace("{results}", str(results)) for word in words))
+    assert sorted(results.rglob("*")) == before
     assert found == code
     assert says in err
     assert "Traceback" not in err + out

@@ -508,6 +508,8 @@ def test_another_machines_times_of_today_are_not_this_ones(linear, tmp_path):
     written = (ours / "measurement.json").stat().st_mtime_ns
     assert run.compare(linear, "onnx", profile(pairs=1), results, **asked) == [ours]
     assert (ours / "measurement.json").stat().st_mtime_ns == written
+    assert run.compare(linear, "onnx", profile(pairs=1), results, again=True, **asked) == [ours]
+    assert (ours / "measurement.json").stat().st_mtime_ns > written
     wrong = [p for folder in (theirs, ours) for p in verify(folder).problems]
     assert not [p for p in wrong if "the folder" in p.found]
     assert not compute(results / "mini").unreadable

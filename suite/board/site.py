@@ -21,6 +21,7 @@ from suite.protocol import REPORTING, TRACKS, Track
 from suite.recipe import Recipe
 from suite.tasks import Task
 from suite.tasks import task as task_named
+from suite.verify import gold
 
 UNKNOWN = Mark("hue-none", "circle")
 FP32 = "fp32"
@@ -430,6 +431,8 @@ def load_site(entries: Sequence[Entry], results: Path, data: str | None = None) 
         except UserError:
             continue
     ordered = sorted(entries, key=lambda e: (e.track, e.recipe, e.variant))
+    if data:
+        gold.check(data)
     return Site(ordered, Evidence(results), recipes, profiles, local=Local(data) if data else None)
 
 

@@ -90,6 +90,7 @@ def attempt(
     inputs: Inputs = "trace",
     arrival: Arrival = "single-stream",
     streams: bool = False,
+    again: bool = False,
     progress: Tell | None = None,
 ) -> Made:
     """Time one variant of a recipe, its ranked one by default.
@@ -101,7 +102,7 @@ def attempt(
     reference, and the reference in the same runtime (alone; the same thing for the reference's own runtime,
     so not timed twice). A model whose time depends on its input, or whose shape differs between tasks, is
     measured with each core task's weights and examples, or with those of ``task``. What was measured today is
-    not measured again. A model that is not trained on this machine is timed with drawn weights where
+    not measured again, unless ``again`` says so. A model that is not trained here is timed with drawn weights where
     ``results`` hold its run and time follows from its graph. UserError for other models that are not trained,
     machines that a profile is not of, and where no runtime is there. A runtime that cannot export or hold this model,
     whose answers are not the model's, or whose process dies leaves its cell empty: the reason is told to ``progress``,
@@ -125,7 +126,7 @@ def attempt(
                     made.folders.extend(
                         compare(
                             subject, name, wanted, Path(results), against=(kind,), inputs=inputs, arrival=arrival,
-                            streams=streams, progress=progress,
+                            streams=streams, again=again, progress=progress,
                         )
                     )  # fmt: skip
                     filled = filled or kind == "reference"
@@ -215,6 +216,7 @@ def compare(
     inputs: Inputs = "trace",
     arrival: Arrival = "single-stream",
     streams: bool = False,
+    again: bool = False,
     progress: Tell | None = None,
     count: int = QUERIES,
 ) -> list[Path]:
@@ -244,7 +246,7 @@ def compare(
         about = stated(subject, name, kind, other, profile, asked, theirs, arrival)
         folder = place_for(Measurement.model_construct(**about, machine=here), results / subject.track)
         made.append(folder)
-        if _there(folder, about):
+        if not again and _there(folder, about):
             continue
         what = f"{subject.recipe}/{subject.variant} in {name} against the reference in {other}"
         started = time.monotonic()

@@ -25,7 +25,7 @@ import numpy as np
 from suite import folder as folders
 from suite import index as indexing
 from suite import log as logs
-from suite import stored
+from suite import paths, stored
 from suite.documents import Attempt, Entry, Measurement, Run
 from suite.errors import UserError
 from suite.folder import Refused, parse
@@ -231,13 +231,21 @@ def missing(
     """Every cell that ``results`` lacks: those that this machine can fill, and what the others want.
 
     ``profile``: the one to look at; by default all whose figures have intervals. ``recipes``: all when empty.
+    UserError without runs of the track, and for a recipe that is none.
     """
     known, folder = track_of(track), Path(results) / track
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder; name the results above it with --results, or lightboard run first"
+        )
     wanted = [load_profile(profile)] if profile else _published()
     elsewhere = {one.name: reason for one in wanted if (reason := unfit(one)) is not None}
     here = [one for one in wanted if one.name not in elsewhere]
     reasons: dict[str, str] = {}
-    models = _models(folder, known) if folder.is_dir() else []
+    models = _models(folder, known)
+    names = {model.entry.recipe for model in models} | set(paths.names("recipes"))
+    if unknown := sorted(set(recipes) - names):
+        raise paths.unknown("recipe", unknown[0], names)
     done = _measurements(folder) if models else []
     clock = _Clock(models, done)
     attempted = stored.read_attempts(folder) if models else []

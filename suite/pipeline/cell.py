@@ -14,6 +14,7 @@ from suite import models
 from suite.canonical import digest
 from suite.data.encode import Encoded, encode, load_tokenizer
 from suite.data.rows import Draw
+from suite.measure.machine import allowed
 from suite.models import pretrained
 from suite.pipeline.stage import Context, Stage
 from suite.protocol import Track
@@ -55,9 +56,7 @@ class Cell:
 
     @cached_property
     def threads(self) -> int:
-        import os
-
-        return self.track.threads or len(os.sched_getaffinity(0))
+        return self.track.threads or len(allowed())
 
     @property
     def pretrained(self) -> str:

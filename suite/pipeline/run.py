@@ -20,6 +20,7 @@ from suite.data.encode import Encoded
 from suite.errors import UserError
 from suite.folder import write
 from suite.loading import load_recipe, resolve
+from suite.measure.machine import allowed
 from suite.paths import unknown
 from suite.pipeline.execute import Event, Reporter, execute, info, pending
 from suite.pipeline.matrix import Job, cell_of, draw_of, plan, tokenizer_of
@@ -121,7 +122,7 @@ def run(
     if reporter is not None:
         reporter(Event("plan", stages=tuple(info(s) for s in remaining(todo, wanted))))
     cells = [list(group) for _, group in groupby(todo, key=lambda job: (job.cell.seed, job.cell.task.name))]
-    cores = len(os.sched_getaffinity(0))
+    cores = len(allowed())
     workers = min(workers or max(1, cores // todo[0].cell.threads), len(cells))
     if workers == 1:
         for job in todo:

@@ -51,6 +51,19 @@ def load(source: str, task: Task, track: str | None = None) -> dict[str, GoldSpl
     return found
 
 
+SOURCES = ("auto", "hub", "generated", "folder:PATH", "own:PATH")
+
+
+def check(source: str) -> None:
+    """UserError for what is no source of :func:`load`, or names a place that is not there."""
+    kind, colon, place = source.partition(":")
+    named = {one.partition(":")[0]: ":" in one for one in SOURCES}
+    if named.get(kind) != bool(colon):
+        raise UserError(f"--data {source}: found no source of labels, expected one of {', '.join(SOURCES)}")
+    if colon and not Path(place).expanduser().exists():
+        raise UserError(f"--data {source}: found nothing at {place}, expected the data's folder")
+
+
 def ordered(source: str, task: Task, track: str | None = None) -> dict[str, dict[str, Any]]:
     """Dev split -> columns (``a``, of pairs ``b``, ``label``), rows in the order that predictions count them in."""
     return {split: columns for split, (columns, _, _) in _ordered(source, task, track).items()}
@@ -132,10 +145,12 @@ def _find(wanted: NDArray[np.uint64], held: NDArray[np.uint64], what: str) -> ND
 class Gold:
     """Gold labels as they are needed, each task's read once; ``reason`` says why some are not there.
 
-    ``data`` as in :func:`load`; None: only what needs no data (generated tasks).
+    ``data`` as in :func:`load`; None: only what needs no data (generated tasks). UserError where it names nothing.
     """
 
     def __init__(self, data: str | None) -> None:
+        if data is not None:
+            check(data)
         self.data = data
         self._found: dict[tuple[str, str], dict[str, GoldSplit] | None] = {}
         self.reasons: dict[tuple[str, str], str] = {}

@@ -121,6 +121,8 @@ def test_cost_on_base_without_weights(
             "nothing of track demo was timed on it",
         ),
         (("export", "--results", "{results}", "--out", "/dev/null/x"), 1, "/dev/null/x: Not a directory"),
+        (("run", "majority", "-t", "demo", "--results", "/dev/null/x"), 1, "/dev/null/x: Not a directory"),
+        (("run", "ablations", "-t", "demo"), 2, "nothing to run"),
         (("verify", "/nowhere"), 2, "/nowhere"),
         (("measure", "theseus", "-t", "mini", "-p", "cpu-1-tread"), 2, "did you mean cpu-1-thread"),
     ],
@@ -170,6 +172,34 @@ def test_plan_counts_and_a_run_lands_what_it_said(
     assert call(capsys, "index", "--results", str(tmp_path / "r"))[0] == 0
     code, out, _ = call(capsys, "list", "entries", "--results", str(tmp_path / "r"), "--json")
     assert {row["entry"] for row in json.loads(out)} == {"distillation/default", "reference/default"}
+
+
+def test_a_task_of_ones_own_is_run_indexed_and_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found below LIGHTBOARD_PATH, without a word of where its data are."""
+    folder = tmp_path / "own" / "tasks"
+    folder.mkdir(parents=True)
+    said = {"good": ("fine", "lovely"), "bad": ("dull", "awful")}
+    for split, count in (("train", 60), ("dev", 20)):
+        rows = [f"it was {said[label][n % 2]} on day {n}\t{label}" for n in range(count) for label in said]
+        (folder / f"{split}.tsv").write_text("\n".join(["sentence\tlabel", *rows]) + "\n")
+    (folder / "mine.yaml").write_text(
+        "schema: lightboard/task/1\nname: mine\ntext: [sentence]\nlabels: [bad, good]\nmetrics: [accuracy]\n"
+        "files: {train: train.tsv, dev: dev.tsv}\n"
+    )
+    monkeypatch.setenv("LIGHTBOARD_PATH", str(tmp_path / "own"))
+    monkeypatch.setenv("LIGHTBOARD_STORE", str(tmp_path / "store"))
+    results = str(tmp_path / "results")
+    for words in (
+        ("run", "majority", "ngram", "-t", "demo", "--tasks", "mine", "--results", results),
+        ("index", "--results", results),
+        ("verify", results, "--data", "auto"),
+    ):
+        code, _, err = call(capsys, *words)
+        assert code == 0, err
+    entry = json.loads((tmp_path / "results/demo/entries/ngram/default.json").read_text())
+    assert entry["quality"]["mine"]["score"] == 100 and entry["board_score"] is None
 
 
 @pytest.mark.parametrize("kind", ["recipes", "methods", "profiles", "tasks", "runtimes", "tracks"])

@@ -44,8 +44,11 @@ class Job:
 
 
 def draw_of(track: Track, name: str, source: str) -> Draw:
-    """The rows a track uses of a task, from ``source`` ("auto" means what the track says, then what is there)."""
-    return _drawn(track, name, track.data if source == "auto" else source)
+    """The rows a track uses of a task, from ``source`` ("auto" means what the track says, then what is there; of a
+    task of one's own its files)."""
+    if source == "auto":
+        source = "own" if task(name).base else track.data
+    return _drawn(track, name, source)
 
 
 @lru_cache(maxsize=16)

@@ -29,6 +29,8 @@ from suite.pipeline.stage import Stage
 from suite.pipeline.store import Busy, Store
 from suite.protocol import track as track_of
 from suite.recipe import Resolved
+from suite.tasks import names as task_names
+from suite.tasks import task as task_named
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,13 @@ def request(
     results: str | Path = "results",
     store: Store | None = None,
 ) -> Request:
-    """Check names and fill defaults: the track's core tasks and all its seeds (an int takes the first of them)."""
+    """Check names and fill defaults: the track's core tasks and all its seeds (an int takes the first of them).
+
+    ``tasks``: the track's, and anybody's own, which are scored and stand beside the average.
+    """
     found = track_of(track)
     for name in tasks or ():
-        if name not in found.tasks:
+        if name not in found.tasks and not (name in task_names() and task_named(name).base):
             raise unknown(f"task of track {track}", name, found.tasks)
     chosen = found.seeds[:seeds] if isinstance(seeds, int) else tuple(seeds or found.seeds)
     strange = [seed for seed in chosen if seed not in found.seeds]
@@ -118,6 +123,15 @@ def run(
     in ``results`` is not made again. Raises :class:`suite.errors.UserError`.
     """
     wanted = request(recipes, track=track, tasks=tasks, seeds=seeds, data=data, results=results, store=store)
+    if not wanted.recipes:
+        raise UserError(
+            f"nothing to run: no such recipe has settings for track {track}; lightboard list recipes"
+        )
+    wanted.results.mkdir(
+        parents=True, exist_ok=True
+    )  # before anything is trained for a place that cannot be written
+    if not os.access(wanted.results, os.W_OK):
+        raise UserError(f"{wanted.results}: cannot be written; name another with --results")
     todo = jobs(wanted, reporter)
     if reporter is not None:
         reporter(Event("plan", stages=tuple(info(s) for s in remaining(todo, wanted))))

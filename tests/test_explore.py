@@ -329,7 +329,9 @@ def test_a_row_rings_its_point_and_a_point_its_row(page: Opener) -> None:
     one.tab.wait_for_timeout(150)
     assert one.tab.get_attribute("#board tr.lit", "data-entry") == "early/default"
     one.tab.mouse.click(*one.point("early/default"))
-    one.tab.wait_for_selector("#board tr.marked[data-entry='early/default']")  # the chart tells of it when it has drawn
+    one.tab.wait_for_selector(
+        "#board tr.marked[data-entry='early/default']"
+    )  # the chart tells of it when it has drawn
     assert one.hash["marked"] == "early/default"
     one.tab.click("#board tr[data-entry='distilbert/default'] .pin")
     assert one.tab.get_attribute("#board tr[data-entry='distilbert/default'] .pin", "aria-pressed") == "true"

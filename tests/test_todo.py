@@ -117,7 +117,10 @@ def test_what_is_timed_task_by_task_is_also_timed_in_its_own_runtime(results: Pa
 
 def test_recipes_can_be_chosen(results: Path) -> None:
     assert {c.recipe for c in todo.missing(results, example.TRACK, recipes=["twin"]).cells} == {"twin"}
-    assert todo.missing(results, "mini").cells == (), "a track without runs has nothing to measure"
+    with pytest.raises(UserError, match="did you mean twin"):
+        todo.missing(results, example.TRACK, recipes=["twins"])
+    with pytest.raises(UserError, match="mini: no such folder"):
+        todo.missing(results, "mini")
 
 
 def test_what_was_tried_is_told_apart(results: Path) -> None:

@@ -119,6 +119,8 @@ def test_nothing_is_wrong_with_the_published_results(monkeypatch: pytest.MonkeyP
         and "physics not checked" not in note
         and "is not checked here; it is the word of its author" not in note
         and "are in no entry" not in note
+        # At full depth FastBERT is its backbone, and its ablations change what comes after that.
+        and not ("/full/" in note and "/runs/fastbert" in note and "which it is related to" in note)
     ]
     assert not unexpected, "\n".join(unexpected)
     for path in (results / "mini" / "attestations").glob("*.json"):  # old ones stay valid as documents grow

@@ -127,9 +127,8 @@ def run(
         raise UserError(
             f"nothing to run: no such recipe has settings for track {track}; lightboard list recipes"
         )
-    wanted.results.mkdir(
-        parents=True, exist_ok=True
-    )  # before anything is trained for a place that cannot be written
+    # Before anything is trained for a place that cannot be written.
+    wanted.results.mkdir(parents=True, exist_ok=True)
     if not os.access(wanted.results, os.W_OK):
         raise UserError(f"{wanted.results}: cannot be written; name another with --results")
     todo = jobs(wanted, reporter)

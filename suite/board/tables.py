@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -11,8 +12,7 @@ from markupsafe import Markup
 from suite.board.text import Missing, aligned
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):  # as cells and rows: made quicker than a frozen dataclass, and a page has hundreds
     """A column: its title, its unit (never in the cells), and what must be said of all of it."""
 
     title: str
@@ -29,7 +29,7 @@ class Column:
         return f"{self.title}, {self.brief}" if self.brief else self.title
 
 
-class Cell(NamedTuple):  # made quicker than a frozen dataclass: a page has hundreds
+class Cell(NamedTuple):
     """What stands in a row under a column. ``reason`` instead of a value where there is none."""
 
     text: str = ""
@@ -94,18 +94,20 @@ def table(
     notes: Sequence[str] = (),
 ) -> Table:
     """A table whose numbers stand on their decimal points, column by column."""
-    for row in rows:
-        width = len(row.lead) + 1 + sum(cell.span for cell in row.cells)
+    grids = [_placed(row.cells) for row in rows]
+    for row, grid in zip(rows, grids, strict=True):
+        width = len(row.lead) + 1 + len(grid)
         if width != len(columns):
             raise ValueError(f"{ident}: a row of {width} cells in a table of {len(columns)} columns")
-    grids = [dict(_placed(row.cells)) for row in rows]
-    width = max((sum(cell.span for cell in row.cells) for row in rows), default=0)
-    for place in range(width):
-        numbered = [i for i, grid in enumerate(grids) if place in grid and grid[place].number]
-        for i, text in zip(numbered, aligned([grids[i][place].text for i in numbered]), strict=True):
-            if text != grids[i][place].text:
-                grids[i][place] = grids[i][place]._replace(text=text)
-    aligned_rows = [row._replace(cells=tuple(grid.values())) for row, grid in zip(rows, grids, strict=True)]
+    for place, column in enumerate(zip_longest(*grids)):
+        numbered = [(i, cell) for i, cell in enumerate(column) if cell is not None and cell.number]
+        for (i, cell), text in zip(numbered, aligned([cell.text for _, cell in numbered]), strict=True):
+            if text is not cell.text:
+                grids[i][place] = cell._replace(text=text)
+    aligned_rows = [
+        row._replace(cells=tuple([cell for cell in grid if cell is not None]))
+        for row, grid in zip(rows, grids, strict=True)
+    ]
     return Table(caption, tuple(columns), tuple(aligned_rows), ident, cards, hidden_caption, tuple(notes))
 
 
@@ -117,7 +119,7 @@ def moved(given: Table, up: str) -> Table:
 
     return replace(
         given,
-        columns=tuple(replace(one, href=up + one.href) if one.href else one for one in given.columns),
+        columns=tuple(one._replace(href=up + one.href) if one.href else one for one in given.columns),
         rows=tuple(
             row._replace(
                 head=cell(row.head),
@@ -129,10 +131,11 @@ def moved(given: Table, up: str) -> Table:
     )
 
 
-def _placed(cells: Sequence[Cell]) -> list[tuple[int, Cell]]:
-    """Cells with the column each begins in."""
-    at, placed = 0, []
+def _placed(cells: Sequence[Cell]) -> list[Cell | None]:
+    """A place for every column: a cell in the first that it spans, nothing in the others."""
+    placed: list[Cell | None] = []
     for cell in cells:
-        placed.append((at, cell))
-        at += cell.span
+        placed.append(cell)
+        if cell.span > 1:
+            placed += [None] * (cell.span - 1)
     return placed

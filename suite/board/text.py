@@ -108,6 +108,8 @@ def aligned(numbers: Sequence[str]) -> list[str]:
     """Numbers padded at the right, so that right-aligned tabular figures stand on the decimal point."""
     places = [len(number.partition(".")[2]) for number in numbers]
     widest = max(places, default=0)
+    if not widest or min(places) == widest:
+        return list(numbers)
     return [
         number + (POINT_SPACE if widest and not place else "") + FIGURE_SPACE * (widest - place)
         for number, place in zip(numbers, places, strict=True)

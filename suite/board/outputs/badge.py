@@ -8,8 +8,8 @@ from markupsafe import Markup
 
 from suite.board.outputs.places import badge_file
 from suite.board.site import Shown, Site
-from suite.board.svg import el
-from suite.board.text import clean, digits, fixed, plus_minus, rank_range, shorten
+from suite.board.svg import number
+from suite.board.text import clean, digits, escaped, fixed, plus_minus, rank_range, shorten
 from suite.documents import Entry
 
 _LABEL, _VALUE, _INK = "#3d4148", "#0b57a4", "#ffffff"  # white on both: contrast above 7
@@ -63,28 +63,15 @@ def drawing(label: str, value: str, title: str, *, quiet: bool = False) -> Marku
                            ((label, 20), (value, 40), (title, 300)))  # fmt: skip
     left, right = (_CHARACTER * len(text) for text in (label, value))
     first, second = left + 10, right + 10
-    return el(
-        "svg",
-        el("title", title, id="t"),
-        el("rect", width=first + second, height=20, rx=3, fill=_QUIET if quiet else _VALUE),
-        el("path", d=f"M3 0 H{first:.0f} V20 H3 A3 3 0 0 1 0 17 V3 A3 3 0 0 1 3 0 Z", fill=_LABEL),
-        el(
-            "g",
-            _text(label, first / 2, left),
-            _text(value, first + second / 2, right),
-            fill=_INK,
-            text_anchor="middle",
-            font_family="Verdana,DejaVu Sans,Geneva,sans-serif",
-            font_size=11,
-            aria_hidden="true",
-        ),
-        xmlns="http://www.w3.org/2000/svg",
-        width=first + second,
-        height=20,
-        role="img",
-        aria_labelledby="t",
+    return Markup(
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{number(first + second)}" height="20" role="img" '
+        f'aria-labelledby="t"><title id="t">{escaped(title)}</title>'
+        f'<rect width="{number(first + second)}" height="20" rx="3" fill="{_QUIET if quiet else _VALUE}"/>'
+        f'<path d="M3 0 H{first:.0f} V20 H3 A3 3 0 0 1 0 17 V3 A3 3 0 0 1 3 0 Z" fill="{_LABEL}"/>'
+        f'<g fill="{_INK}" text-anchor="middle" font-family="Verdana,DejaVu Sans,Geneva,sans-serif" font-size="11" '
+        f'aria-hidden="true">{_text(label, first / 2, left)}{_text(value, first + second / 2, right)}</g></svg>'
     )
 
 
-def _text(text: str, x: float, width: float) -> Markup:
-    return el("text", text, x=x, y=14, textLength=width)
+def _text(text: str, x: float, width: float) -> str:
+    return f'<text x="{number(x)}" y="14" textLength="{number(width)}">{escaped(text)}</text>'

@@ -444,6 +444,7 @@ def _measure_all(
     as_json: bool,
 ) -> None:
     """One line per cell; those that stay empty say why. Exit code 1 if any did."""
+    from suite.measure.apart import Apart
     from suite.measure.todo import missing, work
     from suite.paths import load_module
     from suite.progress import clock
@@ -454,12 +455,12 @@ def _measure_all(
     until = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     left = sum(cell.seconds for cell in cells)
     empty = done = 0
-    with err.status(f"{len(cells)} to measure, about {clock(left)}") as status:
+    with Apart() as apart, err.status(f"{len(cells)} to measure, about {clock(left)}") as status:
 
         def tell(text: str) -> None:
             status.update(f"{done + 1} of {len(cells)}, about {clock(left)} left in all: {text}")
 
-        for one in work(cells, results, data=data, until=until, progress=tell):
+        for one in work(cells, results, data=data, until=until, attempt=apart.attempt, progress=tell):
             done += 1
             left -= one.cell.seconds
             empty += one.reason is not None

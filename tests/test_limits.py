@@ -19,6 +19,7 @@ from suite import index
 from suite.documents import Attempt, Measurement
 from suite.errors import UserError
 from suite.measure import attempts, latency, memory, run
+from suite.measure.apart import Apart
 from suite.verify import verify
 
 HERE = {**os.environ, "PYTHONPATH": str(Path(suite.__file__).resolve().parent.parent), "OMP_NUM_THREADS": "1",
@@ -188,6 +189,30 @@ def test_the_run_goes_on_and_every_empty_cell_says_why(
         "killed",
         "full",
     }
+
+
+def test_a_list_outlives_what_is_killed_before_anything_is_timed(
+    plugins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exporter's library can abort: its process ends and its cell says why; the next cell has a process again."""
+    head = 'import os, signal\nPRECISION, SHAPES = "fp32", "dynamic"\n'
+    ends = "def available(): os.kill(os.getpid(), signal.SIGKILL)\n"
+    (plugins / "runtimes" / "fragile.py").write_text(head + ends)
+    (plugins / "runtimes" / "absent.py").write_text(head + 'def available(): return "not today"\n')
+    asked: dict[str, object] = {
+        "track": "mini", "profile": "cpu-1-thread", "variant": "default", "task": None, "arrival": "single-stream",
+        "inputs": "trace", "results": tmp_path / "results",
+    }  # fmt: skip
+    with Apart() as apart:
+        for _ in range(2):
+            with pytest.raises(UserError, match="runtime fragile: the process was killed by signal 9"):
+                apart.attempt("reference", runtime="fragile", **asked)
+        with pytest.raises(UserError, match="not today"):
+            apart.attempt("reference", runtime="absent", **asked)
+    folder = tmp_path / "results" / "mini" / "attempts"
+    (filed,) = [Attempt.model_validate_json(path.read_bytes()) for path in folder.iterdir()]
+    assert filed.runtime == "fragile" and "killed by signal 9" in filed.reason
+    assert verify(folder).ok
 
 
 def cell(**changes: object) -> attempts.Cell:

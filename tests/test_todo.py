@@ -230,7 +230,7 @@ def test_plan_measure_prints_the_list(results: Path) -> None:
 def test_measure_all_goes_on_after_a_failure(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str]] = []
 
-    def attempt(recipe: str, **given: object) -> run.Made:
+    def attempt(_: object, recipe: str, **given: object) -> run.Made:
         asked.append((recipe, str(given["runtime"])))
         if recipe == "reference":
             raise RuntimeError("the exporter\nfell over")
@@ -242,7 +242,7 @@ def test_measure_all_goes_on_after_a_failure(results: Path, monkeypatch: pytest.
         (folder / "measurement.json").write_bytes(files["measurement.json"])
         return run.Made([folder], [])
 
-    monkeypatch.setattr(run, "attempt", attempt)
+    monkeypatch.setattr("suite.measure.apart.Apart.attempt", attempt)
     command = ["measure", "--all", "--track", example.TRACK, "--profile", "cpu-1-thread", "--runtime", "onnx"]
     where = ["--results", str(results)]
     done = CliRunner().invoke(app, [*command, *where])

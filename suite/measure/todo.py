@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,9 @@ from suite.profile import Profile
 from suite.protocol import MEASURING, Track, measuring_hash
 from suite.protocol import track as track_of
 from suite.runtimes import device_of
+
+if TYPE_CHECKING:
+    from suite.measure.run import Made
 
 Against = Literal["reference", "alone"]
 
@@ -513,13 +516,15 @@ def work(
     *,
     data: str = "auto",
     until: float = math.inf,
+    attempt: Callable[..., Made] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Iterator[Done]:
     """Measure the cells in order; one that fails says why and the others go on. ``until``: a time of
-    :func:`time.monotonic` after which none is begun."""
+    :func:`time.monotonic` after which none is begun. ``attempt``: what makes them, in this process when left out."""
+    from suite.measure import run
     from suite.measure.attempts import plain
-    from suite.measure.run import attempt
 
+    attempt = attempt or run.attempt
     for cell in cells:
         if time.monotonic() >= until:
             return

@@ -6,6 +6,8 @@ import errno
 import json
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -78,6 +80,16 @@ def _names(value: str | None) -> list[str] | None:
 
 def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with the time left, on a terminal; takes how many are done, and of how many."""
+    from rich.progress import Progress
+
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, of: progress.update(task, completed=done, total=of)
 
 
 def _table(title: str, columns: list[str], rows: list[list[str]], numbers: int = 0) -> None:
@@ -218,7 +230,8 @@ def _plan_measurements(
     from suite.progress import clock
 
     chosen = [] if recipes == ["all"] else _recipes(recipes, track)
-    todo = missing(results, track, profile=profile, recipes=chosen)
+    with err.status("reading what is measured"):
+        todo = missing(results, track, profile=profile, recipes=chosen)
     if as_json:
         _print_json(todo.as_dict())
         return
@@ -528,7 +541,8 @@ def index(
     """Compute entries from runs and measurements."""
     from suite.index import index as compute
 
-    found = compute(results, track)
+    with err.status("computing entries"):
+        found = compute(results, track)
     said = f"{len(found)} entries in {results}; next: lightboard verify {results}"
     if found:
         said += ", then see what an entry lacks: lightboard submit TRACK/RECIPE/VARIANT --out DIR --dry-run"
@@ -555,7 +569,8 @@ def verify(
     from suite.verify import attest as write_attestations
     from suite.verify import verify as check
 
-    report = check(paths, level, data, against=against, signers=signers)  # type: ignore[arg-type]
+    with _bar("verifying") as told:
+        report = check(paths, level, data, against=against, signers=signers, told=told)  # type: ignore[arg-type]
     if as_json:
         _print_json(report.as_dict())
     else:
@@ -668,19 +683,10 @@ def site(
     ] = None,
 ) -> None:
     """Build the static website."""
-    from rich.progress import Progress
-
     from suite.board import build
 
-    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task("website", total=None)
-        page = build(
-            results,
-            folder,
-            data,
-            url=url,
-            told=lambda done, of: progress.update(task, completed=done, total=of),
-        )
+    with _bar("website") as told:
+        page = build(results, folder, data, url=url, told=told)
     out.print(str(page), markup=False, soft_wrap=True)
 
 

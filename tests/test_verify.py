@@ -80,6 +80,13 @@ def test_a_consistent_tree_passes_every_level(results: Path) -> None:
         assert document.level == "recounted"
 
 
+def test_how_far_it_is_can_be_told(results: Path) -> None:
+    told: list[tuple[int, int]] = []
+    report = verify(results, told=lambda done, of: told.append((done, of)))
+    documents = sum(document.kind in ("run", "measurement") for document in report.documents)
+    assert told == [(done, documents) for done in range(1, documents + 1)]
+
+
 def test_a_report_can_be_printed_in_one_line_and_as_json(run_folder: Path) -> None:
     assert verify(run_folder).summary() == (
         "run 1; 1 valid: passed, 1 rescored: passed, 1 recounted: passed; nothing is wrong"

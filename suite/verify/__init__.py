@@ -38,6 +38,7 @@ __all__ = ["Checked", "Problem", "Report", "attest", "verify", "write_attestatio
 T = TypeVar("T")
 Kind = Literal["run", "measurement", "entry", "attempt", "attestation", "log", "signature"]
 Outcome = Literal["passed", "failed", "skipped: no data"]
+Told = Callable[[int, int], None]  # runs and measurements checked, of how many
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LEVELS: tuple[Level, ...] = ("valid", "rescored", "recounted")
 
@@ -132,13 +133,14 @@ def verify(
     *,
     against: Path | None = None,
     signers: Path | None = None,
+    told: Told | None = None,
 ) -> Report:
     """Check results trees, tracks, document folders, entry and attestation files.
 
     ``data``: where gold labels come from (``folder:PATH``, ``own:PATH``, ``auto``); without it only generated
     tasks can be rescored. ``against``: an older results tree, whose published figures may only have changed for
-    a reason in the log. ``signers``: whose keys are known by name. UserError for a path that does not exist or a
-    level that this cannot check.
+    a reason in the log. ``signers``: whose keys are known by name. ``told`` hears how many runs and measurements are
+    checked, and of how many. UserError for a path that does not exist or a level that this cannot check.
     """
     if level not in LEVELS:
         hint = {"replayed": "; use lightboard replay", "retrained": "; use lightboard retrain"}.get(level, "")
@@ -146,11 +148,20 @@ def verify(
     if isinstance(paths, Path | str):
         paths = [paths]
     verifier = _Verifier(level, Gold(data), signing.signers(signers))
+    if told is not None:
+        paths = list(paths)
+        of = sum(_documents(Path(path)) for path in paths)
+        verifier.told = lambda checked: told(checked, of)
     for path in paths:
         verifier.visit(Path(path))
     if against is not None:
         verifier.against(against)
     return verifier.finish()
+
+
+def _documents(path: Path) -> int:
+    """How many runs and measurements lie there, whatever they hold."""
+    return sum(1 for kind in set(folders.DOCUMENTS.values()) for _ in path.rglob(kind))
 
 
 def attest(
@@ -218,6 +229,8 @@ class _Verifier:
     roots: list[Path] = field(default_factory=list)  # results trees
     subjects: dict[Path, dict[str, str]] = field(default_factory=dict)  # track -> place -> subject
     said: set[str] = field(default_factory=set)
+    checked: int = 0  # runs and measurements
+    told: Callable[[int], None] | None = None
 
     def __post_init__(self) -> None:
         self.report = Report(self.level)
@@ -602,6 +615,9 @@ class _Verifier:
     ) -> None:
         subject = loaded.subject if loaded is not None else _subject(folder)
         self.report.documents.append(Checked(_name(folder), kind, outcomes, subject, _track_of(folder)))
+        self.checked += 1
+        if self.told is not None:
+            self.told(self.checked)
 
     def finish(self) -> Report:
         self._check_attestations()

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from suite.canonical import digest
 from suite.documents import DECLARED, Name, Strict, Text
+from suite.protocol import MEASURING
 
 
 def _is_unset(value: object) -> bool:
@@ -69,6 +70,11 @@ class Profile(Strict):
         if not self.runtimes or len(set(named)) != len(named):
             raise ValueError(f"runtimes: found {', '.join(named) or 'none'}, expected one or more, each once")
         return self
+
+    @property
+    def against(self) -> str:
+        """The runtime in which the reference is timed here."""
+        return self.reference_runtime or str(MEASURING["reference"]["runtime"])
 
     @property
     def hash(self) -> str:

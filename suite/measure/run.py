@@ -368,7 +368,7 @@ def _rounds(what: str, tell: Tell) -> latency.Progress:
 
 def _comparisons(name: str, against: Sequence[Against], profile: Profile) -> dict[Against, str]:
     """Kind -> the reference's runtime. In the reference's own both kinds are one, which is timed once."""
-    own = profile.reference_runtime or str(MEASURING["reference"]["runtime"])
+    own = profile.against
     wanted: dict[Against, str] = {kind: own if kind == "reference" else name for kind in against}
     if name == own and "reference" in wanted:
         wanted.pop("alone", None)

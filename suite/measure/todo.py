@@ -326,7 +326,7 @@ def _runtimes(profile: Profile, reasons: dict[str, str]) -> list[str]:
     """
     every = names_of("runtimes") if profile.name == PROFILE else []
     stems = {name.replace("-", "_") for name in (*profile.runtimes, *profile.optional_runtimes, *every)}
-    reference = profile.reference_runtime or str(MEASURING["reference"]["runtime"])
+    reference = profile.against
     found = []
     for name in sorted(stems, key=lambda name: (name != reference, name not in profile.runtimes, name)):
         try:
@@ -358,7 +358,7 @@ def _kinds(task: str | None, runtime: str, profile: Profile) -> tuple[Against, .
 
     In the reference's own runtime both are one, and else the second follows from the reference's own line.
     """
-    own = profile.reference_runtime or str(MEASURING["reference"]["runtime"])
+    own = profile.against
     return ("reference",) if task is None or runtime == own else ("reference", "alone")
 
 
@@ -424,7 +424,7 @@ class _Clock:
         return {key: median(values) for key, values in seen.items()} or {("", ""): _products() / 2}
 
     def timed(self, cell: Cell, model: _Model, profile: Profile, pairs: int | None) -> Cell:
-        own = profile.reference_runtime or str(MEASURING["reference"]["runtime"])
+        own = profile.against
         like = [(cell.profile, cell.runtime, *cell.scenario), (cell.runtime, *cell.scenario), ("",)]
         scale = next((median(self.scales[key]) for key in like if key in self.scales), 1.0)
         guess = math.fsum(

@@ -589,7 +589,7 @@ def _published(name: str) -> Profile | None:
 
 def _reference_runtime(name: str) -> str:
     profile = _published(name)
-    return (profile and profile.reference_runtime) or str(MEASURING["reference"]["runtime"])
+    return profile.against if profile else str(MEASURING["reference"]["runtime"])
 
 
 @cache

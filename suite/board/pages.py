@@ -104,7 +104,7 @@ def front_page(
         runtimes=runtimes if len(runtimes) > 1 else [],
         answer=front.answer(site, track, shown),
         figures=pareto.figures(site, links, track, shown),
-        legend=front.legend(site, links, entries),
+        legend=front.legend(site, links, track),
         board=moved(board, links.to("")),
         explored=explore.explored(site, links, track, shown, rows, axes),
         extended=front.extended(site, links, track),

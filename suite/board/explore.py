@@ -184,10 +184,14 @@ def _giga(entry: Entry) -> float | None:
 
 
 def _joules(site: Site, track: str, shown: Shown) -> float | None:
-    """Where a counter was read; never an estimate."""
-    document = site.measured(track, shown.measurements[0])
-    energy = document.energy if isinstance(document, Measurement) else None
-    return energy.joules_per_query if energy else None
+    """Where a counter was read; never an estimate. A document is read once, not again for each view of its profile."""
+    place = shown.measurements[0]
+    known: dict[str, float | None] = site.kept.setdefault(f"joules on {track}", {})
+    if place not in known:
+        document = site.measured(track, place)
+        energy = document.energy if isinstance(document, Measurement) else None
+        known[place] = energy.joules_per_query if energy else None
+    return known[place]
 
 
 def _axis(one: Quantity) -> dict[str, Any]:

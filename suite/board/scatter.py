@@ -71,17 +71,13 @@ def front(
 ) -> list[T]:
     """The points that no other beats on both counts, from the best x to the best y; ``at`` gives x, y and the name."""
     sign = -1.0 if better == "more" else 1.0
-
-    def order(point: T) -> tuple[float, float, str]:
-        x, y, name = at(point)
-        return sign * x, -y, name
-
     chosen: list[T] = []
     best = float("-inf")
-    for point in sorted(points, key=order):
-        if (y := at(point)[1]) > best:
-            chosen.append(point)
-            best = y
+    ordered = sorted((sign * x, -y, name, number) for number, (x, y, name) in enumerate(map(at, points)))
+    for _, less, _, number in ordered:
+        if -less > best:
+            chosen.append(points[number])
+            best = -less
     return chosen
 
 

@@ -222,9 +222,11 @@ def _machines(site: Site, profile: str) -> list[str]:
     for entry in site.entries:
         for line in entry.speed:
             key = (entry.track, line.measurement)
+            if line.profile != profile or key in seen:
+                continue
+            seen.add(key)
             document = site.measured(*key)
-            if line.profile == profile and key not in seen and isinstance(document, Measurement):
-                seen.add(key)
+            if isinstance(document, Measurement):
                 m = document.machine
                 words = (
                     f"{shorten(m.cpu, 100)}, {counted(m.cores, 'core')}, {bytes_words(m.memory_bytes)} memory"

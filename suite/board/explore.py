@@ -219,7 +219,7 @@ def explored(
     on = f" --profile {view.profile}" if view.profile else ""
     return Explored(
         scripts=(links.to(rows_path(track)), links.to(data_path(track, view))),
-        chart=links.to(vega.FILE) if vega.script() is not None else None,
+        chart=links.to(vega.FILE) if vega.available() else None,
         axes=tuple(axes),
         methods=tuple((recipe, shorten(title, 40)) for title, recipe in titles),
         levels=tuple(levels),

@@ -66,12 +66,21 @@ def group(entries: Sequence[Entry]) -> Groups:
     )
 
 
+def groups(site: Site, track: str) -> Groups:
+    """Of a track's rows: put in order once."""
+    key = f"groups of {track}"
+    if key not in site.kept:
+        site.kept[key] = group(site.of(track))
+    found: Groups = site.kept[key]
+    return found
+
+
 # --- the answer in words ------------------------------------------------------------------------------------
 
 
 def answer(site: Site, track: str, view: View) -> list[str]:
     """What the table says, in two or three sentences computed from it."""
-    ranked = group(site.of(track)).ranked
+    ranked = groups(site, track).ranked
     reference = site.reference(track)
     students = [e for e in ranked if not site.is_reference(e) and not site.is_baseline(e)]
     said: list[str] = []
@@ -180,7 +189,7 @@ def leaderboard(site: Site, links: Links, track: str) -> Table:
     entries = site.of(track)
     known = known_track(track)
     core = list(known.core) if known else sorted({task for e in entries for task in e.quality})
-    groups = group(entries)
+    found = groups(site, track)
     domain = score_domain(site, track)
     columns = [
         Column("Rank", "range", kind="rank", key="rank"),
@@ -194,10 +203,10 @@ def leaderboard(site: Site, links: Links, track: str) -> Table:
     ]
     rows: list[Row] = []
     for heading, of in (
-        ("Ranked: one default variant per method", groups.ranked),
-        ("Other operating points of the same methods, outside the ranking", groups.points),
-        ("Open division: other training, the same measuring; not ranked with the rest", groups.open),
-        ("Without a board score: a core task is missing", groups.incomplete),
+        ("Ranked: one default variant per method", found.ranked),
+        ("Other operating points of the same methods, outside the ranking", found.points),
+        ("Open division: other training, the same measuring; not ranked with the rest", found.open),
+        ("Without a board score: a core task is missing", found.incomplete),
     ):
         made = _rows(site, links, of, core, domain, cut.PRINTED - len(rows))
         rows += [made[0]._replace(opens=heading), *made[1:]] if made else []

@@ -757,8 +757,13 @@ def log_standard_error(interval: Interval | None, pairs: int) -> float | None:
     """Of log(ratio), from the t interval of ``pairs`` process pairs around it; None where there is no such interval."""
     if interval is None or pairs < 2 or not 0 < interval[0] <= interval[1]:
         return None
-    point = float(special.stdtrit(pairs - 1, (1 + CONFIDENCE) / 2))
-    return (math.log(interval[1]) - math.log(interval[0])) / 2 / point
+    return (math.log(interval[1]) - math.log(interval[0])) / 2 / _t_point(pairs - 1)
+
+
+@lru_cache
+def _t_point(degrees: int) -> float:
+    """Standard errors from a mean to an end of its t interval: few degrees occur, each in very many rows."""
+    return float(special.stdtrit(degrees, (1 + CONFIDENCE) / 2))
 
 
 Paired = tuple[float, Interval | None, int]  # a ratio, its interval, and the process pairs behind both

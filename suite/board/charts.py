@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -63,10 +63,14 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        low, high = self.low, self.high
-        if self.log:
-            low, high, value = math.log(low), math.log(high), math.log(value)
-        return self.start + (value - low) / (high - low) * (self.end - self.start)
+        low, reach, length = self._line
+        return self.start + ((math.log(value) if self.log else value) - low) / reach * length
+
+    @cached_property
+    def _line(self) -> tuple[float, float, float]:
+        """The first value, how far the last is from it, and over what length; the values' logarithms on a log scale."""
+        low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
+        return low, high - low, self.end - self.start
 
     def all(self, values: Sequence[float]) -> list[float]:
         """The places of many values on a linear scale."""

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from suite import pick, statistics
@@ -23,6 +24,8 @@ from suite.board.text import Missing, clean, level_words, shorten
 from suite.documents import Entry, Level, Measurement
 from suite.protocol import MEASURING
 
+Values = Mapping[str, tuple[float, tuple[float, float] | None]]
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -33,7 +36,11 @@ class Quantity:
     better: Literal["more", "less"]
     suffix: str
     unit: str  # after a value in words
-    values: Mapping[str, tuple[float, tuple[float, float] | None]]
+    values: Values
+
+    @cached_property
+    def domain(self) -> tuple[float, float]:
+        return scatter.log_domain([v for value, span in self.values.values() for v in (value, *(span or ()))])
 
 
 @dataclass(frozen=True)
@@ -62,12 +69,16 @@ def ident(entry: Entry) -> str:
     return f"{entry.recipe}/{entry.variant}"
 
 
+def _full_name(entry: Entry) -> str:
+    return f"{entry.track}/{ident(entry)}"
+
+
 # --- what there is to choose from ---------------------------------------------------------------------------
 
 
 def candidates(site: Site, track: str, view: View) -> list[pick.Candidate]:
     """Every row with a board score and, where it was timed in a lower precision, with a score of that."""
-    found = (_candidate(site, e, site.speed(e, view)) for e in site.of(track))
+    found = (_candidate(site, entry, shown) for entry, shown in site.timed(track, view))
     return [one for one in found if one is not None]
 
 
@@ -75,22 +86,29 @@ def _candidate(site: Site, entry: Entry, shown: Shown | Missing) -> pick.Candida
     score = score_of(entry, shown)
     if score is None:
         return None
-    size = file_size(entry, shown)
-    timed = shown if isinstance(shown, Shown) else None
-    pairs = timed.ratio.pairs if timed else 0
     return pick.Candidate(
-        entry=f"{entry.track}/{ident(entry)}",
+        entry=_full_name(entry),
         label=shorten(site.label(entry), 60),
         score=score[0],
         interval=score[1],
-        runtime=timed.runtime if timed else None,
-        ratio=timed.ratio.value if timed and timed.ratio.value > 0 else None,
-        log_se=statistics.log_standard_error(timed.ratio.interval, pairs) if timed else None,
-        degrees=pairs - 1 if timed and pairs > 1 else None,
-        noisy=timed.noisy if timed else False,
-        size_bytes=size[0] if size else None,
-        memory_bytes=(timed.memory or None) if timed else None,
+        **_limits(entry, shown),
     )
+
+
+def _limits(entry: Entry, shown: Shown | Missing) -> dict[str, Any]:
+    """What of a candidate is another one in every view."""
+    size = file_size(entry, shown)
+    timed = shown if isinstance(shown, Shown) else None
+    pairs = timed.ratio.pairs if timed else 0
+    return {
+        "runtime": timed.runtime if timed else None,
+        "ratio": timed.ratio.value if timed and timed.ratio.value > 0 else None,
+        "log_se": statistics.log_standard_error(timed.ratio.interval, pairs) if timed else None,
+        "degrees": pairs - 1 if timed and pairs > 1 else None,
+        "noisy": timed.noisy if timed else False,
+        "size_bytes": size[0] if size else None,
+        "memory_bytes": (timed.memory or None) if timed else None,
+    }
 
 
 def reference_ms(site: Site, track: str, profile: str | None) -> float | None:
@@ -109,46 +127,55 @@ def reference_ms(site: Site, track: str, profile: str | None) -> float | None:
 
 def quantities(site: Site, track: str, view: View) -> list[Quantity]:
     """Every axis that some row can be drawn on, in the order they are offered."""
-    entries = [e for e in site.of(track) if e.board_score and not site.is_baseline(e)]
-    shown = {ident(e): s for e in entries if isinstance(s := site.speed(e, view), Shown)}
-    joules = {name: j for name, s in shown.items() if (j := _joules(site, track, s)) is not None}
-
-    def of(key: str, title: str, unit: str, values: Mapping[str, float | None]) -> Quantity:
-        known = {name: (value, None) for name, value in values.items() if value}
-        return Quantity(key, title, "less", "", unit, known)
-
-    def size(entry: Entry) -> float | None:
-        found = file_size(entry, site.speed(entry, view))
-        return found[0] / 1e6 if found else None
-
-    speed = {name: (s.ratio.value, s.ratio.interval) for name, s in shown.items() if s.ratio.value > 0}
+    speed: dict[str, tuple[float, tuple[float, float] | None]] = {}
+    sizes: dict[str, float] = {}
+    memory: dict[str, float] = {}
+    joules: dict[str, float | None] = {}
+    for entry, shown in site.timed(track, view):
+        if not entry.board_score or site.is_baseline(entry):
+            continue
+        name = ident(entry)
+        if size := file_size(entry, shown):
+            sizes[name] = size[0] / 1e6
+        if isinstance(shown, Shown):
+            if shown.ratio.value > 0:
+                speed[name] = shown.ratio.value, shown.ratio.interval
+            memory[name] = shown.memory / 1e6
+            joules[name] = _joules(site, track, shown)
+    parameters, flops, training = _own_quantities(site, track)
     found = [
         Quantity(
             "speed", "times as fast as the reference", "more", "×", "times the reference’s speed", speed
         ),
-        of(
-            "parameters",
-            "million parameters",
-            "million parameters",
-            {ident(e): e.cost.parameters.total / 1e6 for e in entries},
-        ),
-        of("flops", "GFLOPs at 128 tokens", "GFLOPs", {ident(e): _giga(e) for e in entries}),
-        of("bytes", "size of the model file, MB", "MB", {ident(e): size(e) for e in entries}),
-        of(
-            "memory",
-            "memory when answering, MB",
-            "MB of memory",
-            {n: s.memory / 1e6 for n, s in shown.items()},
-        ),
-        of("energy", "joules a query", "J a query", joules),
-        of(
-            "training",
-            "training cost, TFLOP",
-            "TFLOP of training",
-            {ident(e): e.training_cost.tflop for e in entries},
-        ),
+        parameters,
+        flops,
+        _cost("bytes", "size of the model file, MB", "MB", sizes),
+        _cost("memory", "memory when answering, MB", "MB of memory", memory),
+        _cost("energy", "joules a query", "J a query", joules),
+        training,
     ]
     return [one for one in found if one.values]
+
+
+def _own_quantities(site: Site, track: str) -> Sequence[Quantity]:
+    """On which a row stands the same in every view: found once a track."""
+    key = f"own quantities of {track}"
+    if key not in site.kept:
+        entries = {ident(e): e for e in site.known(track).scored}
+        parameters = {name: e.cost.parameters.total / 1e6 for name, e in entries.items()}
+        flops = {name: _giga(e) for name, e in entries.items()}
+        training = {name: e.training_cost.tflop for name, e in entries.items()}
+        site.kept[key] = (
+            _cost("parameters", "million parameters", "million parameters", parameters),
+            _cost("flops", "GFLOPs at 128 tokens", "GFLOPs", flops),
+            _cost("training", "training cost, TFLOP", "TFLOP of training", training),
+        )
+    found: Sequence[Quantity] = site.kept[key]
+    return found
+
+
+def _cost(key: str, title: str, unit: str, values: Mapping[str, float | None]) -> Quantity:
+    return Quantity(key, title, "less", "", unit, {name: (v, None) for name, v in values.items() if v})
 
 
 def _giga(entry: Entry) -> float | None:
@@ -157,14 +184,18 @@ def _giga(entry: Entry) -> float | None:
 
 
 def _joules(site: Site, track: str, shown: Shown) -> float | None:
-    """Where a counter was read; never an estimate."""
-    document = site.measured(track, shown.measurements[0])
-    energy = document.energy if isinstance(document, Measurement) else None
-    return energy.joules_per_query if energy else None
+    """Where a counter was read; never an estimate. A document is read once, not again for each view of its profile."""
+    place = shown.measurements[0]
+    known: dict[str, float | None] = site.kept.setdefault(f"joules on {track}", {})
+    if place not in known:
+        document = site.measured(track, place)
+        energy = document.energy if isinstance(document, Measurement) else None
+        known[place] = energy.joules_per_query if energy else None
+    return known[place]
 
 
 def _axis(one: Quantity) -> dict[str, Any]:
-    low, high = scatter.log_domain([v for value, span in one.values.values() for v in (value, *(span or ()))])
+    low, high = one.domain
     return {
         "key": one.key,
         "title": one.title,
@@ -182,13 +213,13 @@ def _axis(one: Quantity) -> dict[str, Any]:
 def explored(
     site: Site, links: Links, track: str, view: View, rows: int, axes: Sequence[Quantity]
 ) -> Explored:
-    entries = site.of(track)
-    titles = sorted({(site.title(e.recipe), e.recipe) for e in entries}, key=lambda t: (t[0].lower(), t[1]))
-    levels = [level for level in get_args(Level) if any(e.level == level for e in entries)]
+    known = site.known(track)
+    titles = sorted(((site.title(name), name) for name in known.recipes), key=lambda t: (t[0].lower(), t[1]))
+    levels = [level for level in get_args(Level) if level in known.levels]
     on = f" --profile {view.profile}" if view.profile else ""
     return Explored(
         scripts=(links.to(rows_path(track)), links.to(data_path(track, view))),
-        chart=links.to(vega.FILE) if vega.script() is not None else None,
+        chart=links.to(vega.FILE) if vega.available() else None,
         axes=tuple(axes),
         methods=tuple((recipe, shorten(title, 40)) for title, recipe in titles),
         levels=tuple(levels),
@@ -201,7 +232,7 @@ def explored(
 def rows(site: Site, links: Links, track: str, board: Table) -> str:
     """The script of a track: its rows without what depends on the view. ``links``: those ``board`` was made for."""
     entries = {ident(e): e for e in site.of(track)}
-    axes = [one for one in quantities(site, track, View(None)) if one.key in _OF_ENTRY]
+    axes = _own_quantities(site, track)
     told: list[dict[str, Any]] = []
     swatches: dict[str, Any] = {}
     opens = ""
@@ -217,7 +248,7 @@ def rows(site: Site, links: Links, track: str, board: Table) -> str:
         told.append(record)
     found = {
         "track": track,
-        "strip": front.score_domain(site, list(entries.values())),
+        "strip": front.score_domain(site, track),
         "swatches": swatches,
         "rows": told,
     }
@@ -228,19 +259,20 @@ def data(
     site: Site, links: Links, track: str, view: View, board: Table, added: Table, axes: Sequence[Quantity]
 ) -> str:
     """The script of a front page: the axes of its chart, and what the view adds to each of the track's rows."""
-    entries = {ident(e): e for e in site.of(track)}
-    choices = {one.entry.partition("/")[2]: one for one in candidates(site, track, view)}
-    scored = [e for e in entries.values() if e.board_score and not site.is_baseline(e)]
+    timed = {ident(entry): (entry, shown) for entry, shown in site.timed(track, view)}
+    scored = site.known(track).scored
     beside = standings(site, track)
-    lines = pareto.baselines(site, links, list(entries.values()), view)
+    lines = pareto.baselines(site, links, site.of(track), view)
     ends = [*_ends(scored), *(one.score for one in beside)]
     columns = front.viewed(board, added).columns
+    moving = [one for one in axes if one.key not in _OF_ENTRY]
     rows = []
     for number, (row, more) in enumerate(zip(board.rows, added.rows, strict=True)):
-        entry = entries[row.entry]
-        record = _added(entry, site.speed(entry, view), choices.get(row.entry), axes)
+        entry, shown = timed[row.entry]
+        record = _added(entry, shown, row.entry, moving)
         if number >= cut.PRINTED:
-            record["cells"] = [_cell(c, links.entry(entry)) for c in more.cells]
+            home = links.entry(entry)
+            record["cells"] = [_cell(c, home) for c in more.cells]
         rows.append(record)
     told = {
         "reference_ms": reference_ms(site, track, view.profile),
@@ -294,20 +326,18 @@ def _column(key: str, title: str) -> dict[str, Any]:
 
 
 _OF_ENTRY = ("flops", "parameters", "training")  # axes on which a row stands the same in every view
-_NAMES = ("entry", "label")
-_OF_CANDIDATE = (*_NAMES, "score", "interval")  # what of a candidate is, but for lower precisions
 
 
 def _record(site: Site, entry: Entry, axes: Sequence[Quantity]) -> dict[str, Any]:
     """What of a row is the same in every view of its track."""
     mark = site.mark(entry.recipe)
     levels = get_args(Level)
-    label, giga, score = site.label(entry), _giga(entry), entry.board_score
-    choice = _candidate(site, entry, Missing(""))
-    words = (label, ident(entry), entry.division, level_words(entry.level, entry.retrained))
+    name, label, giga, score = ident(entry), site.label(entry), _giga(entry), entry.board_score
+    short = shorten(label, 60)
+    words = (label, name, entry.division, level_words(entry.level, entry.retrained))
     return {
-        "id": ident(entry),
-        "label": shorten(label, 60),
+        "id": name,
+        "label": short,
         "name": shorten(site.title(entry.recipe), 26),
         "method": entry.recipe,
         "level": entry.level,
@@ -317,8 +347,15 @@ def _record(site: Site, entry: Entry, axes: Sequence[Quantity]) -> dict[str, Any
         "hue": mark.hue,
         "shape": mark.shape,
         "text": " ".join(str(clean(part)).lower() for part in words),
-        "pick": _part(choice, _OF_CANDIDATE) if choice else None,
-        "at": _at(entry, axes),
+        "pick": {
+            "entry": _full_name(entry),
+            "label": short,
+            "score": score.value,
+            "interval": score.interval,
+        }
+        if score
+        else None,
+        "at": _at(name, axes),
         "sort": {
             "rank": [entry.ranks.lowest, entry.ranks.highest] if entry.ranks else None,
             "method": [label.lower()],
@@ -332,34 +369,36 @@ def _record(site: Site, entry: Entry, axes: Sequence[Quantity]) -> dict[str, Any
     }
 
 
-def _added(
-    entry: Entry, shown: Shown | Missing, choice: pick.Candidate | None, axes: Sequence[Quantity]
-) -> dict[str, Any]:
+def _added(entry: Entry, shown: Shown | Missing, name: str, axes: Sequence[Quantity]) -> dict[str, Any]:
     """What a view adds to a row; of a lower precision also its own score, and no candidate where there is none."""
     timed = shown if isinstance(shown, Shown) else None
-    size = file_size(entry, shown)
-    same = _OF_CANDIDATE if timed is None or timed.precision == FP32 else _NAMES
+    score, limits = score_of(entry, shown), _limits(entry, shown)
+    lower = timed is not None and timed.precision != FP32
+    size = limits["size_bytes"]
     return {
-        "noisy": bool(timed and timed.noisy),
-        "pick": _part(choice, [name for name in vars(choice) if name not in same]) if choice else None,
-        "at": _at(entry, [one for one in axes if one.key not in _OF_ENTRY]),
+        "noisy": limits["noisy"],
+        "pick": None
+        if score is None
+        else {"score": score[0], "interval": score[1], **limits}
+        if lower
+        else limits,
+        "at": _at(name, axes),
         "sort": {
-            "bytes": [size[0]] if size else None,
+            "bytes": None if size is None else [size],
             "speed": [timed.ratio.value] if timed else None,
             "latency": [timed.p50] if timed and timed.p50 is not None else None,
         },
     }
 
 
-def _part(choice: pick.Candidate, names: Sequence[str]) -> dict[str, Any]:
-    return {name: getattr(choice, name) for name in names}
-
-
-def _at(entry: Entry, axes: Sequence[Quantity]) -> dict[str, list[float]]:
-    """Where the row stands on each axis: the value, and the ends of its interval where it has one."""
-    name = ident(entry)
-    found = ((one.key, one.values.get(name)) for one in axes)
-    return {key: _round([at[0], *(at[1] or ())]) for key, at in found if at is not None}
+def _at(name: str, axes: Sequence[Quantity]) -> dict[str, list[float]]:
+    """Where a row stands on each axis: the value, and the ends of its interval where it has one."""
+    found = {}
+    for one in axes:
+        if (at := one.values.get(name)) is not None:
+            value, interval = at
+            found[one.key] = _round((value, *interval) if interval else (value,))
+    return found
 
 
 def _head(row: Row) -> Cell:
@@ -371,13 +410,27 @@ def _cell(cell: Cell, home: str) -> list[Any]:
 
     ``href`` is cut to what follows ``home``, the entry's own page; ``drawn``: the row's interval stands here.
     """
-    kind = " ".join(n for n, on in (("gap", cell.reason is not None), ("faint", cell.faint)) if on)
-    href = "~" + cell.href.removeprefix(home) if cell.href and cell.href.startswith(home) else cell.href
-    parts = [cell.text, cell.small, cell.note, href, cell.reason, cell.span, kind, cell.drawing is not None]
-    plain: list[Any] = [None, "", "", None, None, 1, "", False]
-    while parts and parts[-1] == plain[len(parts) - 1]:
-        parts.pop()
-    return parts
+    text, small, note, href, reason, drawing, span, faint, *_ = cell
+    kind = ("gap faint" if faint else "gap") if reason is not None else "faint" if faint else ""
+    if href and href.startswith(home):
+        href = "~" + href[len(home) :]
+    drawn = drawing is not None
+    told = (
+        8
+        if drawn
+        else 7
+        if kind
+        else 6
+        if span != 1
+        else 4
+        if href is not None
+        else 3
+        if note
+        else 2
+        if small
+        else 1
+    )  # a reason makes a kind
+    return [text, small, note, href, reason, span, kind, drawn][:told]
 
 
 def _tidy(value: Any) -> Any:

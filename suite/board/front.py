@@ -66,12 +66,21 @@ def group(entries: Sequence[Entry]) -> Groups:
     )
 
 
+def groups(site: Site, track: str) -> Groups:
+    """Of a track's rows: put in order once."""
+    key = f"groups of {track}"
+    if key not in site.kept:
+        site.kept[key] = group(site.of(track))
+    found: Groups = site.kept[key]
+    return found
+
+
 # --- the answer in words ------------------------------------------------------------------------------------
 
 
 def answer(site: Site, track: str, view: View) -> list[str]:
     """What the table says, in two or three sentences computed from it."""
-    ranked = group(site.of(track)).ranked
+    ranked = groups(site, track).ranked
     reference = site.reference(track)
     students = [e for e in ranked if not site.is_reference(e) and not site.is_baseline(e)]
     said: list[str] = []
@@ -165,9 +174,9 @@ def _score_cells(
     return [cell, Cell(drawing=strip)]
 
 
-def score_domain(site: Site, entries: Sequence[Entry]) -> tuple[float, float] | None:
+def score_domain(site: Site, track: str) -> tuple[float, float] | None:
     """The scale of the strips: of all rows but the baselines, which would squeeze the others."""
-    scores = [e.board_score for e in entries if e.board_score and not site.is_baseline(e)]
+    scores = [e.board_score for e in site.known(track).scored if e.board_score]
     ends = [end for s in scores for end in (s.interval or (s.value, s.value))]
     return charts.padded(ends) if ends else None
 
@@ -180,8 +189,8 @@ def leaderboard(site: Site, links: Links, track: str) -> Table:
     entries = site.of(track)
     known = known_track(track)
     core = list(known.core) if known else sorted({task for e in entries for task in e.quality})
-    groups = group(entries)
-    domain = score_domain(site, entries)
+    found = groups(site, track)
+    domain = score_domain(site, track)
     columns = [
         Column("Rank", "range", kind="rank", key="rank"),
         Column("Method", kind="text", key="method"),
@@ -194,10 +203,10 @@ def leaderboard(site: Site, links: Links, track: str) -> Table:
     ]
     rows: list[Row] = []
     for heading, of in (
-        ("Ranked: one default variant per method", groups.ranked),
-        ("Other operating points of the same methods, outside the ranking", groups.points),
-        ("Open division: other training, the same measuring; not ranked with the rest", groups.open),
-        ("Without a board score: a core task is missing", groups.incomplete),
+        ("Ranked: one default variant per method", found.ranked),
+        ("Other operating points of the same methods, outside the ranking", found.points),
+        ("Open division: other training, the same measuring; not ranked with the rest", found.open),
+        ("Without a board score: a core task is missing", found.incomplete),
     ):
         made = _rows(site, links, of, core, domain, cut.PRINTED - len(rows))
         rows += [made[0]._replace(opens=heading), *made[1:]] if made else []
@@ -210,11 +219,10 @@ AFTER = 2  # columns of the board to the right of the view's: how it was checked
 
 def of_view(site: Site, links: Links, track: str, view: View, board: Table) -> Table:
     """Size, speed and latency of every row of the board."""
-    entries = {f"{e.recipe}/{e.variant}": e for e in site.of(track)}
+    timed = {f"{e.recipe}/{e.variant}": (e, shown) for e, shown in site.timed(track, view)}
     rows = []
     for row in board.rows:
-        entry = entries[row.entry]
-        shown = site.speed(entry, view)
+        entry, shown = timed[row.entry]
         rows.append(Row(Cell(), tuple(view_cells(entry, shown, links))))
     columns = [Column(""), *view_columns(site, links, view)]
     return table("", columns, rows, "board")
@@ -277,11 +285,9 @@ def task_notes(site: Site, track: str) -> list[tuple[str, str]]:
     return notes
 
 
-def legend(site: Site, links: Links, entries: Sequence[Entry]) -> list[Legend]:
+def legend(site: Site, links: Links, track: str) -> list[Legend]:
     """Every method drawn, by name; of very many the best rows' alone."""
-    scored = [e for e in entries if e.board_score and not site.is_baseline(e)]
-    best = sorted(scored, key=lambda e: -(e.board_score.value if e.board_score else 0.0))[: cut.PRINTED]
-    names = sorted({e.recipe for e in best})
+    names = sorted({e.recipe for e in site.known(track).scored[: cut.PRINTED]})
     return [
         Legend(
             svg.swatch(site.mark(name)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from suite.board import changes, explore, front, pareto
 from suite.board.compare.page import compare_pages, compare_path
@@ -23,28 +25,49 @@ from suite.board.text import (
 from suite.documents import Entry
 from suite.protocol import reporting_hash
 
+Part = Callable[[], Iterator[Page]]
+AT_ONCE = 100  # methods of a part
+
 
 def pages(site: Site) -> Iterator[Page]:
     """Every page but the entries' own, which are many and can be made apart."""
-    tracks = site.tracks()
-    if not tracks:
-        title = "Which lightweight BERT should you ship?"
-        yield page("index.html", "empty.html", "board", title, Links("index.html"))
-    for track in tracks:
-        yield from front_pages(site, track)
-        yield from compare_pages(site, track)
+    for part in parts(site):
+        yield from part()
+
+
+def parts(site: Site) -> list[Part]:
+    """The same in parts that do not depend on each other, the long ones first."""
     recipes = sorted({entry.recipe for entry in site.entries if entry.ablation_of is None})
-    yield methods_list(site, recipes)
+    return [
+        *(partial(front_pages, site, track) for track in site.tracks()),
+        *(partial(compare_pages, site, track) for track in site.tracks()),
+        *(partial(_method_pages, site, recipes[at : at + AT_ONCE]) for at in range(0, len(recipes), AT_ONCE)),
+        partial(_hardware_pages, site),
+        partial(_single_pages, site, recipes),
+    ]
+
+
+def _method_pages(site: Site, recipes: Sequence[str]) -> Iterator[Page]:
     for recipe in recipes:
         yield method_page(site, recipe)
-    tasks = task_names(site)
-    yield tasks_list(site, tasks)
-    for task in tasks:
-        yield task_page(site, task)
+
+
+def _hardware_pages(site: Site) -> Iterator[Page]:
     profiles = sorted({*site.profiles, *(line.profile for entry in site.entries for line in entry.speed)})
     yield hardware_list(site, profiles)
     for profile in profiles:
         yield profile_page(site, profile)
+
+
+def _single_pages(site: Site, recipes: Sequence[str]) -> Iterator[Page]:
+    if not site.tracks():
+        title = "Which lightweight BERT should you ship?"
+        yield page("index.html", "empty.html", "board", title, Links("index.html"))
+    yield methods_list(site, recipes)
+    tasks = task_names(site)
+    yield tasks_list(site, tasks)
+    for task in tasks:
+        yield task_page(site, task)
     yield protocol_page(site)
     yield submit_page(site)
     yield changes_page(site)
@@ -57,28 +80,46 @@ def front_pages(site: Site, track: str) -> Iterator[Page]:
     """A page for each view of a track and the rows of each as a script.
 
     The track's own page has the profile that most was measured on; the first track's is the site's first page too.
+    What costs a walk over all rows is done once for all the pages that show it.
     """
     links = Links("index.html")
     board = front.leaderboard(site, links, track)
     yield Page(explore.rows_path(track), "", {"text": explore.rows(site, links, track, board)})
+    of_track = {"contents": _contents(site, track), "notes": front.task_notes(site, track)}
     for view in site.views(track) or (View(None),):
         added, axes = front.of_view(site, links, track, view, board), explore.quantities(site, track, view)
         shown = front.viewed(board, added)
+        of_view = {
+            **of_track,
+            "answer": front.answer(site, track, view),
+            "flags": _flags(site, track, view),
+        }
+        drawn = pareto.drawn(site, track, view)
         paths = {track_page(track, view)}
         if view == site.default_view(track):
             paths |= {track_page(track), *(["index.html"] if track == site.tracks()[0] else [])}
         for path in sorted(paths):
-            yield front_page(site, track, view, path, shown, len(board.rows), axes)
+            yield front_page(site, track, view, path, shown, len(board.rows), axes, drawn, of_view)
         told = explore.data(site, links, track, view, board, added, axes)
         yield Page(explore.data_path(track, view), "", {"text": told})
 
 
 def front_page(
-    site: Site, track: str, shown: View, path: str, board: Table, rows: int, axes: Sequence[explore.Quantity]
+    site: Site,
+    track: str,
+    shown: View,
+    path: str,
+    board: Table,
+    rows: int,
+    axes: Sequence[explore.Quantity],
+    drawn: Sequence[pareto.Drawn],
+    words: Mapping[str, Any],
 ) -> Page:
-    """``board``: the printed ones of the view's so many rows, its links those of the site's first page."""
+    """``board``: the printed ones of the view's so many rows, its links those of the site's first page.
+
+    ``words``: what the page says without a link, which is the same at each of its addresses.
+    """
     links = Links(path)
-    entries = site.of(track)
     known = known_track(track)
     profiles = [
         (site.profile_title(one.profile or ""), links.track(track, one), one.profile == shown.profile)
@@ -98,32 +139,29 @@ def front_page(
         links,
         track_title=track_title(track),
         about=sentence(known.about) if known else "This track is not one of the protocol’s.",
-        contents=_contents(site, track),
         tracks=[(track_title(t), links.track(t), t == track) for t in site.tracks()],
         profiles=profiles,
         runtimes=runtimes if len(runtimes) > 1 else [],
-        answer=front.answer(site, track, shown),
-        figures=pareto.figures(site, links, track, shown),
-        legend=front.legend(site, links, entries),
+        figures=[pareto.figure_of(site, links, one) for one in drawn],
+        legend=front.legend(site, links, track),
         board=moved(board, links.to("")),
         explored=explore.explored(site, links, track, shown, rows, axes),
         extended=front.extended(site, links, track),
-        notes=front.task_notes(site, track),
-        flags=_flags(site, entries, shown),
         compare=links.to(compare_path(track)),
         built=(
-            counted(len(entries), "entry", "entries"),
+            counted(len(site.of(track)), "entry", "entries"),
             PROTOCOL["reporting"]["version"],
             reporting_hash(),
             links.to("protocol.html#reporting"),
         ),
+        **words,
     )
 
 
 def _contents(site: Site, track: str) -> str:
     entries = site.of(track)
     known = known_track(track)
-    methods = len({entry.recipe for entry in entries})
+    methods = len(site.known(track).recipes)
     core = listed(site.task(task).title for task in known.core) if known else ""
     seeds = f", {_seeds_so_far(entries, len(known.seeds))}" if known else ""
     mean = f"; the score is the mean of {core}{seeds}" if core else ""
@@ -141,9 +179,9 @@ def _seeds_so_far(entries: Sequence[Entry], planned: int) -> str:
     return f"{number_word(fewest)} to {counted(most, 'seed')} so far, {number_word(planned)} planned"
 
 
-def _flags(site: Site, entries: Sequence[Entry], view: View) -> list[str]:
-    """Footnotes that this page needs, and no others."""
-    shown = [s for entry in entries if isinstance(s := site.speed(entry, view), Shown)]
+def _flags(site: Site, track: str, view: View) -> list[str]:
+    """Footnotes that a view's page needs, and no others."""
+    shown = [s for _, s in site.timed(track, view) if isinstance(s, Shown)]
     said = [
         "Rank: the places that a row can hold at 95% confidence; rows whose ranges overlap may be equal.",
         "± and bars: 95% intervals over examples, and over seeds where a task has several. "

@@ -10,7 +10,7 @@ from suite.board.charts import Figure
 from suite.board.entry_rows import score_of
 from suite.board.reported import Standing, standings
 from suite.board.scatter import Axis, Line, Point
-from suite.board.site import Links, Shown, Site, View
+from suite.board.site import Links, Shown, Site, Timed, View
 from suite.board.text import (
     Missing,
     counted,
@@ -33,12 +33,38 @@ PAPERS = (
 
 Kind = Literal["speed", "parameters"]
 KINDS: tuple[Kind, ...] = ("speed", "parameters")
+UNTIMED = Missing("")  # a figure against parameters shows the board's scores
+
+
+class Placed(NamedTuple):
+    """An entry's place: its cost, and the score of what was timed."""
+
+    x: float
+    y: float
+    y_interval: Interval | None
+    entry: Entry
+
+
+class Drawn(NamedTuple):
+    """What a figure draws, chosen before it is known on which page."""
+
+    view: View
+    kind: Kind
+    points: Sequence[Placed]
+    rows: int  # that could be points
+    lines: Sequence[Entry]  # the baselines
+    beside: Sequence[Standing]
 
 
 def figures(site: Site, links: Links, track: str, view: View) -> list[Figure]:
     """Score against speed and against parameters, of every row that has both, beside what papers report."""
-    entries, beside = site.of(track), standings(site, track)
-    return [made for kind in KINDS if (made := figure(site, links, entries, view, kind, beside)) is not None]
+    return [figure_of(site, links, one) for one in drawn(site, track, view)]
+
+
+def drawn(site: Site, track: str, view: View) -> list[Drawn]:
+    """Of each figure of a track's view; none of one where no row has both."""
+    timed, beside = site.timed(track, view), standings(site, track)
+    return [one for kind in KINDS if (one := _chosen(site, timed, view, kind, beside)) is not None]
 
 
 def figure(
@@ -47,21 +73,36 @@ def figure(
     entries: Sequence[Entry],
     view: View,
     kind: Kind,
-    beside: Sequence[Standing] = (),
     ident: str = "",
 ) -> Figure | None:
     """The best rows and the front, in two widths; None where no row has both. ``ident`` begins its parts' ids."""
-    better: Literal["more", "less"] = "more" if kind == "speed" else "less"
+    found = _chosen(site, [(entry, site.speed(entry, view)) for entry in entries], view, kind, ())
+    return figure_of(site, links, found, ident) if found is not None else None
+
+
+def _chosen(site: Site, timed: Timed, view: View, kind: Kind, beside: Sequence[Standing]) -> Drawn | None:
     placed = [
-        _Placed(x, score[0], score[1], entry)
-        for entry in entries
-        if not site.is_baseline(entry)
-        and (x := _cost(site, entry, view, kind)) > 0
-        and (score := score_of(entry, _timed(site, entry, view, kind))) is not None
+        Placed(x, score[0], score[1], entry)
+        for entry, shown in timed
+        if (x := _cost(entry, shown, kind)) > 0
+        and (score := score_of(entry, shown if kind == "speed" else UNTIMED)) is not None
+        and not site.is_baseline(entry)
     ]
     if not placed:
         return None
-    points = [_point(site, links, one, view, kind) for one in thinned(site, placed, better)]
+    lines = [entry for entry, _ in timed if site.is_baseline(entry)]
+    return Drawn(view, kind, thinned(site, placed, _better(kind)), len(placed), lines, beside)
+
+
+def _better(kind: Kind) -> Literal["more", "less"]:
+    return "more" if kind == "speed" else "less"
+
+
+def figure_of(site: Site, links: Links, drawn: Drawn, ident: str = "") -> Figure:
+    """In two widths. ``ident`` begins its parts' ids."""
+    view, kind, chosen, rows, baseline_entries, beside = drawn
+    better = _better(kind)
+    points = [_point(site, links, one, view, kind) for one in chosen]
     if kind == "speed":
         where = site.on_profile(view.profile) if view.profile else ""
         title = "Score against speed"
@@ -75,8 +116,8 @@ def figure(
         f"{said} Bars are 95% intervals; the stepped line joins what no other row beats on both counts; "
         "curves join the operating points of one method."
     )
-    if len(points) < len(placed):
-        caption += f" Of {len(placed):,} rows the best {DRAWN} and the front are drawn."
+    if len(points) < rows:
+        caption += f" Of {rows:,} rows the best {DRAWN} and the front are drawn."
     papers = [p for one in beside if (p := _reported(site, links, one, view, kind)) is not None]
     if papers:
         caption += PAPERS
@@ -85,7 +126,7 @@ def figure(
         f"{counted(len(points), 'row')} drawn. On the front: {listed(shorten(p.label, 40) for p in best)}. "
         "The table below has the same numbers."
     )
-    lines = baselines(site, links, entries, view)
+    lines = baselines(site, links, baseline_entries, view)
     wide, narrow = (
         scatter.scatter(
             [*points, *papers],
@@ -102,31 +143,17 @@ def figure(
     return Figure(wide, narrow, caption, title)
 
 
-class _Placed(NamedTuple):
-    """An entry's place: its cost, and the score of what was timed."""
-
-    x: float
-    y: float
-    y_interval: Interval | None
-    entry: Entry
-
-
-def _timed(site: Site, entry: Entry, view: View, kind: Kind) -> Shown | Missing:
-    return site.speed(entry, view) if kind == "speed" else Missing("")
-
-
-def _cost(site: Site, entry: Entry, view: View, kind: Kind) -> float:
+def _cost(entry: Entry, shown: Shown | Missing, kind: Kind) -> float:
     """Where the entry stands across; 0 where it was not measured."""
     if kind == "parameters":
         return entry.cost.parameters.total / 1e6
-    shown = site.speed(entry, view)
     return shown.ratio.value if isinstance(shown, Shown) else 0.0
 
 
-def thinned(site: Site, placed: Sequence[_Placed], better: Literal["more", "less"]) -> list[_Placed]:
+def thinned(site: Site, placed: Sequence[Placed], better: Literal["more", "less"]) -> list[Placed]:
     """The best by score, as many as can be told apart in a drawing, and whatever lies on the front."""
 
-    def place(one: _Placed) -> tuple[float, float, str]:
+    def place(one: Placed) -> tuple[float, float, str]:
         return one.x, one.y, site.title(one.entry.recipe)
 
     best = {id(one) for one in sorted(placed, key=lambda one: -one.y)[:DRAWN]}
@@ -134,10 +161,10 @@ def thinned(site: Site, placed: Sequence[_Placed], better: Literal["more", "less
     return [one for one in placed if id(one) in best]
 
 
-def _point(site: Site, links: Links, one: _Placed, view: View, kind: Kind) -> Point:
+def _point(site: Site, links: Links, one: Placed, view: View, kind: Kind) -> Point:
     entry, x_interval, faint = one.entry, None, False
     words = f"{digits(one.x)} million parameters"
-    shown = _timed(site, entry, view, kind)
+    shown = site.speed(entry, view) if kind == "speed" else UNTIMED
     if isinstance(shown, Shown):
         words = f"{digits(one.x)} times the reference’s speed with {shown.runtime}"
         x_interval, faint = shown.ratio.interval, shown.noisy
@@ -161,7 +188,7 @@ def _point(site: Site, links: Links, one: _Placed, view: View, kind: Kind) -> Po
 
 def _reported(site: Site, links: Links, one: Standing, view: View, kind: Kind) -> Point | None:
     """A paper's figure, at the cost of our entry; None where that was not measured."""
-    x = _cost(site, one.entry, view, kind)
+    x = _cost(one.entry, site.speed(one.entry, view), kind)
     if x <= 0:
         return None
     title = site.title(one.entry.recipe)

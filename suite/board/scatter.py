@@ -11,11 +11,13 @@ from markupsafe import Markup
 
 from suite.board import svg
 from suite.board.charts import CHARACTER, Box, Interval, Scale, Size, linear_ticks, log_ticks
-from suite.board.svg import Label, Mark, el
-from suite.board.text import round_number, shorten
+from suite.board.svg import Label, Mark, el, number
+from suite.board.text import escaped, round_number, shorten
 
 WIDE = Size(620, 420, 40, 18, 30, 46, 12.5)
 NARROW = Size(360, 330, 34, 12, 28, 44, 12)
+
+Place = tuple[float, float]  # on the drawing
 
 T = TypeVar("T")
 
@@ -71,17 +73,13 @@ def front(
 ) -> list[T]:
     """The points that no other beats on both counts, from the best x to the best y; ``at`` gives x, y and the name."""
     sign = -1.0 if better == "more" else 1.0
-
-    def order(point: T) -> tuple[float, float, str]:
-        x, y, name = at(point)
-        return sign * x, -y, name
-
     chosen: list[T] = []
     best = float("-inf")
-    for point in sorted(points, key=order):
-        if (y := at(point)[1]) > best:
-            chosen.append(point)
-            best = y
+    ordered = sorted((sign * x, -y, name, index) for index, (x, y, name) in enumerate(map(at, points)))
+    for _, less, _, index in ordered:
+        if -less > best:
+            chosen.append(points[index])
+            best = -less
     return chosen
 
 
@@ -107,14 +105,15 @@ def scatter(
     ours = [point for point in points if not point.reported]
     steps = _front_corners(front(ours, x.better, place), across, up, x.better)
     ordered = sorted(points, key=lambda p: (p.reference, not p.hollow, p.label))
+    places = [(across(point.x), up(point.y)) for point in ordered]
     parts = [
         _grid(across, up, size, x, y),
         *_baselines(lines, up, size, x.better),
         el("path", class_="front", d=svg.path(steps), aria_hidden="true"),
         *_families(ours, across, up),
-        *(_bars(point, across, up) for point in ordered),
-        *(_point(point, across, up) for point in ordered),
-        *_labels(ordered, lines, steps, across, up, size, x.better),
+        *(_bars(point, at, across, up) for point, at in zip(ordered, places, strict=True)),
+        *(_point(point, at) for point, at in zip(ordered, places, strict=True)),
+        *_labels(ordered, places, lines, steps, across, up, size, x.better),
     ]
     label = Label(ident, title, description)
     return svg.chart(label, parts, "scatter", size.width, size.height, size.font, links=True)
@@ -181,11 +180,9 @@ def _baselines(lines: Sequence[Line], up: Scale, size: Size, better: Literal["mo
     return drawn
 
 
-def _front_corners(
-    chosen: Sequence[Point], across: Scale, up: Scale, better: str
-) -> list[tuple[float, float]]:
+def _front_corners(chosen: Sequence[Point], across: Scale, up: Scale, better: str) -> list[Place]:
     """Steps: between two points of the front, the lower score is what is to be had."""
-    corners: list[tuple[float, float]] = []
+    corners: list[Place] = []
     for point in chosen:
         if corners:
             corners.append((across(point.x), corners[-1][1]))
@@ -207,40 +204,50 @@ def _families(points: Sequence[Point], across: Scale, up: Scale) -> list[Markup]
     return drawn
 
 
-def _bars(point: Point, across: Scale, up: Scale) -> Markup:
-    x, y = across(point.x), up(point.y)
-    parts = []
+# Bars and points are written at once and not by :func:`el`, which takes several times as long: there are hundreds.
+
+
+def _bars(point: Point, place: Place, across: Scale, up: Scale) -> Markup:
+    x, y = place
+    bars = ""
     if point.x_interval:
-        ends = [across.clipped(max(end, across.low)) for end in point.x_interval]
-        parts.append(el("line", x1=ends[0], x2=ends[1], y1=y, y2=y))
+        low, high = (across.clipped(max(end, across.low)) for end in point.x_interval)
+        bars += _bar(low, high, y, y)
     if point.y_interval:
-        ends = [up.clipped(end) for end in point.y_interval]
-        parts.append(el("line", x1=x, x2=x, y1=ends[0], y2=ends[1]))
+        low, high = (up.clipped(end) for end in point.y_interval)
+        bars += _bar(x, x, low, high)
     kind = f"bars {point.mark.hue}{' faint' if point.faint else ''}"
-    return el("g", *parts, class_=kind, aria_hidden="true") if parts else Markup("")
+    return Markup(f'<g class="{kind}" aria-hidden="true">{bars}</g>' if bars else "")
 
 
-def _point(point: Point, across: Scale, up: Scale) -> Markup:
-    x, y = across(point.x), up(point.y)
-    parts = [el("title", point.detail)]
-    if point.reference:
-        parts.append(el("circle", class_="ring", cx=x, cy=y, r=10))
-    parts.append(svg.mark(point.mark, x, y, 4.2 if point.hollow else 5.2, hollow=point.hollow))
-    kind = "reported" if point.reported else "faint" if point.faint else None
-    return el("a", *parts, href=point.href, class_=kind, data_entry=point.entry, aria_label=point.detail)
+def _bar(x1: float, x2: float, y1: float, y2: float) -> str:
+    return f'<line x1="{number(x1)}" x2="{number(x2)}" y1="{number(y1)}" y2="{number(y2)}"/>'
+
+
+def _point(point: Point, place: Place) -> Markup:
+    x, y = place
+    detail = escaped(point.detail)
+    kind = ' class="reported"' if point.reported else ' class="faint"' if point.faint else ""
+    entry = f' data-entry="{escaped(point.entry)}"' if point.entry is not None else ""
+    ring = f'<circle class="ring" cx="{number(x)}" cy="{number(y)}" r="10"/>' if point.reference else ""
+    mark = svg.mark(point.mark, x, y, 4.2 if point.hollow else 5.2, hollow=point.hollow)
+    return Markup(
+        f'<a href="{escaped(point.href)}"{kind}{entry} aria-label="{detail}">'
+        f"<title>{detail}</title>{ring}{mark}</a>"
+    )
 
 
 def _labels(
     points: Sequence[Point],
+    places: Sequence[Place],
     lines: Sequence[Line],
-    steps: Sequence[tuple[float, float]],
+    steps: Sequence[Place],
     across: Scale,
     up: Scale,
     size: Size,
     better: Literal["more", "less"],
 ) -> list[Markup]:
     """A name beside its point where there is room; a name that would lie on another is left to the legend."""
-    places = [(across(p.x), up(p.y)) for p in points]
     solid, soft = _obstacles(points, places, lines, steps, across, up, size, better)
     drawn = []
     chosen = [(p, at) for p, at in zip(points, places, strict=True) if not p.hollow]
@@ -263,9 +270,9 @@ def _labels(
 
 def _obstacles(
     points: Sequence[Point],
-    places: Sequence[tuple[float, float]],
+    places: Sequence[Place],
     lines: Sequence[Line],
-    steps: Sequence[tuple[float, float]],
+    steps: Sequence[Place],
     across: Scale,
     up: Scale,
     size: Size,

@@ -14,7 +14,7 @@ from suite.board.evidence import Evidence, is_place
 from suite.board.local import Local
 from suite.board.svg import Mark
 from suite.board.text import Missing, lower_first
-from suite.documents import EmptyCell, Entry, Measurement, Ratio, Speed
+from suite.documents import EmptyCell, Entry, Level, Measurement, Ratio, Speed
 from suite.errors import UserError
 from suite.profile import Profile
 from suite.protocol import REPORTING, TRACKS, Track
@@ -25,6 +25,7 @@ from suite.verify import gold
 
 UNKNOWN = Mark("hue-none", "circle")
 FP32 = "fp32"
+BASELINES = frozenset(REPORTING["baselines"].values())
 ONE_SEED = "One seed so far: its intervals are over examples alone."
 
 Part = Literal["training", "measuring", "reporting"]
@@ -52,6 +53,10 @@ class Shown:
     measurements: tuple[str, ...]
     tasks: tuple[str, ...]  # more than one: a mean over them
     own: tuple[float, float] | None = None  # of a lower precision: mean score over all tasks, and its change
+
+
+Way = tuple[str, str]  # runtime, precision
+Timed = Sequence[tuple[Entry, Shown | Missing]]
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,9 @@ class Known:
     """What every page asks of a track again, found once: with many entries each answer is a long walk."""
 
     entries: tuple[Entry, ...]  # without ablations
+    scored: tuple[Entry, ...]  # of those with a board score that are no baselines, the best first
+    recipes: frozenset[str]
+    levels: frozenset[Level]
     reference: Entry | None
     subset: frozenset[str]  # tasks of which some row was scored on a dev subset
     one_seed: frozenset[str]  # tasks of which no row has runs that differ
@@ -137,6 +145,8 @@ class Site:
     _by_recipe: dict[str, list[Entry]] = field(default_factory=dict)
     _naming: dict[str, Mapping[str, Sequence[Entry]]] = field(default_factory=dict)
     _speeds: dict[tuple[int, View], Shown | Missing] = field(default_factory=dict)
+    _measured: dict[tuple[int, str], Mapping[Way, Shown | Missing]] = field(default_factory=dict)
+    _timed: dict[tuple[str, View], Timed] = field(default_factory=dict)
 
     # --- names -------------------------------------------------------------------------------------------
 
@@ -209,8 +219,12 @@ class Site:
             entries = tuple(e for e in self.entries if e.track == track and e.ablation_of is None)
             rule = TRACKS.get(track)
             name = rule.reference_recipe if rule else "reference"
+            scored = [e for e in entries if e.board_score and not self.is_baseline(e)]
             self._known[track] = Known(
                 entries=entries,
+                scored=tuple(sorted(scored, key=_points, reverse=True)),
+                recipes=frozenset(e.recipe for e in entries),
+                levels=frozenset(e.level for e in entries),
                 reference=next((e for e in entries if e.recipe == name and e.default), None),
                 subset=frozenset(
                     t for e in entries for t, quality in e.quality.items() if quality.dev_subset
@@ -249,7 +263,7 @@ class Site:
         )
 
     def is_baseline(self, entry: Entry) -> bool:
-        return entry.recipe in REPORTING["baselines"].values()
+        return entry.recipe in BASELINES
 
     def task_note(self, track: str, task: str) -> str:
         """What must be said wherever the task's column is: the task's note, or the track's."""
@@ -312,28 +326,41 @@ class Site:
             self._speeds[key] = self._speed(entry, view)
         return self._speeds[key]
 
+    def timed(self, track: str, view: View) -> Timed:
+        """The track's entries, each with what a view shows of it: found once, since a front page asks many times."""
+        key = track, view
+        if key not in self._timed:
+            self._timed[key] = [(entry, self.speed(entry, view)) for entry in self.of(track)]
+        return self._timed[key]
+
     def _speed(self, entry: Entry, view: View) -> Shown | Missing:
         if view.profile is None:
             return Missing("not measured yet")
-        lines = [s for s in entry.speed if s.profile == view.profile and _ranked(s)]
-        tried = [c for c in entry.empty if c.profile == view.profile and _ranked(c)]
-        tried = [c for c in tried if view.runtime in (None, c.runtime)]
-        if tried and not any(view.runtime in (None, s.runtime) for s in lines):
-            return Missing(f"tried on {tried[0].date}: {tried[0].reason}")
-        if not lines:
+        measured = self._ways(entry, view.profile)
+        found = {way: one for way, one in measured.items() if view.runtime in (None, way[0])}
+        if not found:
+            for cell in entry.empty:
+                if cell.profile == view.profile and _ranked(cell) and view.runtime in (None, cell.runtime):
+                    return Missing(f"tried on {cell.date}: {cell.reason}")
+            if measured:
+                return Missing(f"not measured with {view.runtime} yet")
             return Missing("not measured on this profile yet")
-        groups: dict[tuple[str, str], list[Speed]] = {}
-        for line in lines:
-            if view.runtime in (None, line.runtime):
-                groups.setdefault((line.runtime, line.precision), []).append(line)
-        if not groups:
-            return Missing(f"not measured with {view.runtime} yet")
         # The scores are of full precision unless the row is itself a lower one; so must its time be.
-        if view.runtime is None and any(precision == FP32 for _, precision in groups):
-            groups = {key: group for key, group in groups.items() if key[1] == FP32}
-        found = [self._shown(entry, groups[key]) for key in sorted(groups)]
-        whole = [one for one in found if isinstance(one, Shown)]
-        return max(whole, key=lambda one: one.ratio.value) if whole else found[0]
+        if view.runtime is None and any(precision == FP32 for _, precision in found):
+            found = {way: one for way, one in found.items() if way[1] == FP32}
+        whole = [one for one in found.values() if isinstance(one, Shown)]
+        return max(whole, key=lambda one: one.ratio.value) if whole else next(iter(found.values()))
+
+    def _ways(self, entry: Entry, profile: str) -> Mapping[Way, Shown | Missing]:
+        """How an entry was measured on a profile, in order; views of one profile choose among the same."""
+        key = id(entry), profile
+        if key not in self._measured:
+            groups: dict[Way, list[Speed]] = {}
+            for line in entry.speed:
+                if line.profile == profile and _ranked(line):
+                    groups.setdefault((line.runtime, line.precision), []).append(line)
+            self._measured[key] = {way: self._shown(entry, groups[way]) for way in sorted(groups)}
+        return self._measured[key]
 
     def _shown(self, entry: Entry, lines: Sequence[Speed]) -> Shown | Missing:
         tasks = [line.task for line in lines if line.task is not None]
@@ -367,6 +394,8 @@ def own_score(entry: Entry, lines: Iterable[Speed]) -> tuple[float, float] | Non
     """Mean score of a lower precision's own answers over the core tasks, and how far that is from the same weights'
     in full precision; None where one of the tasks was not scored."""
     scores = {task: own for line in lines for task, own in line.scores.items()}
+    if not scores:
+        return None
     known = TRACKS.get(entry.track)
     tasks = known.core if known else tuple(entry.quality)
     if not tasks or any(task not in scores for task in tasks):
@@ -380,6 +409,10 @@ def own_score(entry: Entry, lines: Iterable[Speed]) -> tuple[float, float] | Non
 def _spread(entry: Entry) -> list[str]:
     """Tasks from whose runs one can tell what a seed changes: several, and not all the same, as chance's are."""
     return [task for task, found in entry.quality.items() if len({run.score for run in found.runs}) > 1]
+
+
+def _points(entry: Entry) -> float:
+    return entry.board_score.value if entry.board_score else 0.0
 
 
 def _ranked(line: Speed | EmptyCell) -> bool:

@@ -47,7 +47,7 @@ def submit_page(site: Site) -> Page:
 def _example(site: Site) -> str:
     """An entry of the board, so that the commands can be typed as they stand."""
     for track in site.tracks():
-        for entry in front.group(site.of(track)).ranked:
+        for entry in front.groups(site, track).ranked:
             if not site.is_reference(entry) and not site.is_baseline(entry):
                 return f"{track}/{entry.recipe}/{entry.variant}"
     return EXAMPLE

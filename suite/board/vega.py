@@ -43,13 +43,20 @@ PARAMETERS: dict[str, Any] = {  # of the specification; placeholders until the b
 }
 
 
-@cache
-def script() -> bytes | None:
-    """The library and the specification as one script; None where the packages are missing."""
+def available() -> bool:
+    """Whether the packages that make the script are here."""
     try:
         import altair  # noqa: F401
         import vl_convert  # noqa: F401
     except ImportError:
+        return False
+    return True
+
+
+@cache
+def script() -> bytes | None:
+    """The library and the specification as one script; None where the packages are missing."""
+    if not available():
         return None
     told = json.dumps({"spec": specification(), "shapes": SHAPES}, sort_keys=True)
     return (

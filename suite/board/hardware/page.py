@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from suite import reproduce
@@ -44,13 +45,22 @@ def hardware_list(site: Site, profiles: Sequence[str]) -> Page:
 
 def _answered(site: Site, name: str) -> str:
     """How many entries were measured on a profile, or what it waits for."""
-    count = sum(any(s.profile == name for s in e.speed) for e in site.entries)
-    if count:
+    if count := _counts(site)[name]:
         return f"{counted(count, 'entry', 'entries')} measured"
     known = site.profiles.get(name)
     if known is not None and known.kit:
         return "no device has answered yet: lightboard kit makes what one needs"
     return "no machine has answered yet"
+
+
+def _counts(site: Site) -> Counter[str]:
+    """Entries by the profiles they were measured on: counted once for all of these pages."""
+    if "entries by profile" not in site.kept:
+        site.kept["entries by profile"] = Counter(
+            name for entry in site.entries for name in {line.profile for line in entry.speed}
+        )
+    found: Counter[str] = site.kept["entries by profile"]
+    return found
 
 
 def profile_page(site: Site, name: str) -> Page:
@@ -222,9 +232,11 @@ def _machines(site: Site, profile: str) -> list[str]:
     for entry in site.entries:
         for line in entry.speed:
             key = (entry.track, line.measurement)
+            if line.profile != profile or key in seen:
+                continue
+            seen.add(key)
             document = site.measured(*key)
-            if line.profile == profile and key not in seen and isinstance(document, Measurement):
-                seen.add(key)
+            if isinstance(document, Measurement):
                 m = document.machine
                 words = (
                     f"{shorten(m.cpu, 100)}, {counted(m.cores, 'core')}, {bytes_words(m.memory_bytes)} memory"

@@ -60,8 +60,9 @@ def majority_of(site: Site, task: str, metric: str) -> float | Missing:
     name = metric.partition(" by ")[0]
     if name == "not stated":
         return Missing("the source does not say which metric")
-    for entry in site.entries:
-        if entry.recipe == REPORTING["baselines"]["majority"] and task in entry.quality:
+    majority = str(REPORTING["baselines"]["majority"])
+    for entry in site.of_recipe(majority):
+        if entry.recipe == majority and task in entry.quality:
             for run in entry.quality[task].runs:
                 if name in run.metrics:
                     return 100 * run.metrics[name]

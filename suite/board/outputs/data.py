@@ -27,14 +27,14 @@ TABLES = {
 GROUPS = ("ranked", "points", "open", "incomplete")
 
 
-def track_files(site: Site, track: str) -> Iterator[tuple[str, bytes]]:
-    """Every table of a track in every format."""
-    entries = [entry for entry in site.entries if entry.track == track]
-    frames = export.tables_of(entries)
-    frames["changes"] = frame_of(changes(site, track), _CHANGES)
-    for name in TABLES:
-        for suffix, content in export.encoded(frames.pop(name)):
-            yield table_file(track, name, suffix), content
+def table_files(site: Site, track: str, name: str) -> Iterator[tuple[str, bytes]]:
+    """A table of a track in every format."""
+    if name == "changes":
+        frame = frame_of(changes(site, track), _CHANGES)
+    else:
+        frame = export.table_of(name, [entry for entry in site.entries if entry.track == track])
+    for suffix, content in export.encoded(frame):
+        yield table_file(track, name, suffix), content
 
 
 _CHANGES = ("number", "date", "action", "recipe", "variant", "documents", "reason", "by")

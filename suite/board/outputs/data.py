@@ -57,9 +57,13 @@ def view_files(site: Site, track: str, view: View) -> Iterator[tuple[str, bytes]
 
 
 def ordered(site: Site, track: str) -> list[tuple[str, Entry]]:
-    """Every row of a front page with its group, in the page's order."""
-    groups = group(site.of(track))
-    return [(name, entry) for name in GROUPS for entry in getattr(groups, name)]
+    """Every row of a front page with its group, in the page's order; the same of every view."""
+    key = f"rows of {track}"
+    if key not in site.kept:
+        groups = group(site.of(track))
+        site.kept[key] = [(name, entry) for name in GROUPS for entry in getattr(groups, name)]
+    found: list[tuple[str, Entry]] = site.kept[key]
+    return found
 
 
 def view_frame(site: Site, track: str, view: View) -> pd.DataFrame:

@@ -9,23 +9,24 @@ The same results give the same bytes.
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from suite import index
 from suite.documents import Entry
 from suite.folder import write_file
-from suite.frame import frame, frame_of
+from suite.frame import AT_ONCE, frame, frame_of
 
 Record = dict[str, Any]
-
-AT_ONCE = 1000  # rows as Python has them: of a whole large table they take many times its memory
 
 
 def tables(results: Path, track: str | None = None) -> dict[str, pd.DataFrame]:
@@ -35,14 +36,16 @@ def tables(results: Path, track: str | None = None) -> dict[str, pd.DataFrame]:
 
 def tables_of(entries: Sequence[Entry]) -> dict[str, pd.DataFrame]:
     """Name -> table of these entries."""
-    whole = frame(entries)
-    return {
-        "entries": whole.rename(columns={name: _with_unit(name) for name in whole.columns}),
-        "runs": frame_of(row for entry in entries for row in _runs(entry)),
-        "speeds": frame_of(row for entry in entries for row in _speeds(entry)),
-        "precisions": frame_of((row for entry in entries for row in _precisions(entry)), _PRECISIONS),
-        "differences": frame_of((row for entry in entries for row in _differences(entry)), _DIFFERENCES),
-    }
+    return {name: table_of(name, entries) for name in NAMES}
+
+
+def table_of(name: str, entries: Sequence[Entry]) -> pd.DataFrame:
+    """One of the tables."""
+    if name == "entries":
+        whole = frame(entries)
+        return whole.rename(columns={name: _with_unit(name) for name in whole.columns})
+    rows, columns = _ROWS[name]
+    return frame_of((row for entry in entries for row in rows(entry)), columns)
 
 
 def _with_unit(name: str) -> str:
@@ -64,10 +67,11 @@ def _name(entry: Entry) -> Record:
 
 
 def _runs(entry: Entry) -> Iterator[Record]:
+    name = _name(entry)
     for task, quality in entry.quality.items():
         for line in quality.runs:
             yield {
-                **_name(entry),
+                **name,
                 "task": task,
                 "seed": line.seed,
                 "score_points": line.score,
@@ -78,11 +82,12 @@ def _runs(entry: Entry) -> Iterator[Record]:
 
 
 def _speeds(entry: Entry) -> Iterator[Record]:
+    name = _name(entry)
     for line in entry.speed:
         low, high = line.ratio.interval or (None, None)
         alone = line.alone_ratio
         yield {
-            **_name(entry),
+            **name,
             "profile": line.profile,
             "runtime": line.runtime,
             "precision": line.precision,
@@ -175,6 +180,15 @@ def _differences(entry: Entry) -> Iterator[Record]:
         }
 
 
+_ROWS: dict[str, tuple[Callable[[Entry], Iterator[Record]], Sequence[str]]] = {
+    "runs": (_runs, ()),
+    "speeds": (_speeds, ()),
+    "precisions": (_precisions, _PRECISIONS),
+    "differences": (_differences, _DIFFERENCES),
+}
+NAMES = ("entries", *_ROWS)
+
+
 # --- on disk ------------------------------------------------------------------------------------------------
 
 
@@ -190,8 +204,15 @@ def export(results: Path, out: Path, track: str | None = None) -> list[Path]:
 def encoded(frame: pd.DataFrame) -> Iterator[tuple[str, bytes]]:
     """Suffix and bytes of a table in every format."""
     yield "parquet", _parquet(frame)
-    yield "csv", _csv(frame)
-    yield "json", _json(frame)
+    yield "csv", _whole(_csv(frame))
+    yield "json", _whole(_json(frame))
+
+
+def _whole(parts: Iterable[bytes]) -> bytes:
+    """All of them; joining would hold each twice."""
+    stream = io.BytesIO()
+    stream.writelines(parts)
+    return stream.getvalue()
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:
@@ -204,25 +225,64 @@ def _parquet(frame: pd.DataFrame) -> bytes:
     return stream.getvalue()
 
 
-def _csv(frame: pd.DataFrame) -> bytes:
-    text: str = frame.to_csv(index=False, lineterminator="\n")
-    return text.encode("utf-8")
+def _csv(frame: pd.DataFrame) -> Iterator[bytes]:
+    def number(one: float) -> str:
+        return "" if math.isnan(one) else repr(one)
+
+    yield _csv_lines([frame.columns])
+    for rows in _written(frame, number, list):
+        yield _csv_lines(rows)
 
 
-def _json(frame: pd.DataFrame) -> bytes:
+def _csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue().encode("utf-8")
+
+
+def _json(frame: pd.DataFrame) -> Iterator[bytes]:
     """A list of objects, one a line; null where there is no value. Not by pandas, which rounds."""
-    names = [str(name) for name in frame.columns]
-    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-    lines = []
+    # A line break is never part of a value, so those of a whole column can be told apart in one text.
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=("\n", ": ")).encode
+
+    def number(one: float) -> str:
+        return repr(one) if math.isfinite(one) else "null"
+
+    def others(values: list[Any]) -> list[str]:
+        return encode(values)[1:-1].split("\n")
+
+    line = "{" + ", ".join(encode(str(name)).replace("%", "%%") + ": %s" for name in frame.columns) + "}"
+    before = "[\n"
+    for rows in _written(frame, number, others):
+        yield (before + ",\n".join(map(line.__mod__, rows))).encode("utf-8")
+        before = ",\n"
+    yield b"\n]\n" if len(frame) else b"[]\n"
+
+
+def _written(
+    frame: pd.DataFrame, number: Callable[[float], str], others: Callable[[list[Any]], list[Any]]
+) -> Iterator[Iterator[tuple[Any, ...]]]:
+    """The rows, some at once, with their values as a format writes them."""
+    columns = [_plain(frame.iloc[:, place]) for place in range(len(frame.columns))]
     for at in range(0, len(frame), AT_ONCE):
-        part = frame.iloc[at : at + AT_ONCE]
-        rows = zip(*(_plain(part.iloc[:, place]) for place in range(len(names))), strict=True)
-        lines += [encode(dict(zip(names, row, strict=True))).encode("utf-8") for row in rows]
-    return b"[\n" + b",\n".join(lines) + b"\n]\n" if lines else b"[]\n"
+        parts = (column[at : at + AT_ONCE] for column in columns)
+        yield zip(
+            *(_numbers(p, number) if p.dtype.kind == "f" else others(p.tolist()) for p in parts), strict=True
+        )
 
 
-def _plain(column: pd.Series[Any]) -> list[Any]:
-    """A column's values as Python has them, None for what is no value; all at once, which is quicker than each."""
-    given = column.tolist()
-    known = column.notna() & ~column.isin([math.inf, -math.inf])
-    return given if known.all() else [one if there else None for one, there in zip(given, known, strict=True)]
+def _plain(column: pd.Series[Any]) -> NDArray[Any]:
+    """A column's values, None for what is no value; numbers as they are."""
+    values: NDArray[Any] = column.to_numpy()
+    if values.dtype.kind == "O":
+        values = values.copy()
+        values[pd.isna(values)] = None
+    return values
+
+
+def _numbers(values: NDArray[np.float64], write: Callable[[float], str]) -> list[str]:
+    """Each as text. Those of an entry come back with each of its tasks: what comes back is written once."""
+    places, bits = pd.factorize(values.view(np.int64))  # by its bits: 0 and -0 are equal
+    texts = np.array([write(one) for one in bits.view(np.float64).tolist()], dtype=object)
+    found: list[str] = texts[places].tolist()
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from suite.protocol import TRACKS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+AT_ONCE = 1000  # rows as Python has them: of a whole large table they take many times its memory
 
 
 def load_results(results: Path | str = "results", track: str | None = None) -> pd.DataFrame:
@@ -32,18 +35,18 @@ def frame(of: Iterable[Entry]) -> pd.DataFrame:
 
 
 def frame_of(rows: Iterable[Mapping[str, Any]], columns: Iterable[str] = ()) -> pd.DataFrame:
-    """A DataFrame of records, taken one by one: as dicts, many thousand hold several times what they say."""
+    """A DataFrame of records, few of them taken at once: as dicts, many thousand hold several times what they say."""
     import pandas as pd
 
     found: dict[str, list[Any]] = {name: [] for name in columns}
-    for number, row in enumerate(rows):
-        for name, value in row.items():
+    rows, number = iter(rows), 0
+    while some := list(islice(rows, AT_ONCE)):
+        for name in dict.fromkeys(chain.from_iterable(some)):
             if name not in found:
                 found[name] = [None] * number
-            found[name].append(value)
-        for column in found.values():
-            if len(column) == number:
-                column.append(None)
+        for name, column in found.items():
+            column += [row.get(name) for row in some]
+        number += len(some)
     return pd.DataFrame(found) if any(found.values()) else pd.DataFrame(columns=list(found))
 
 
@@ -51,18 +54,35 @@ _COLUMNS = ["track", "recipe", "variant", "task", "score_points"]
 
 
 def _rows(entry: Entry) -> Iterator[dict[str, Any]]:
-    known = TRACKS.get(entry.track)
-    board = _ends(entry.board_score, "board_score", "points")
+    known, cost = TRACKS.get(entry.track), entry.cost
+    name = {
+        "track": entry.track,
+        "division": entry.division,
+        "recipe": entry.recipe,
+        "variant": entry.variant,
+        "default": entry.default,
+        "method": entry.method,
+        "level": entry.level,
+    }
+    whole = {
+        **_ends(entry.board_score, "board_score", "points"),
+        "rank_lowest": entry.ranks.lowest if entry.ranks else None,
+        "rank_highest": entry.ranks.highest if entry.ranks else None,
+        "parameters_total": cost.parameters.total,
+        "parameters_without_embeddings": cost.parameters.without_embeddings,
+        "parameters_nonzero": cost.parameters.nonzero,
+        "flops_per_example_128_tokens": cost.flops_per_example.get("128"),
+    }
+    more = {
+        "training_tflop": entry.training_cost.tflop,
+        "training_device_hours": entry.training_cost.device_hours,
+        **{f"size_bytes[{kind}]": size for kind, size in cost.bytes.items()},
+        **_speed_columns(entry),
+    }
     for task, quality in entry.quality.items():
         runs = quality.runs
         yield {
-            "track": entry.track,
-            "division": entry.division,
-            "recipe": entry.recipe,
-            "variant": entry.variant,
-            "default": entry.default,
-            "method": entry.method,
-            "level": entry.level,
+            **name,
             "task": task,
             "core": task in known.core if known else False,
             "score_points": quality.score,
@@ -72,22 +92,13 @@ def _rows(entry: Entry) -> Iterator[dict[str, Any]]:
             "diverged_runs": sum(run.diverged for run in runs),
             "dev_subset": quality.dev_subset,
             **{
-                f"{name}_fraction": math.fsum(run.metrics.get(name, math.nan) for run in runs) / len(runs)
-                for name in runs[0].metrics
+                f"{metric}_fraction": math.fsum(run.metrics.get(metric, math.nan) for run in runs) / len(runs)
+                for metric in runs[0].metrics
             },
             **_ends(quality.retention, "retention", "fraction"),
-            **board,
-            "rank_lowest": entry.ranks.lowest if entry.ranks else None,
-            "rank_highest": entry.ranks.highest if entry.ranks else None,
-            "parameters_total": entry.cost.parameters.total,
-            "parameters_without_embeddings": entry.cost.parameters.without_embeddings,
-            "parameters_nonzero": entry.cost.parameters.nonzero,
-            "flops_per_example_128_tokens": entry.cost.flops_per_example.get("128"),
-            "flops_per_example_dev": entry.cost.flops_per_example.get(f"dev/{task}"),
-            "training_tflop": entry.training_cost.tflop,
-            "training_device_hours": entry.training_cost.device_hours,
-            **{f"size_bytes[{kind}]": size for kind, size in entry.cost.bytes.items()},
-            **_speed_columns(entry),
+            **whole,
+            "flops_per_example_dev": cost.flops_per_example.get(f"dev/{task}"),
+            **more,
         }
 
 

@@ -26,7 +26,7 @@ def shares(
     """Everything but what there is of each entry, in parts that do not depend on each other."""
     views = [(track, view) for track in site.tracks() for view in site.views(track) or (View(None),)]
     return [
-        *(partial(data.track_files, site, track) for track in site.tracks()),
+        *(partial(data.table_files, site, track, name) for track in site.tracks() for name in data.TABLES),
         *(partial(_view_files, site, track, view) for track, view in views),
         partial(api.files, site, url),
         partial(_single_files, site, url, print_page),

@@ -27,14 +27,14 @@ TABLES = {
 GROUPS = ("ranked", "points", "open", "incomplete")
 
 
-def track_files(site: Site, track: str) -> Iterator[tuple[str, bytes]]:
-    """Every table of a track in every format."""
-    entries = [entry for entry in site.entries if entry.track == track]
-    frames = export.tables_of(entries)
-    frames["changes"] = frame_of(changes(site, track), _CHANGES)
-    for name in TABLES:
-        for suffix, content in export.encoded(frames.pop(name)):
-            yield table_file(track, name, suffix), content
+def table_files(site: Site, track: str, name: str) -> Iterator[tuple[str, bytes]]:
+    """A table of a track in every format."""
+    if name == "changes":
+        frame = frame_of(changes(site, track), _CHANGES)
+    else:
+        frame = export.table_of(name, [entry for entry in site.entries if entry.track == track])
+    for suffix, content in export.encoded(frame):
+        yield table_file(track, name, suffix), content
 
 
 _CHANGES = ("number", "date", "action", "recipe", "variant", "documents", "reason", "by")
@@ -57,9 +57,13 @@ def view_files(site: Site, track: str, view: View) -> Iterator[tuple[str, bytes]
 
 
 def ordered(site: Site, track: str) -> list[tuple[str, Entry]]:
-    """Every row of a front page with its group, in the page's order."""
-    groups = group(site.of(track))
-    return [(name, entry) for name in GROUPS for entry in getattr(groups, name)]
+    """Every row of a front page with its group, in the page's order; the same of every view."""
+    key = f"rows of {track}"
+    if key not in site.kept:
+        groups = group(site.of(track))
+        site.kept[key] = [(name, entry) for name in GROUPS for entry in getattr(groups, name)]
+    found: list[tuple[str, Entry]] = site.kept[key]
+    return found
 
 
 def view_frame(site: Site, track: str, view: View) -> pd.DataFrame:

@@ -28,7 +28,7 @@ from suite.board.changes import log_file
 from suite.board.entries.page import entry_sheet
 from suite.board.measurements.page import measurement_sheet
 from suite.board.page import Page
-from suite.board.pages import pages
+from suite.board.pages import parts
 from suite.board.site import Site, evidence_folder, load_site
 from suite.board.text import clean, field_label, plain_value
 from suite.canonical import pretty_json
@@ -188,7 +188,7 @@ def shares(site: Site, url: str | None = None) -> list[Share]:
     print_pages = Printer(site, url)
     entries = site.entries
     return [
-        partial(print_pages.all, lambda: pages(site)),
+        *(partial(print_pages.all, part) for part in parts(site)),
         *outputs.shares(site, url, print_pages.one),
         *(
             partial(entry_files, site, entries[at : at + AT_ONCE], print_pages)

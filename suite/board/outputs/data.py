@@ -68,9 +68,18 @@ def ordered(site: Site, track: str) -> list[tuple[str, Entry]]:
 
 def view_frame(site: Site, track: str, view: View) -> pd.DataFrame:
     """A row per entry, as the front page has them; units in the column names, as in :mod:`suite.export`."""
+    key = f"first columns of {track}"
+    if key not in site.kept:
+        site.kept[key] = _first_columns(site, track)
+    first: pd.DataFrame = site.kept[key]
+    return first.join(frame_of(_last_cells(site, entry, view) for _, entry in ordered(site, track)))
+
+
+def _first_columns(site: Site, track: str) -> pd.DataFrame:
+    """Those that are the same of every view."""
     rows = ordered(site, track)
     tasks = tasks_of(track, [entry for _, entry in rows])
-    return frame_of(_row(site, name, entry, tasks, view) for name, entry in rows)
+    return frame_of(_first_cells(name, entry, tasks) for name, entry in rows)
 
 
 def tasks_of(track: str, entries: Sequence[Entry]) -> list[str]:
@@ -81,13 +90,9 @@ def tasks_of(track: str, entries: Sequence[Entry]) -> list[str]:
     return [*planned, *sorted(seen - set(planned))]
 
 
-def _row(site: Site, name: str, entry: Entry, tasks: Sequence[str], view: View) -> dict[str, Any]:
-    shown = site.speed(entry, view)
-    timed = shown if isinstance(shown, Shown) else None
-    size = file_size(entry, shown)
+def _first_cells(name: str, entry: Entry, tasks: Sequence[str]) -> dict[str, Any]:
     score, ranks = entry.board_score, entry.ranks
     low, high = (score.interval if score else None) or (None, None)
-    faster = timed.ratio.interval if timed else None
     found: dict[str, Any] = {
         "group": name,
         "rank_lowest": ranks.lowest if ranks else None,
@@ -109,6 +114,15 @@ def _row(site: Site, name: str, entry: Entry, tasks: Sequence[str], view: View) 
         **found,
         "parameters_total": entry.cost.parameters.total,
         "flops_per_example_128_tokens": entry.cost.flops_per_example.get("128"),
+    }
+
+
+def _last_cells(site: Site, entry: Entry, view: View) -> dict[str, Any]:
+    shown = site.speed(entry, view)
+    timed = shown if isinstance(shown, Shown) else None
+    size = file_size(entry, shown)
+    faster = timed.ratio.interval if timed else None
+    return {
         "size_bytes": size[0] if size else None,
         "profile": view.profile,
         "runtime": timed.runtime if timed else None,

@@ -195,24 +195,17 @@ NAMES = ("entries", *_ROWS)
 def export(results: Path, out: Path, track: str | None = None) -> list[Path]:
     """Write every table as ``.parquet``, ``.csv`` and ``.json``; gives the files."""
     return [
-        write_file(out / f"{name}.{suffix}", content)
+        write_file(out / f"{name}.{suffix}", b"".join(parts))
         for name, frame in tables(results, track).items()
-        for suffix, content in encoded(frame)
+        for suffix, parts in encoded(frame)
     ]
 
 
-def encoded(frame: pd.DataFrame) -> Iterator[tuple[str, bytes]]:
-    """Suffix and bytes of a table in every format."""
-    yield "parquet", _parquet(frame)
-    yield "csv", _whole(_csv(frame))
-    yield "json", _whole(_json(frame))
-
-
-def _whole(parts: Iterable[bytes]) -> bytes:
-    """All of them; joining would hold each twice."""
-    stream = io.BytesIO()
-    stream.writelines(parts)
-    return stream.getvalue()
+def encoded(frame: pd.DataFrame) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """Suffix and bytes of a table in every format, in parts: some of them are large."""
+    yield "parquet", [_parquet(frame)]
+    yield "csv", _csv(frame)
+    yield "json", _json(frame)
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -46,7 +46,7 @@ AT_ONCE = 100  # entries or measurements of a share
 PROCESSES = 4  # at most: each holds what it makes
 
 File = tuple[str, bytes]  # path below the site's root, content
-Share = Callable[[], Iterator[File]]
+Share = Callable[[], Iterator[tuple[str, bytes | Iterable[bytes]]]]  # a large content comes in parts
 Told = Callable[[int, int], None]  # shares done, of how many
 
 
@@ -176,10 +176,12 @@ def _write_shares(told: Told = _silent) -> None:
         for path, content in _work.shares[number]():
             target = _work.out / path
             try:
-                target.write_bytes(content)
+                stream = target.open("wb")
             except FileNotFoundError:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
+                stream = target.open("wb")
+            with stream:
+                stream.writelines([content] if isinstance(content, bytes) else content)
         told(number + 1, len(_work.shares))
 
 

@@ -5,7 +5,7 @@ Everything is made of the same entries as the pages, reads no clock and asks no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from suite.board.outputs import api, badge, cite, data, feed, preview
@@ -18,11 +18,12 @@ from suite.documents import Entry
 __all__ = ["Head", "address", "of_entry", "shares", "site_map"]
 
 File = tuple[str, bytes]
+Parts = tuple[str, bytes | Iterable[bytes]]
 
 
 def shares(
     site: Site, url: str | None, print_page: Callable[[Page], File]
-) -> list[Callable[[], Iterator[File]]]:
+) -> list[Callable[[], Iterator[Parts]]]:
     """Everything but what there is of each entry, in parts that do not depend on each other."""
     views = [(track, view) for track in site.tracks() for view in site.views(track) or (View(None),)]
     return [
@@ -33,7 +34,7 @@ def shares(
     ]
 
 
-def _view_files(site: Site, track: str, view: View) -> Iterator[File]:
+def _view_files(site: Site, track: str, view: View) -> Iterator[Parts]:
     yield from data.view_files(site, track, view)
     yield from cite.files(site, track, view)
 

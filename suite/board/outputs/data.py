@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from suite import export
@@ -27,14 +27,14 @@ TABLES = {
 GROUPS = ("ranked", "points", "open", "incomplete")
 
 
-def table_files(site: Site, track: str, name: str) -> Iterator[tuple[str, bytes]]:
+def table_files(site: Site, track: str, name: str) -> Iterator[tuple[str, Iterable[bytes]]]:
     """A table of a track in every format."""
     if name == "changes":
         frame = frame_of(changes(site, track), _CHANGES)
     else:
         frame = export.table_of(name, [entry for entry in site.entries if entry.track == track])
-    for suffix, content in export.encoded(frame):
-        yield table_file(track, name, suffix), content
+    for suffix, parts in export.encoded(frame):
+        yield table_file(track, name, suffix), parts
 
 
 _CHANGES = ("number", "date", "action", "recipe", "variant", "documents", "reason", "by")
@@ -50,10 +50,10 @@ def changes(site: Site, track: str) -> list[dict[str, Any]]:
     ]
 
 
-def view_files(site: Site, track: str, view: View) -> Iterator[tuple[str, bytes]]:
+def view_files(site: Site, track: str, view: View) -> Iterator[tuple[str, Iterable[bytes]]]:
     """A front page's table in every format."""
-    for suffix, content in export.encoded(view_frame(site, track, view)):
-        yield view_file(track, view, suffix), content
+    for suffix, parts in export.encoded(view_frame(site, track, view)):
+        yield view_file(track, view, suffix), parts
 
 
 def ordered(site: Site, track: str) -> list[tuple[str, Entry]]:

@@ -23,6 +23,7 @@ from suite.board.entries.page import entry_sheet
 from suite.board.evidence import Evidence
 from suite.board.measurements.page import measurement_sheet
 from suite.board.methods import diagram, findings, published
+from suite.board.pages import parts
 from suite.board.site import Links, Site, load_site, measurement_page
 from suite.board.text import Missing
 from suite.documents import EmptyCell
@@ -268,6 +269,15 @@ def test_findings_follow_from_the_entries(seen: Site) -> None:
 def test_a_rival_that_is_no_heavier_and_scores_higher_is_named(made: Path) -> None:
     text = page(made, "methods/theseus.html").text
     assert "TinyBERT scores higher with no more arithmetic on" in text
+
+
+def test_parts_of_the_pages_can_be_made_apart(results: Path, seen: Site, made: Path) -> None:
+    whole = {page.path: page for part in parts(seen) for page in part()}
+    assert sum(1 for part in parts(seen) for _ in part()) == len(whole), "a page is made twice"
+    assert {"index.html", "methods.html", "methods/tinybert.html", PROFILE, "changes.html"} <= set(whole)
+    assert all((made / path).is_file() for path in whole)
+    last = [p.path for p in parts(load_site(seen.entries, results))[-1]()]  # alone, with nothing found before
+    assert {"methods.html", "submit.html"} <= set(last)
 
 
 def test_papers_stand_beside_ours_in_one_formula(tmp_path: Path) -> None:

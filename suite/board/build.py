@@ -50,6 +50,19 @@ Share = Callable[[], Iterator[tuple[str, bytes | Iterable[bytes]]]]  # a large c
 Told = Callable[[int, int], None]  # shares done, of how many
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for garbage: next to none is made, and each would walk over all that was read, in every process."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@_uncollected()
 def build(
     results: Path,
     out: Path,
@@ -69,8 +82,7 @@ def build(
     results, out = Path(results), Path(out)
     base = outputs.address(url)
     _check_place(results, out)
-    with _uncollected():
-        site = load_site(stored_entries(results), results, data)
+    site = load_site(stored_entries(results), results, data)
     out.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".site-", dir=out.parent))
     try:
@@ -86,18 +98,6 @@ def build(
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return out / "index.html"
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """No search for garbage while so much is read that is kept: each would walk over all of it."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _silent(done: int, of: int) -> None:
@@ -151,8 +151,6 @@ def _write(made_of: Sequence[Share], out: Path, processes: int, told: Told) -> N
         if processes == 1:
             _write_shares(told)
             return
-        gc.collect()
-        gc.freeze()  # what all read stays shared: a collection would touch every page of memory
         with context.Pool(processes - 1) as pool:
             others = [pool.apply_async(_write_shares) for _ in range(processes - 1)]
             _write_shares(told)
@@ -161,7 +159,6 @@ def _write(made_of: Sequence[Share], out: Path, processes: int, told: Told) -> N
         told(len(made_of), len(made_of))
     finally:
         _work = None
-        gc.unfreeze()
 
 
 def _write_shares(told: Told = _silent) -> None:

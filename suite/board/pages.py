@@ -29,14 +29,8 @@ Part = Callable[[], Iterator[Page]]
 AT_ONCE = 100  # methods of a part
 
 
-def pages(site: Site) -> Iterator[Page]:
-    """Every page but the entries' own, which are many and can be made apart."""
-    for part in parts(site):
-        yield from part()
-
-
 def parts(site: Site) -> list[Part]:
-    """The same in parts that do not depend on each other, the long ones first."""
+    """Every page but the entries' own, in parts that do not depend on each other, the long ones first."""
     recipes = sorted({entry.recipe for entry in site.entries if entry.ablation_of is None})
     return [
         *(partial(front_pages, site, track) for track in site.tracks()),

@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 
 from suite import board, paths, reproduce, signing
-from suite.board import submit_page
+from suite.board import cut, submit_page
 from suite.board.compare import paired
 from suite.board.entries import quality
 from suite.board.entries.page import entry_sheet
 from suite.board.evidence import Evidence
 from suite.board.measurements.page import measurement_sheet
 from suite.board.methods import diagram, findings, published
+from suite.board.methods.page import method_page
 from suite.board.pages import parts
 from suite.board.site import Links, Site, load_site, measurement_page
 from suite.board.text import Missing
@@ -333,6 +334,17 @@ def test_knobs_are_swept_where_there_are_variants(made: Path, seen: Site) -> Non
     rows["Reference"] = seen.reference("demo").quality["mood"].score  # type: ignore[union-attr]
     assert dict(zip(names, scores, strict=True)) == {name: round(score, 1) for name, score in rows.items()}
     assert "What its knobs trade" not in page(made, "methods/tinybert.html").text
+
+
+def test_of_very_many_variants_the_knobs_show_the_best(seen: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cut, "PRINTED", 2)
+    slow = next(e for e in seen.of_recipe("fastbert") if not e.default)
+    another = slow.model_copy(update={"variant": "layers-1", "board_score": None})
+    site = load_site([*seen.entries, another], seen.evidence.results)
+    (part,) = method_page(site, "fastbert").context["parts_of"]
+    twin = part["knobs"].twin
+    assert [row.head.text for row in twin.rows] == ["layers-3", "layers-2", "Reference"]
+    assert twin.notes == ("The first 2 of 3 rows; the downloads hold all of them.",)
 
 
 def test_a_methods_own_chart_shows_it_beside_the_reference_alone(made: Path) -> None:

@@ -49,9 +49,15 @@ class Knobs:
 
 
 def knobs(
-    site: Site, links: Links, track: str, entries: Sequence[Entry], tasks: Sequence[str]
+    site: Site,
+    links: Links,
+    track: str,
+    entries: Sequence[Entry],
+    tasks: Sequence[str],
+    *,
+    notes: Sequence[str] = (),
 ) -> Knobs | None:
-    """What a method's variants trade; None where fewer than two were scored on a task."""
+    """What a method's variants trade; None where fewer than two were scored on a task. ``notes`` go below the table."""
     named = [(entry.variant, entry) for entry in entries]
     reference = site.reference(track)
     if reference is not None and all(entry is not reference for entry in entries):
@@ -64,7 +70,7 @@ def knobs(
     if not points:
         return None
     drawn = tuple(_knob(site, track, task, list(found.values())) for task, found in points.items())
-    return Knobs(drawn, _twin(site, links, track, points))
+    return Knobs(drawn, _twin(site, links, track, points, notes))
 
 
 def _knob(site: Site, track: str, task: str, points: Sequence[Point]) -> Knob:
@@ -81,7 +87,9 @@ def _knob(site: Site, track: str, task: str, points: Sequence[Point]) -> Knob:
     return Knob(site.task(task).title, chart)
 
 
-def _twin(site: Site, links: Links, track: str, points: Mapping[str, Mapping[str, Point]]) -> Table:
+def _twin(
+    site: Site, links: Links, track: str, points: Mapping[str, Mapping[str, Point]], notes: Sequence[str]
+) -> Table:
     names = list(dict.fromkeys(name for found in points.values() for name in found))
     columns = [
         Column("Variant", kind="text"),
@@ -90,7 +98,8 @@ def _twin(site: Site, links: Links, track: str, points: Mapping[str, Mapping[str
     rows = [
         Row(Cell(text=name), tuple(_beside(found.get(name)) for found in points.values())) for name in names
     ]
-    return table(f"What its knobs trade, in figures, {track} track", columns, rows, f"knobs-{track}")
+    caption = f"What its knobs trade, in figures, {track} track"
+    return table(caption, columns, rows, f"knobs-{track}", notes=notes)
 
 
 def _beside(point: Point | None) -> Cell:

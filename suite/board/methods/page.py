@@ -149,6 +149,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
         entries, key=lambda e: (not e.default, -(e.board_score.value if e.board_score else -1e9), e.variant)
     )
     chosen, printed = ordered[0], ordered[: cut.PRINTED]
+    left_out = cut.said(len(printed), len(ordered))
     columns = [
         Column("Rank", "range", kind="rank"),
         Column("Variant", kind="text"),
@@ -163,7 +164,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
         columns,
         compact_rows(site, links, printed, view),
         f"variants-{track}",
-        notes=cut.said(len(printed), len(ordered)),
+        notes=left_out,
     )
     departures = sorted({text for entry in entries for text in entry.departures})
     tasks = [t for t in quality.ordered_tasks(chosen) if t in chosen.quality]
@@ -190,7 +191,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
         "weaknesses": findings.weaknesses(site, links, chosen, view, tasks),
         "cost": _cost_words(site, chosen),
         "stages": training.stages(site, chosen, ident=f"stages-{track}", of=f", {track} track"),
-        "knobs": knobs.knobs(site, links, track, ordered, tasks),
+        "knobs": knobs.knobs(site, links, track, printed, tasks, notes=left_out),
         "panels": ablations.panels(site, links, track, recipe),
         "commands": reproduce.commands(chosen),
     }

@@ -12,6 +12,7 @@ import pytest
 import torch
 from tiny import brief_profile
 
+from suite import models
 from suite.documents import Measurement, Run, Weight
 from suite.index import index
 from suite.measure import cost, drawn, run, todo
@@ -71,6 +72,17 @@ def test_drawn_weights_have_nothing_that_changes_a_time(name: str) -> None:
     assert torch.equal(again, logits), "the same weights each time"
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_drawn_models_answer_the_same_with_padding(name: str) -> None:
+    """As trained ones do: a runtime of fixed lengths pads, and must be held to the same answers."""
+    trained = cost.weights(models.build(CONFIGS[name], attention="eager"))
+    model = drawn.draw(CONFIGS[name], [w for w in trained if w.embedding])
+    with torch.no_grad():
+        for query in queries():
+            padded = [torch.nn.functional.pad(part, (0, 5)) for part in query]
+            assert torch.allclose(model(*padded), model(*query), atol=1e-5)
+
+
 def test_as_many_weights_are_zero_as_in_the_run() -> None:
     torch.manual_seed(5)
     state = torch.get_rng_state()
@@ -79,6 +91,13 @@ def test_as_many_weights_are_zero_as_in_the_run() -> None:
     sparse = [w.model_copy(update={"nonzero": w.nonzero // 3}) for w in shapes.values()]
     assert [w.nonzero for w in cost.weights(drawn.draw(CONFIGS["bert"], sparse))] == [
         w.nonzero for w in sparse
+    ]
+    padded = [
+        w.model_copy(update={"nonzero": w.nonzero - 37}) if "word_embeddings" in w.name else w
+        for w in cost.weights(drawn.draw(CONFIGS["normed"], ()))
+    ]
+    assert [w.nonzero for w in cost.weights(drawn.draw(CONFIGS["normed"], padded))] == [
+        w.nonzero for w in padded
     ]
     assert torch.equal(torch.get_rng_state(), state), "nobody else's random numbers move"
 

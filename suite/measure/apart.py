@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from suite.measure.run import Made
 
 
+GRACE = 5.0  # seconds
+
+
 class Apart:
     """One process that makes one attempt after another, and a new one where that ended. Used with ``with``."""
 
@@ -68,6 +71,7 @@ class Apart:
     ) -> None:
         if self._process is not None:
             self._pipe.close()
+            self._process.join(GRACE)  # it ends by itself unless it is in the middle of something
             self._process.terminate()
             self._process.join()
 

@@ -136,6 +136,11 @@ def ratio_span(interval: tuple[float, float]) -> str:
     return span(interval, decimals)
 
 
+def p_words(p: float) -> str:
+    """``p 0.031``, ``p 0.48``, ``p < 0.001``."""
+    return "p < 0.001" if p < 0.001 else f"p {fixed(p, 3 if p < 0.1 else 2)}"
+
+
 def bytes_words(count: float) -> str:
     """``69.4 MB`` (decimal units), for running text."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

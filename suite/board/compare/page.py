@@ -11,7 +11,7 @@ from suite.board.compare.paired import MOST, Comparable, comparable, name_of
 from suite.board.page import Page, page
 from suite.board.site import Links, Site, known_track, track_title
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
-from suite.board.text import Missing, fixed, shorten, span
+from suite.board.text import Missing, fixed, p_words, shorten, span
 from suite.documents import Entry
 from suite.statistics import Difference
 
@@ -113,7 +113,3 @@ def _difference(found: Difference | Missing) -> Cell:
     said = f"{span(found.interval, 1)}, {p_words(found.p)}"
     unsure = found.interval[0] <= 0 <= found.interval[1]
     return value(fixed(found.value, 1), said, faint=unsure)
-
-
-def p_words(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p {fixed(p, 3 if p < 0.1 else 2)}"

@@ -18,6 +18,7 @@ from suite.board.text import (
     Missing,
     counted,
     fixed,
+    p_words,
     span,
 )
 from suite.documents import Entry
@@ -107,6 +108,6 @@ def _difference(links: Links, entry: Entry, task: str) -> Cell:
     found = entry.differences.get(task)
     if found is None:
         return gap(Missing("no run yet"))
-    said = f"{span(found.interval, 1)}, p {fixed(found.p, 2)}, {counted(len(found.seeds), 'seed', 'seeds')}"
+    said = f"{span(found.interval, 1)}, {p_words(found.p)}, {counted(len(found.seeds), 'seed', 'seeds')}"
     faint = found.interval[0] <= 0 <= found.interval[1]
     return value(fixed(found.value, 1), said, links.entry(entry, f"task-{task}"), faint=faint)

@@ -241,7 +241,8 @@ def _plan_measurements(
     out.print(
         f"{len(todo.cells)} to measure, about {clock(todo.seconds)}"
         + (f"; of {guessed} the time follows from arithmetic alone" if guessed else "")
-        + (f"; next: lightboard measure --all --track {track}" if todo.cells else ""),
+        + (f"; next: lightboard measure --all --track {track} --results {results}" if todo.cells else ""),
+        markup=False,
         soft_wrap=True,
     )
     if todo.waiting is not None:
@@ -482,7 +483,8 @@ def _measure_all(
                 typer.echo(json.dumps({**one.cell.as_dict(), "took_seconds": one.seconds, **outcome}))
             else:
                 out.print(one.line, markup=False, soft_wrap=True)
-    err.print(f"{done - empty} measured, {empty} empty, {len(cells) - done} left; next: lightboard index")
+    told = f"{done - empty} measured, {empty} empty, {len(cells) - done} left"
+    err.print(f"{told}; next: lightboard index --results {results}", markup=False, soft_wrap=True)
     if todo.waiting is not None:
         err.print(todo.waiting, markup=False, soft_wrap=True)
     if empty:

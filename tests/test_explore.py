@@ -271,7 +271,7 @@ def test_sorting_by_any_column(page: Opener) -> None:
         one.tab.click(f"#board th[data-key={key}] .sort", position={"x": 3, "y": 3})
         assert one.tab.get_attribute(f"#board th[data-key={key}]", "aria-sort") in ("ascending", "descending")
         assert one.tab.locator("#board th[aria-sort]").count() == 1
-        assert sorted(one.rows()) == sorted(initial)
+        assert sorted(one.settled(len(initial))) == sorted(initial)
     one.tab.click("#board th[data-key=score] .sort")
     found = one.rows()
     assert found[:-1] == sorted(SCORES, key=lambda name: -SCORES[name]) and found[-1] == "half/default"
@@ -480,7 +480,8 @@ def test_a_phone(page: Opener) -> None:
     assert one.tab.eval_on_selector("#board tr[data-entry]", "r => getComputedStyle(r).display") == "grid"
     initial = one.rows()
     one.tab.select_option("#sort-by", "parameters")
-    assert one.rows()[0] == "majority/default" and sorted(one.rows()) == sorted(initial)
+    rows = one.settled(len(initial))
+    assert rows[0] == "majority/default" and sorted(rows) == sorted(initial)
     assert not one.tab.is_visible("#limit-latency")
     one.tab.tap("#pick .handle")
     assert (

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -46,7 +46,7 @@ AT_ONCE = 100  # entries or measurements of a share
 PROCESSES = 4  # at most: each holds what it makes
 
 File = tuple[str, bytes]  # path below the site's root, content
-Share = Callable[[], Iterator[tuple[str, bytes | Iterable[bytes]]]]  # a large content comes in parts
+Share = Callable[[], Iterator[outputs.Parts]]
 Told = Callable[[int, int], None]  # shares done, of how many
 
 

@@ -117,7 +117,7 @@ def reference_ms(site: Site, track: str, profile: str | None) -> float | None:
     if reference is None or profile is None:
         return None
     known = site.profiles.get(profile)
-    runtime = (known and known.reference_runtime) or MEASURING["reference"]["runtime"]
+    runtime = known.against if known else MEASURING["reference"]["runtime"]
     shown = site.speed(reference, View(profile, runtime))
     return shown.p50 if isinstance(shown, Shown) else None
 
@@ -159,19 +159,19 @@ def quantities(site: Site, track: str, view: View) -> list[Quantity]:
 
 def _own_quantities(site: Site, track: str) -> Sequence[Quantity]:
     """On which a row stands the same in every view: found once a track."""
-    key = f"own quantities of {track}"
-    if key not in site.kept:
+
+    def found() -> Sequence[Quantity]:
         entries = {ident(e): e for e in site.known(track).scored}
         parameters = {name: e.cost.parameters.total / 1e6 for name, e in entries.items()}
         flops = {name: _giga(e) for name, e in entries.items()}
         training = {name: e.training_cost.tflop for name, e in entries.items()}
-        site.kept[key] = (
+        return (
             _cost("parameters", "million parameters", "million parameters", parameters),
             _cost("flops", "GFLOPs at 128 tokens", "GFLOPs", flops),
             _cost("training", "training cost, TFLOP", "TFLOP of training", training),
         )
-    found: Sequence[Quantity] = site.kept[key]
-    return found
+
+    return site.once(f"own quantities of {track}", found)
 
 
 def _cost(key: str, title: str, unit: str, values: Mapping[str, float | None]) -> Quantity:
@@ -374,14 +374,11 @@ def _added(entry: Entry, shown: Shown | Missing, name: str, axes: Sequence[Quant
     timed = shown if isinstance(shown, Shown) else None
     score, limits = score_of(entry, shown), _limits(entry, shown)
     lower = timed is not None and timed.precision != FP32
+    own = {"score": score[0], "interval": score[1]} if score and lower else {}
     size = limits["size_bytes"]
     return {
         "noisy": limits["noisy"],
-        "pick": None
-        if score is None
-        else {"score": score[0], "interval": score[1], **limits}
-        if lower
-        else limits,
+        "pick": {**own, **limits} if score else None,
         "at": _at(name, axes),
         "sort": {
             "bytes": None if size is None else [size],
@@ -414,23 +411,22 @@ def _cell(cell: Cell, home: str) -> list[Any]:
     kind = ("gap faint" if faint else "gap") if reason is not None else "faint" if faint else ""
     if href and href.startswith(home):
         href = "~" + href[len(home) :]
-    drawn = drawing is not None
-    told = (
-        8
-        if drawn
-        else 7
-        if kind
-        else 6
-        if span != 1
-        else 4
-        if href is not None
-        else 3
-        if note
-        else 2
-        if small
-        else 1
-    )  # a reason makes a kind
-    return [text, small, note, href, reason, span, kind, drawn][:told]
+    told = [text, small, note, href, reason, span, kind, drawing is not None]
+    while len(told) > 1 and told[-1] == _NOTHING[len(told) - 1]:
+        told.pop()
+    return told
+
+
+_NOTHING = (
+    "",
+    "",
+    "",
+    None,
+    None,
+    1,
+    "",
+    False,
+)  # what each of a cell's values is where there is nothing to say
 
 
 def _tidy(value: Any) -> Any:

@@ -68,11 +68,7 @@ def group(entries: Sequence[Entry]) -> Groups:
 
 def groups(site: Site, track: str) -> Groups:
     """Of a track's rows: put in order once."""
-    key = f"groups of {track}"
-    if key not in site.kept:
-        site.kept[key] = group(site.of(track))
-    found: Groups = site.kept[key]
-    return found
+    return site.once(f"groups of {track}", lambda: group(site.of(track)))
 
 
 # --- the answer in words ------------------------------------------------------------------------------------

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from suite import loading, paths, protocol
 from suite.board import colours
@@ -29,6 +29,7 @@ BASELINES = frozenset(REPORTING["baselines"].values())
 ONE_SEED = "One seed so far: its intervals are over examples alone."
 
 Part = Literal["training", "measuring", "reporting"]
+T = TypeVar("T")
 
 
 class View(NamedTuple):  # hashed quicker than a frozen dataclass: every cell of a speed is looked up by it
@@ -147,6 +148,13 @@ class Site:
     _speeds: dict[tuple[int, View], Shown | Missing] = field(default_factory=dict)
     _measured: dict[tuple[int, str], Mapping[Way, Shown | Missing]] = field(default_factory=dict)
     _timed: dict[tuple[str, View], Timed] = field(default_factory=dict)
+
+    def once(self, key: str, make: Callable[[], T]) -> T:
+        """What ``make`` gives: found at the first asking, for every page that asks."""
+        if key not in self.kept:
+            self.kept[key] = make()
+        found: T = self.kept[key]
+        return found
 
     # --- names -------------------------------------------------------------------------------------------
 

@@ -109,7 +109,6 @@ def _serve(pipe: Connection) -> None:
                     ("made", attempt(recipe, progress=lambda text: pipe.send(("doing", text)), **details))
                 )
             except Exception as error:  # whatever it is, it is the answer, in one line
-                said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-                pipe.send(("failed", attempts.plain(said)))
+                pipe.send(("failed", attempts.said(error)))
     except (EOFError, OSError, KeyboardInterrupt):
         return

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from suite import folder as folders
 from suite.canonical import pretty_json
 from suite.documents import Attempt
+from suite.errors import UserError
 from suite.stored import attempt_name
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ def record(results: Path, cell: Cell, reason: str | None) -> Path | None:
         return None
     content = pretty_json(attempt.model_dump(mode="json", by_alias=True)).encode()
     return folders.write_file(path, content)
+
+
+def said(error: Exception) -> str:
+    """An error as a reason: what was written for people as it is, whatever else with its kind."""
+    return plain(str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
 
 
 def plain(reason: str) -> str:

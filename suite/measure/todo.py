@@ -326,9 +326,8 @@ def _runtimes(profile: Profile, reasons: dict[str, str]) -> list[str]:
     """
     every = names_of("runtimes") if profile.name == PROFILE else []
     stems = {name.replace("-", "_") for name in (*profile.runtimes, *profile.optional_runtimes, *every)}
-    reference = profile.against
     found = []
-    for name in sorted(stems, key=lambda name: (name != reference, name not in profile.runtimes, name)):
+    for name in sorted(stems, key=lambda name: (name != profile.against, name not in profile.runtimes, name)):
         try:
             module = load_module("runtimes", name)
             if device_of(module) != profile.device:
@@ -358,8 +357,7 @@ def _kinds(task: str | None, runtime: str, profile: Profile) -> tuple[Against, .
 
     In the reference's own runtime both are one, and else the second follows from the reference's own line.
     """
-    own = profile.against
-    return ("reference",) if task is None or runtime == own else ("reference", "alone")
+    return ("reference",) if task is None or runtime == profile.against else ("reference", "alone")
 
 
 def _why_empty(entry: Entry, cell: Cell, attempted: Iterable[Attempt]) -> str | None:
@@ -522,7 +520,7 @@ def work(
     """Measure the cells in order; one that fails says why and the others go on. ``until``: a time of
     :func:`time.monotonic` after which none is begun. ``attempt``: what makes them, in this process when left out."""
     from suite.measure import run
-    from suite.measure.attempts import plain
+    from suite.measure.attempts import said
 
     attempt = attempt or run.attempt
     for cell in cells:
@@ -552,5 +550,5 @@ def work(
                     "; ".join(dict.fromkeys(one.reason for one in outcome.empty)) or "nothing was measured"
                 )
         except Exception as error:  # whatever happened to one, the others are measured all the same
-            reason = plain(str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
+            reason = said(error)
         yield Done(cell, made, reason, time.monotonic() - started)

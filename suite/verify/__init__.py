@@ -16,6 +16,7 @@ import datetime
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -151,7 +152,8 @@ def verify(
     if told is not None:
         paths = list(paths)
         of = sum(_documents(Path(path)) for path in paths)
-        verifier.told = lambda checked: told(checked, of)
+        done = count(1)
+        verifier.told = lambda: told(next(done), of)
     for path in paths:
         verifier.visit(Path(path))
     if against is not None:
@@ -229,8 +231,7 @@ class _Verifier:
     roots: list[Path] = field(default_factory=list)  # results trees
     subjects: dict[Path, dict[str, str]] = field(default_factory=dict)  # track -> place -> subject
     said: set[str] = field(default_factory=set)
-    checked: int = 0  # runs and measurements
-    told: Callable[[int], None] | None = None
+    told: Callable[[], None] | None = None  # that one more run or measurement is checked
 
     def __post_init__(self) -> None:
         self.report = Report(self.level)
@@ -615,9 +616,8 @@ class _Verifier:
     ) -> None:
         subject = loaded.subject if loaded is not None else _subject(folder)
         self.report.documents.append(Checked(_name(folder), kind, outcomes, subject, _track_of(folder)))
-        self.checked += 1
         if self.told is not None:
-            self.told(self.checked)
+            self.told()
 
     def finish(self) -> Report:
         self._check_attestations()

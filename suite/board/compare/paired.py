@@ -73,10 +73,7 @@ def name_of(entry: Entry) -> str:
 
 def best(site: Site, track: str) -> list[Entry]:
     """The entries of a track that can be compared at most: by board score, the reference first."""
-    found: list[Entry] | None = site.kept.get(f"best of {track}")
-    if found is None:
-        found = site.kept[f"best of {track}"] = _best(site, track)
-    return found
+    return site.once(f"best of {track}", lambda: _best(site, track))
 
 
 def _best(site: Site, track: str) -> list[Entry]:

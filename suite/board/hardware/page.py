@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 
 from suite import reproduce
 from suite.board import cut
@@ -55,12 +56,8 @@ def _answered(site: Site, name: str) -> str:
 
 def _counts(site: Site) -> Counter[str]:
     """Entries by the profiles they were measured on: counted once for all of these pages."""
-    if "entries by profile" not in site.kept:
-        site.kept["entries by profile"] = Counter(
-            name for entry in site.entries for name in {line.profile for line in entry.speed}
-        )
-    found: Counter[str] = site.kept["entries by profile"]
-    return found
+    profiles = ({line.profile for line in entry.speed} for entry in site.entries)
+    return site.once("entries by profile", lambda: Counter(chain.from_iterable(profiles)))
 
 
 def profile_page(site: Site, name: str) -> Page:

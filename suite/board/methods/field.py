@@ -24,12 +24,7 @@ class Field:
 
 def field(site: Site, track: str) -> Field:
     """Computed once a track."""
-    key = f"field of {track}"
-    if key not in site.kept:
-        site.kept[key] = _field(site, track)
-    found = site.kept[key]
-    assert isinstance(found, Field)
-    return found
+    return site.once(f"field of {track}", lambda: _field(site, track))
 
 
 def _field(site: Site, track: str) -> Field:

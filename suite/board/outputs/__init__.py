@@ -15,10 +15,10 @@ from suite.board.page import Page
 from suite.board.site import Site, View
 from suite.documents import Entry
 
-__all__ = ["Head", "address", "of_entry", "shares", "site_map"]
+__all__ = ["Head", "Parts", "address", "of_entry", "shares", "site_map"]
 
 File = tuple[str, bytes]
-Parts = tuple[str, bytes | Iterable[bytes]]
+Parts = tuple[str, bytes | Iterable[bytes]]  # a large content comes in parts
 
 
 def shares(

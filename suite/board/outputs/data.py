@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from suite import export
 from suite.board.entry_rows import file_size
-from suite.board.front import group
+from suite.board.front import groups
 from suite.board.outputs.places import table_file, view_file
 from suite.board.site import Shown, Site, View, known_track
 from suite.documents import Entry
@@ -58,20 +58,13 @@ def view_files(site: Site, track: str, view: View) -> Iterator[tuple[str, Iterab
 
 def ordered(site: Site, track: str) -> list[tuple[str, Entry]]:
     """Every row of a front page with its group, in the page's order; the same of every view."""
-    key = f"rows of {track}"
-    if key not in site.kept:
-        groups = group(site.of(track))
-        site.kept[key] = [(name, entry) for name in GROUPS for entry in getattr(groups, name)]
-    found: list[tuple[str, Entry]] = site.kept[key]
-    return found
+    found = groups(site, track)
+    return [(name, entry) for name in GROUPS for entry in getattr(found, name)]
 
 
 def view_frame(site: Site, track: str, view: View) -> pd.DataFrame:
     """A row per entry, as the front page has them; units in the column names, as in :mod:`suite.export`."""
-    key = f"first columns of {track}"
-    if key not in site.kept:
-        site.kept[key] = _first_columns(site, track)
-    first: pd.DataFrame = site.kept[key]
+    first = site.once(f"first columns of {track}", lambda: _first_columns(site, track))
     return first.join(frame_of(_last_cells(site, entry, view) for _, entry in ordered(site, track)))
 
 

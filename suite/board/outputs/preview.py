@@ -13,7 +13,7 @@ from types import ModuleType
 from markupsafe import Markup
 
 from suite.board import colours
-from suite.board.front import group
+from suite.board.front import groups
 from suite.board.site import Shown, Site, track_title
 from suite.board.svg import el
 from suite.board.text import digits, fixed, plus_minus, shorten
@@ -49,7 +49,7 @@ def files(site: Site) -> Iterator[tuple[str, bytes]]:
 def picture(site: Site, track: str) -> Markup:
     """1200 by 630, for itself: no style sheet reaches it."""
     name = track_title(track)
-    rows = group(site.of(track)).ranked[:_ROWS]
+    rows = groups(site, track).ranked[:_ROWS]
     title = "Which lightweight BERT should you ship?"
     told = f"The {name} track: {', '.join(site.label(e) for e in rows) or 'nothing is ranked yet'}"
     parts = [

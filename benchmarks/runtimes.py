@@ -1,6 +1,7 @@
 """What each runtime gives each method, against the reference in eager PyTorch on the same core.
 
     python benchmarks/runtimes.py [--track mini] [--readme]           about 80 minutes with all runtimes
+    python benchmarks/runtimes.py --export                            half of that beforehand, on a machine at work
     python benchmarks/runtimes.py --short                             two minutes: tiny models, two runtimes
 
 Every recipe's ranked model, with random weights (its time does not depend on them; models with early exits run at full
@@ -115,6 +116,20 @@ def timed(model: Model, runtime: str, base: latency.Side, asked: latency.Trace, 
     return Cell(estimate.ratio(estimate.pair_log_ratios(samples)).value, rate)
 
 
+def export_all(rows: Sequence[Model], columns: Sequence[str], asked: latency.Trace) -> None:
+    """The model files that a run will time, into the store. What cannot be exported is told when it is timed."""
+    for model in rows:
+        for runtime in columns:
+            began = time.monotonic()
+            try:
+                with tempfile.TemporaryDirectory(prefix="lightboard-") as folder:
+                    file_of(runtime, model.config, Path(folder), asked)
+                said = clock(time.monotonic() - began)
+            except Exception as error:  # whatever a library raises: the others are exported all the same
+                said = f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}"
+            print(f"{model.recipes[0]} in {runtime}: {said}", file=sys.stderr)
+
+
 def lines(
     rows: Sequence[Model],
     columns: Sequence[str],
@@ -156,6 +171,9 @@ def main() -> None:
     parser.add_argument("--runtimes", help="comma-separated; default: all that can be used here")
     parser.add_argument("--recipes", help="comma-separated; default: all of the track that are no ablations")
     parser.add_argument("--short", action="store_true", help="tiny models, the first two runtimes")
+    parser.add_argument(
+        "--export", action="store_true", help="only make the model files; the store keeps them"
+    )
     parser.add_argument("--readme", action="store_true", help="put the figures into README.md")
     asked = parser.parse_args()
     known = track(asked.track)
@@ -189,6 +207,9 @@ def main() -> None:
         wanted = set(asked.recipes.split(",")) if asked.recipes else None
         rows = [model for model in methods(known) if wanted is None or wanted & set(model.recipes)]
     sentences = trace(int(config["vocab"]), queries, known.max_length)
+    if asked.export:
+        export_all(rows, columns, sentences)
+        return
     peaks: dict[str, peak.Rate] = {}
     for runtime in columns:
         print(f"how fast {runtime} multiplies", file=sys.stderr)

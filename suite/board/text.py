@@ -99,7 +99,7 @@ def digits(value: float, significant: int = 3, most_decimals: int = 3) -> str:
     if size < least:
         return f"<{least:.{most_decimals}f}" if value > 0 else "0"
     decimals = significant - 1 - math.floor(math.log10(size))
-    return fixed(value, 0 if decimals < 0 else decimals if decimals < most_decimals else most_decimals)
+    return fixed(value, min(max(decimals, 0), most_decimals))
 
 
 def round_number(value: float) -> str:

@@ -287,6 +287,7 @@ def templates(folder: Path) -> Environment:
     environment.filters["label"] = field_label
     environment.filters["plain"] = plain_value
     environment.filters |= {"table": markup.table, "facts": markup.facts}
+    environment.filters |= {"curves": markup.curves, "evidence": markup.evidence}
     environment.tests["simple_list"] = _is_simple_list
     environment.globals["policy"] = POLICY
     environment.globals["paper"] = colours.PAPER

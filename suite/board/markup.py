@@ -6,12 +6,17 @@ Functions and no macros of the templates: a page is mostly these, and a macro ta
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from suite.board.facts import Fact
 from suite.board.tables import Cell, Column, Row, Table
 from suite.board.text import escaped
+
+if TYPE_CHECKING:
+    from suite.board.entries.training import Curves
+    from suite.board.entries.trust import Behind
 
 
 def table(t: Table) -> Markup:
@@ -64,13 +69,13 @@ def _opening(t: Table, words: str) -> str:
 def _row(t: Table, row: Row) -> str:
     ident = f' id="{escaped(row.ident)}"' if row.ident else ""
     entry = f' data-entry="{escaped(row.entry)}"' if row.entry else ""
-    role = _role(t, "cell")
-    parts = [f"<tr{ident}{entry}{_role(t, 'row')}>\n"]
+    line, name, role = (' role="row"', ' role="rowheader"', ' role="cell"') if t.cards else ("", "", "")
+    parts = [f"<tr{ident}{entry}{line}>\n"]
     parts += [
         f'<td class="{column.kind}"{role}>{_inside(cell)}</td>\n'
         for cell, column in zip(row.lead, t.columns, strict=False)
     ]
-    parts.append(f'<th scope="row"{_role(t, "rowheader")}>{_name(row)}</th>\n')
+    parts.append(f'<th scope="row"{name}>{_name(row)}</th>\n')
     at = len(row.lead) + 1
     for cell in row.cells:
         column = t.columns[at]
@@ -80,8 +85,8 @@ def _row(t: Table, row: Row) -> str:
         if cell.faint:
             kind += " faint"
         span = f' colspan="{cell.span}"' if cell.span > 1 else ""
-        label = f' role="cell" data-label="{escaped(column.label)}"' if t.cards else ""
-        parts.append(f'<td class="{kind}"{span}{label}>{_inside(cell)}</td>\n')
+        label = f' data-label="{escaped(column.label)}"' if t.cards else ""
+        parts.append(f'<td class="{kind}"{span}{role}{label}>{_inside(cell)}</td>\n')
         at += cell.span
     parts.append("</tr>\n")
     return "".join(parts)
@@ -112,6 +117,27 @@ def _inside(cell: Cell) -> str:
     if note:
         found += f' <small class="note">{escaped(note)}</small>'
     return found
+
+
+def curves(given: Curves) -> Markup:
+    """Small charts side by side, and below them where their lines begin and end."""
+    drawn = "".join(
+        f"<li><span><strong>{escaped(one.of)}</strong> {escaped(one.title)}</span>{one.chart}</li>\n"
+        for one in given.drawn
+    )
+    twin = f"<details><summary>The same in figures</summary>\n{table(given.twin)}\n</details>\n"
+    return Markup(f'<ul class="multiples">\n{drawn}</ul>\n{twin}')
+
+
+def evidence(given: Iterable[Behind]) -> Markup:
+    """A line for each document: its files, and who checked it."""
+    lines = []
+    for place, files, checks in given:
+        links = ", ".join([f'<a href="{escaped(href)}">{escaped(name)}</a>' for name, href in files])
+        said = "".join([f'<br><em class="declared">{escaped(check)}</em>' for check in checks])
+        absent = '<span class="why">not in this results tree</span>'
+        lines.append(f"<li><code>{escaped(place)}</code> {links or absent}{said}</li>\n")
+    return Markup(f'<ul class="evidence">\n{"".join(lines)}</ul>')
 
 
 def facts(given: Iterable[Fact], kind: str = "facts") -> Markup:

@@ -80,7 +80,7 @@ def value(
     text: str, small: str = "", href: str | None = None, *, faint: bool = False, note: str = ""
 ) -> Cell:
     """A number; :func:`table` aligns it with its column."""
-    return Cell(text=text, small=small, href=href, faint=faint, number=True, note=note)
+    return Cell(text, small, note, href, faint=faint, number=True)
 
 
 def table(
@@ -96,17 +96,13 @@ def table(
     """A table whose numbers stand on their decimal points, column by column."""
     grids = [_placed(row.cells) for row in rows]
     for row, grid in zip(rows, grids, strict=True):
-        width = len(row.lead) + 1 + len(grid)
+        width = len(row.lead) + len(grid)
         if width != len(columns):
             raise ValueError(f"{ident}: a row of {width} cells in a table of {len(columns)} columns")
-    for place, column in enumerate(zip_longest(*grids)):
-        numbered = [(i, cell) for i, cell in enumerate(column) if cell is not None and cell.number]
-        for (i, cell), text in zip(numbered, aligned([cell.text for _, cell in numbered]), strict=True):
-            if text is not cell.text:
-                grids[i][place] = cell._replace(text=text)
+    standing = zip(*map(_aligned, zip_longest(*grids)), strict=True)
     aligned_rows = [
-        row._replace(cells=tuple([cell for cell in grid if cell is not None]))
-        for row, grid in zip(rows, grids, strict=True)
+        Row(row.head, tuple([cell for cell in cells if cell is not None]), *row[2:])
+        for row, cells in zip(rows, standing, strict=True)
     ]
     return Table(caption, tuple(columns), tuple(aligned_rows), ident, cards, hidden_caption, tuple(notes))
 
@@ -131,9 +127,18 @@ def moved(given: Table, up: str) -> Table:
     )
 
 
+def _aligned(column: Sequence[Cell | None]) -> Sequence[Cell | None]:
+    """A column whose numbers stand on their decimal points."""
+    numbers = [cell.text for cell in column if cell is not None and cell.number]
+    if not numbers or (texts := aligned(numbers)) is numbers:
+        return column
+    padded = iter(texts)
+    return [Cell(next(padded), *cell[1:]) if cell is not None and cell.number else cell for cell in column]
+
+
 def _placed(cells: Sequence[Cell]) -> list[Cell | None]:
-    """A place for every column: a cell in the first that it spans, nothing in the others."""
-    placed: list[Cell | None] = []
+    """A place for every column: nothing for the name's, a cell in the first that it spans, nothing in the others."""
+    placed: list[Cell | None] = [None]
     for cell in cells:
         placed.append(cell)
         if cell.span > 1:

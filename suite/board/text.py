@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -52,10 +52,10 @@ class _Kept(dict[int, int | None]):
 _KEPT = _Kept()
 
 
-@lru_cache(4096, typed=True)  # words and short numbers come back page after page; Markup is not its string
+@lru_cache(4096)  # words and short numbers come back page after page
 def escaped(text: str) -> str:
-    """A string as it stands in markup: cleaned, its special characters escaped; ``Markup`` passes."""
-    return str(escape(clean(text)))
+    """A string as it stands in markup: cleaned, its special characters escaped, also those of ``Markup``."""
+    return str(escape(clean(str(text))))
 
 
 def shorten(text: str, limit: int) -> str:
@@ -67,14 +67,17 @@ def shorten(text: str, limit: int) -> str:
 # --- numbers ------------------------------------------------------------------------------------------------
 
 
+_FIXED = tuple(f",.{decimals}f" for decimals in range(16))
+
+
 def fixed(value: float, decimals: int) -> str:
     """A number with so many decimals, a true minus sign, and no minus before zero.
 
     >>> fixed(-0.04, 1), fixed(-1.25, 2), fixed(12345.6, 0)
     ('0.0', '−1.25', '12,346')
     """
-    text = f"{value:,.{decimals}f}"
-    if text.startswith("-"):
+    text = format(value, _FIXED[decimals])
+    if text[0] == "-":
         text = text[1:] if not any(c in "123456789" for c in text) else MINUS + text[1:]
     return text
 
@@ -92,9 +95,9 @@ def digits(value: float, significant: int = 3, most_decimals: int = 3) -> str:
     """
     if value == 0:
         return "0"
-    size = abs(value)
-    if size < 10.0**-most_decimals:
-        return f"<{10.0**-most_decimals:.{most_decimals}f}" if value > 0 else "0"
+    size, least = abs(value), 10.0**-most_decimals
+    if size < least:
+        return f"<{least:.{most_decimals}f}" if value > 0 else "0"
     decimals = significant - 1 - math.floor(math.log10(size))
     return fixed(value, min(max(decimals, 0), most_decimals))
 
@@ -104,14 +107,14 @@ def round_number(value: float) -> str:
     return f"{value:,.6g}".replace("-", MINUS)
 
 
-def aligned(numbers: Sequence[str]) -> list[str]:
+def aligned(numbers: list[str]) -> list[str]:
     """Numbers padded at the right, so that right-aligned tabular figures stand on the decimal point."""
     places = [len(number.partition(".")[2]) for number in numbers]
-    widest = max(places, default=0)
-    if not widest or min(places) == widest:
-        return list(numbers)
+    if len(set(places)) < 2:
+        return numbers
+    widest = max(places)
     return [
-        number + (POINT_SPACE if widest and not place else "") + FIGURE_SPACE * (widest - place)
+        number + ("" if place else POINT_SPACE) + FIGURE_SPACE * (widest - place)
         for number, place in zip(numbers, places, strict=True)
     ]
 

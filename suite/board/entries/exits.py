@@ -62,13 +62,15 @@ def exits(site: Site, entry: Entry) -> Exits | None:
 def _counts(site: Site, entry: Entry) -> tuple[dict[str, dict[int, int]], int]:
     """Task -> exit -> dev examples, and how many exits there are."""
     counts: dict[str, dict[int, int]] = {}
-    depth = 0
-    for task, document in run_documents(site, entry):
-        depth = max([depth, *(op.block for op in document.model.ops)])
+    documents = run_documents(site, entry)
+    for task, document in documents:
         of_task = counts.setdefault(task, {})
         for exit, lengths in document.model.exits.items():
             if exit.isdecimal():  # what else it may be is for verify to refuse
                 of_task[int(exit)] = of_task.get(int(exit), 0) + sum(lengths.values())
     counts = {task: of_task for task, of_task in counts.items() if sum(of_task.values())}
+    if not counts:
+        return {}, 0
+    depth = max((op.block for _, document in documents for op in document.model.ops), default=0)
     reached = (exit for of_task in counts.values() for exit in of_task if exit <= DEEPEST)
     return counts, max([min(depth, DEEPEST), *reached])

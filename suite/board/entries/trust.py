@@ -92,8 +92,12 @@ def documents(entry: Entry) -> list[str]:
     return list(dict.fromkeys([*runs, *(line.measurement for line in entry.speed)]))
 
 
-def evidence(site: Site, entry: Entry, links: Links) -> list[tuple[str, list[tuple[str, str]], list[str]]]:
-    """Document, its files, and who checked it."""
+# A document behind an entry, its files with where they are, and who checked it.
+Behind = tuple[str, list[tuple[str, str]], list[str]]
+
+
+def evidence(site: Site, entry: Entry, links: Links) -> list[Behind]:
+    """The runs that an entry is made of."""
     found = []
     places = [line.run for q in entry.quality.values() for line in q.runs]
     for place in places:

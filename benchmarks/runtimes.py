@@ -1,7 +1,7 @@
 """What each runtime gives each method, against the reference in eager PyTorch on the same core.
 
     python benchmarks/runtimes.py [--track mini] [--readme]           about 80 minutes with all runtimes
-    python benchmarks/runtimes.py --export                            half of that beforehand, on a machine at work
+    python benchmarks/runtimes.py --export                            twenty of them beforehand, on a machine at work
     python benchmarks/runtimes.py --short                             two minutes: tiny models, two runtimes
 
 Every recipe's ranked model, with random weights (its time does not depend on them; models with early exits run at full
@@ -189,7 +189,7 @@ def main() -> None:
     plan = latency.Plan(
         threads=1,
         affinity=cores[-1:],
-        pairs=3,
+        pairs=2,
         rounds=4,
         block_seconds=0.5,
         block_queries=8,

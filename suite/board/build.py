@@ -25,6 +25,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from suite import paths
 from suite.board import colours, markup, outputs, vega
 from suite.board.changes import log_file
+from suite.board.entries import training, trust
 from suite.board.entries.page import entry_sheet
 from suite.board.measurements.page import measurement_sheet
 from suite.board.page import Page
@@ -287,7 +288,7 @@ def templates(folder: Path) -> Environment:
     environment.filters["label"] = field_label
     environment.filters["plain"] = plain_value
     environment.filters |= {"table": markup.table, "facts": markup.facts}
-    environment.filters |= {"curves": markup.curves, "evidence": markup.evidence}
+    environment.filters |= {"curves": training.printed, "evidence": trust.printed}
     environment.tests["simple_list"] = _is_simple_list
     environment.globals["policy"] = POLICY
     environment.globals["paper"] = colours.PAPER

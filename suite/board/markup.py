@@ -6,17 +6,12 @@ Functions and no macros of the templates: a page is mostly these, and a macro ta
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from suite.board.facts import Fact
 from suite.board.tables import Cell, Column, Row, Table
 from suite.board.text import escaped
-
-if TYPE_CHECKING:
-    from suite.board.entries.training import Curves
-    from suite.board.entries.trust import Behind
 
 
 def table(t: Table) -> Markup:
@@ -117,27 +112,6 @@ def _inside(cell: Cell) -> str:
     if note:
         found += f' <small class="note">{escaped(note)}</small>'
     return found
-
-
-def curves(given: Curves) -> Markup:
-    """Small charts side by side, and below them where their lines begin and end."""
-    drawn = "".join(
-        f"<li><span><strong>{escaped(one.of)}</strong> {escaped(one.title)}</span>{one.chart}</li>\n"
-        for one in given.drawn
-    )
-    twin = f"<details><summary>The same in figures</summary>\n{table(given.twin)}\n</details>\n"
-    return Markup(f'<ul class="multiples">\n{drawn}</ul>\n{twin}')
-
-
-def evidence(given: Iterable[Behind]) -> Markup:
-    """A line for each document: its files, and who checked it."""
-    lines = []
-    for place, files, checks in given:
-        links = ", ".join([f'<a href="{escaped(href)}">{escaped(name)}</a>' for name, href in files])
-        said = "".join([f'<br><em class="declared">{escaped(check)}</em>' for check in checks])
-        absent = '<span class="why">not in this results tree</span>'
-        lines.append(f"<li><code>{escaped(place)}</code> {links or absent}{said}</li>\n")
-    return Markup(f'<ul class="evidence">\n{"".join(lines)}</ul>')
 
 
 def facts(given: Iterable[Fact], kind: str = "facts") -> Markup:

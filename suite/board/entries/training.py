@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from suite.board import charts
+from suite.board import charts, markup
 from suite.board.charts import Trace
 from suite.board.entries.quality import run_documents
 from suite.board.site import (
@@ -18,6 +18,7 @@ from suite.board.tables import Cell, Column, Row, Table, table, value
 from suite.board.text import (
     counted,
     digits,
+    escaped,
     field_label,
     listed,
     seconds_words,
@@ -79,6 +80,16 @@ def curves(
     ]
     caption = f"Where each curve begins and ends{of}"
     return Curves(tuple(drawn), table(caption, columns, rows, f"{ident}-ends"))
+
+
+def printed(given: Curves) -> Markup:
+    """Small charts side by side, and below them where their lines begin and end."""
+    drawn = "".join(
+        f"<li><span><strong>{escaped(one.of)}</strong> {escaped(one.title)}</span>{one.chart}</li>\n"
+        for one in given.drawn
+    )
+    twin = f"<details><summary>The same in figures</summary>\n{markup.table(given.twin)}\n</details>\n"
+    return Markup(f'<ul class="multiples">\n{drawn}</ul>\n{twin}')
 
 
 def _curve(site: Site, entry: Entry, of: str, course: Course, ident: str) -> Curve:

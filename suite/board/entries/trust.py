@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
+
+from markupsafe import Markup
 
 from suite import signing
 from suite.board.checks import check_words
@@ -19,6 +21,7 @@ from suite.board.site import (
 from suite.board.tables import Cell, Column, Row, Table, table
 from suite.board.text import (
     counted,
+    escaped,
     listed,
     sentence,
     shorten,
@@ -105,6 +108,17 @@ def evidence(site: Site, entry: Entry, links: Links) -> list[Behind]:
         files = [(name, f"{folder}/{name}") for name in site.evidence.names(entry.track, place)]
         found.append((place, files, check_words(site, entry.track, place)))
     return found
+
+
+def printed(given: Sequence[Behind]) -> Markup:
+    """A line for each document: its files, and who checked it."""
+    lines = []
+    for place, files, checks in given:
+        links = ", ".join([f'<a href="{escaped(href)}">{escaped(name)}</a>' for name, href in files])
+        said = "".join([f'<br><em class="declared">{escaped(check)}</em>' for check in checks])
+        absent = '<span class="why">not in this results tree</span>'
+        lines.append(f"<li><code>{escaped(place)}</code> {links or absent}{said}</li>\n")
+    return Markup(f'<ul class="evidence">\n{"".join(lines)}</ul>')
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What each runtime gives each method, against the reference in eager PyTorch on the same core.
 
-    python benchmarks/runtimes.py [--track mini] [--readme]           about 80 minutes with all runtimes
-    python benchmarks/runtimes.py --export                            twenty of them beforehand, on a machine at work
+    python benchmarks/runtimes.py [--track mini] [--readme]           an hour with all runtimes, their model files apart
+    python benchmarks/runtimes.py --export                            makes those beforehand, on a machine at work
     python benchmarks/runtimes.py --short                             two minutes: tiny models, two runtimes
 
 Every recipe's ranked model, with random weights (its time does not depend on them; models with early exits run at full
@@ -116,6 +116,12 @@ def timed(model: Model, runtime: str, base: latency.Side, asked: latency.Trace, 
     return Cell(estimate.ratio(estimate.pair_log_ratios(samples)).value, rate)
 
 
+def why(error: Exception) -> str:
+    """The first line of an error: what was written for people as it is, whatever else with its kind."""
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
+
+
 def export_all(rows: Sequence[Model], columns: Sequence[str], asked: latency.Trace) -> None:
     """The model files that a run will time, into the store. What cannot be exported is told when it is timed."""
     for model in rows:
@@ -126,7 +132,7 @@ def export_all(rows: Sequence[Model], columns: Sequence[str], asked: latency.Tra
                     file_of(runtime, model.config, Path(folder), asked)
                 said = clock(time.monotonic() - began)
             except Exception as error:  # whatever a library raises: the others are exported all the same
-                said = f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}"
+                said = why(error)
             print(f"{model.recipes[0]} in {runtime}: {said}", file=sys.stderr)
 
 
@@ -225,10 +231,7 @@ def main() -> None:
                 try:
                     cells[place, runtime] = timed(model, runtime, base, sentences, plan)
                 except Exception as error:  # whatever a library raises: the others are measured all the same
-                    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-                    cells[place, runtime] = (
-                        first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
-                    )
+                    cells[place, runtime] = why(error)
                 left = (time.monotonic() - began) / len(cells) * (len(rows) * len(columns) - len(cells))
                 print(
                     f"{model.recipes[0]} in {runtime}: {cells[place, runtime]}; {clock(left)} left",

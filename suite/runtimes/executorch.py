@@ -91,9 +91,7 @@ def _quiet() -> Any:
 
 def prepare(model_file: Path, threads: int) -> Run:
     """Load the program; a batch is answered one example at a time, each at its true length (or padded to 3)."""
-    from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
-
-    _unsafe_reset_threadpool(threads)
+    _runtime()._unsafe_reset_threadpool(threads)
     one = run_of(model_file, partial(load, threads=threads))
 
     def run(ids: Tokens, mask: Tokens, types: Tokens) -> NDArray[np.float32]:
@@ -113,14 +111,24 @@ def load(file: Path, threads: int) -> _exits.Piece:
     Its arguments have no names: it takes them in the order in which they are given.
     """
     import torch
-    from executorch.runtime import Runtime
 
-    method = Runtime.get().load_program(file).load_method("forward")
+    method = _runtime()._load_program(str(file)).load_method("forward")
 
     def answer(given: Mapping[str, _exits.Array]) -> list[_exits.Array]:
-        return [one.numpy().copy() for one in method.execute([*map(torch.from_numpy, given.values())])]
+        return [one.numpy().copy() for one in method([*map(torch.from_numpy, given.values())])]
 
     return answer
+
+
+def _runtime() -> Any:
+    """The runtime's library itself: ``executorch.runtime``, its public face, imports the exporter for one warning.
+
+    That would be 130 MB of a process' memory and seconds of its start that answering does not need (decision 025).
+    """
+    import torch  # noqa: F401  (first: the library is linked to what it loads)
+    from executorch.extension.pybindings import _C
+
+    return _C
 
 
 def _fill(part: Tokens, length: int) -> Tokens:

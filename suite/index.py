@@ -62,6 +62,7 @@ from suite.stored import (
     read_measurement,
     read_run,
     retrainings,
+    same_shape,
 )
 
 
@@ -585,6 +586,7 @@ class _Speeds:
     def of(self, group: _Group) -> list[Speed]:
         """One line per profile, runtime, precision, arrival, inputs and timed task."""
         graphs = sorted({facts.run.model.graph for facts in group.runs})
+        alike = same_shape(facts.run.model.config for facts in group.runs)
         found: dict[tuple[str, ...], dict[str, tuple[tuple[bool, str, str], MeasurementFacts]]]
         found = defaultdict(dict)
         for facts in (facts for graph in graphs for facts in self._by_graph.get(graph, ())):
@@ -592,6 +594,8 @@ class _Speeds:
             own = _is_own(m, group)
             if not own and (m.task is not None or m.precision != FULL):
                 continue  # it hangs on the weights: its time, or the answers that its time is worth
+            if m.task is None and m.inputs == "trace" and not alike:
+                continue  # one task's network: the entry's time is a mean over all of them
             key: tuple[str, ...] = (m.profile, m.runtime, m.precision, m.arrival, m.inputs, m.task or "")
             # The entry's own before inherited ones, then the newest; the path decides between equals.
             merit = (own, m.date, facts.path)
@@ -600,6 +604,8 @@ class _Speeds:
                 found[key][m.against] = (merit, facts)
         lines = []
         for key in sorted(found):
+            if key[-1] and "reference" in found.get((*key[:-1], ""), {}):
+                continue  # somebody asked for one task of a model whose one time speaks for all
             if "reference" in found[key]:
                 facts, paired = found[key]["reference"][1], found[key].get("alone")
                 alone = paired[1].measurement.ratio if paired else self._alone(facts.measurement)

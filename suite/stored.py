@@ -97,6 +97,12 @@ def _kind(machine: Machine) -> list[object]:
 # --- runs and measurements --------------------------------------------------------------------------------------
 
 
+def same_shape(configs: Iterable[Mapping[str, object]]) -> bool:
+    """Whether models differ in their number of outputs at most, so that the time of one speaks for all."""
+    bodies = [{**config, "outputs": 0} for config in configs]
+    return all(body == bodies[0] for body in bodies)
+
+
 def known_task(name: str) -> Task | None:
     """The task of that name; None where there is none. A name is never taken for a file."""
     if name.endswith((".yaml", ".yml")):

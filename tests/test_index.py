@@ -172,6 +172,23 @@ def test_a_twin_with_the_same_graph_inherits_unless_time_depends_on_weights(resu
     assert not own.inherited and own.measurement.startswith("measurements/twin/")
 
 
+def test_one_time_speaks_for_all_tasks_only_where_their_networks_are_alike(results: Path) -> None:
+    folder = results / f"demo/measurements/student/default/example-onnx-reference-{example.DATE}"
+    named = folder.with_name(f"example-onnx-reference-mood-{example.DATE}")
+    shutil.copytree(folder, named)
+    example.forge(named, "measurement.json", {**example.read(named, "measurement.json"), "task": "mood"})
+    lines = [line for line in by_name(index(results))["student/default"].speed if line.runtime == "onnx"]
+    assert [line.task for line in lines] == [None], "somebody asked for one task; the whole is still the whole"
+    # As after a search: the network of one task has the graph that was timed, that of the other has not.
+    for task, mark in (("mood", "a"), ("same", "b")):
+        run = results / f"demo/runs/student/default/{task}-11"
+        document = example.read(run, "run.json")
+        document["model"]["config"] = {**document["model"]["config"], "search": mark}
+        example.forge(run, "run.json", document)
+    lines = [line for line in by_name(index(results))["student/default"].speed if line.runtime == "onnx"]
+    assert [line.task for line in lines] == ["mood"]
+
+
 def test_cost_and_training_cost(results: Path) -> None:
     entry = by_name(entries(results))["student/default"]
     folder = results / "demo" / "runs" / "student" / "default"

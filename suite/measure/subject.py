@@ -25,6 +25,7 @@ from suite.measure.drawn import NotTrained, drawable, folder_of
 from suite.paths import load_module
 from suite.protocol import MEASURING, Track
 from suite.runtimes import Example
+from suite.stored import same_shape
 
 Side = TypeVar("Side", "ModelFolder", Run)
 
@@ -115,7 +116,7 @@ def subjects(
     others = examples if same else {n: _examples(reference["recipe"], track, n, data) for n in tasks}
     configs = [models.read_config(entry.folder) for entry, _ in both.values()]
     adaptive = any(_adaptive(config) for config in configs)
-    each = task is not None or adaptive or not _same_shape(configs)
+    each = task is not None or adaptive or not same_shape(configs)
     return [
         Subject(
             track=track.name,
@@ -142,11 +143,6 @@ def _adaptive(config: models.Config) -> bool:
     return bool(getattr(architecture, "ADAPTIVE", False) and config.get("speed", True))
 
 
-def _same_shape(configs: Sequence[models.Config]) -> bool:
-    """Whether models differ in their number of outputs at most."""
-    return all({**config, "outputs": 0} == {**configs[0], "outputs": 0} for config in configs)
-
-
 def _sides(
     recipe: str, variant: str, tasks: Sequence[str], find: Callable[[str, str, str], Side | None]
 ) -> dict[str, tuple[Side, Side]]:
@@ -165,7 +161,7 @@ def _drawn(
 ) -> dict[str, tuple[ModelFolder, ModelFolder]]:
     """Entry and reference with drawn weights, by task; of one task where its time is that of them all."""
     runs = _sides(recipe, variant, tasks, lambda r, v, name: _landed(r, v, track, name, results))
-    if _same_shape([own.model.config for own, _ in runs.values()]):
+    if same_shape(own.model.config for own, _ in runs.values()):
         runs = dict(list(runs.items())[:1])
     return {
         name: (ModelFolder(name, folder_of(own), None), ModelFolder(name, folder_of(theirs), None))

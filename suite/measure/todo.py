@@ -42,6 +42,7 @@ from suite.profile import Profile
 from suite.protocol import MEASURING, Track, measuring_hash
 from suite.protocol import track as track_of
 from suite.runtimes import device_of
+from suite.stored import same_shape
 
 if TYPE_CHECKING:
     from suite.measure.run import Made
@@ -156,8 +157,8 @@ class _Model:
     @cached_property
     def tasks(self) -> tuple[str | None, ...]:
         """Those it is timed on one by one; (None,) where one time speaks for all."""
-        shapes = [{**run.model.config, "outputs": 0} for run in self.runs.values()]
-        each = any(run.model.exits for run in self.runs.values()) or any(s != shapes[0] for s in shapes)
+        runs = self.runs.values()
+        each = any(run.model.exits for run in runs) or not same_shape(run.model.config for run in runs)
         return tuple(self.runs) if each else (None,)
 
     def graph(self, task: str | None) -> str:
@@ -216,10 +217,8 @@ def _lacking(model: _Model, cell: Cell, measurements: Iterable[Measurement]) -> 
         for m in measurements
         if m.graph in model.graphs
         and (m.profile, m.runtime, m.arrival, m.inputs) == (cell.profile, cell.runtime, *cell.scenario)
-        and (
-            ((m.recipe, m.variant, m.recipe_hash) == own and m.task in (None, cell.task))
-            or (m.task is None and m.precision == FULL)
-        )
+        and ((m.recipe, m.variant, m.recipe_hash) == own or (m.task is None and m.precision == FULL))
+        and (m.task == cell.task or m.inputs != "trace")  # a curve is drawn with any one task's weights
     }
     left = tuple(kind for kind in cell.against if kind not in done)
     return replace(cell, against=left) if left else None

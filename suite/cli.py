@@ -384,7 +384,11 @@ def measure(
         MeasuredInputs, typer.Option("--inputs", help="dev examples, or as many queries at each length")
     ] = MeasuredInputs.trace,
     again: Annotated[
-        bool, typer.Option("--again", help="time anew, and replace, what was measured today")
+        bool,
+        typer.Option(
+            "--again",
+            help="replace what was measured today; with --all: try anew what could not be",
+        ),
     ] = False,
     data: DataOption = "auto",
     results: ResultsOption = Path("results"),
@@ -402,12 +406,12 @@ def measure(
             arrival is not MeasuredArrival.single,
             inputs is not MeasuredInputs.trace,
         )
-        if any((*one_of_many, streams, again)):
+        if any((*one_of_many, streams)):
             raise UserError(
                 "measure --all takes every variant, task and scenario; of those options it takes none"
             )
         chosen = [named(entry, track, None, results)[1]] if entry else []
-        _measure_all(track, chosen, profile, runtime, minutes, data, results, as_json)
+        _measure_all(track, chosen, profile, runtime, minutes, data, results, as_json, again)
         return
     if entry is None or profile is None:
         raise UserError("name an entry and --profile, or --all and --track")
@@ -456,8 +460,9 @@ def _measure_all(
     data: str,
     results: Path,
     as_json: bool,
+    again: bool,
 ) -> None:
-    """One line per cell; those that stay empty say why. Exit code 1 if any did."""
+    """One line per cell; those that stay empty say why. Exit code 1 if any did. ``again``: also what was tried."""
     from suite.measure.apart import Apart
     from suite.measure.todo import missing, work
     from suite.paths import load_module
@@ -465,7 +470,8 @@ def _measure_all(
 
     stem = None if runtime is None else load_module("runtimes", runtime).__name__.rpartition(".")[2]
     todo = missing(results, track, profile=profile, recipes=recipes)
-    cells = [cell for cell in todo.cells if stem in (None, cell.runtime)]
+    wanted = (*todo.cells, *todo.tried) if again else todo.cells
+    cells = [cell for cell in wanted if stem in (None, cell.runtime)]
     until = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     left = sum(cell.seconds for cell in cells)
     empty = done = 0

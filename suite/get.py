@@ -34,7 +34,7 @@ from suite.pipeline.matrix import tokenizer_of
 from suite.pipeline.store import Store
 from suite.protocol import track as track_of
 from suite.reproduce import ordered_tasks, run_command
-from suite.runtimes import _exits, exported, runtime, shipped
+from suite.runtimes import _exits, exported, hands_out, runtime, shipped
 from suite.verify import valid, weights
 from suite.verify.loaded import LoadedRun
 from suite.verify.settings import resolved_of
@@ -120,8 +120,8 @@ def _stem(name: str) -> str:
 def _module(name: str) -> ModuleType:
     """A usable runtime that says how its files are loaded."""
     module = runtime(name)
-    if not hasattr(module, "LINES"):
-        known = [one for one in names("runtimes") if hasattr(load_module("runtimes", one), "LINES")]
+    if not hands_out(_stem(name)):
+        known = filter(hands_out, names("runtimes"))
         raise UserError(f"runtime {name}: it hands out no files; these do: {', '.join(known)}")
     return module
 

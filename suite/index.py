@@ -56,6 +56,7 @@ from suite.stored import (
     MeasurementFacts,
     RunFacts,
     measurement_location,
+    percentiles,
     read_attempts,
     read_attestations,
     read_levels,
@@ -77,7 +78,7 @@ class Computed:
 
 def _empty(group: _Group, speed: Sequence[Speed], attempts: Sequence[Attempt]) -> tuple[EmptyCell, ...]:
     """The cells of an entry that stayed empty. One that was filled since, or by another run, is none."""
-    filled = {(line.profile, line.runtime, line.arrival, line.inputs) for line in speed}
+    filled = {(line.profile, line.runtime, line.arrival, line.inputs, line.task) for line in speed}
     own = (group.recipe, group.variant, group.recipe_hash)
     cells = [
         EmptyCell(
@@ -86,7 +87,7 @@ def _empty(group: _Group, speed: Sequence[Speed], attempts: Sequence[Attempt]) -
         )
         for a in attempts
         if (a.recipe, a.variant, a.recipe_hash) == own
-        and (a.task is not None or (a.profile, a.runtime, a.arrival, a.inputs) not in filled)
+        and (a.profile, a.runtime, a.arrival, a.inputs, a.task) not in filled
     ]  # fmt: skip
     return tuple(sorted(cells, key=lambda c: (c.profile, c.runtime, c.arrival, c.inputs, c.task or "")))
 
@@ -682,7 +683,7 @@ def _speed(facts: MeasurementFacts, alone: Ratio | None, group: _Group) -> Speed
         task=m.task,
         ratio=m.ratio,
         alone_ratio=alone,
-        latency_ms=m.latency_ms,
+        latency_ms=percentiles(m),
         verdict=m.verdict,
         # What the model needs: the process' high-water mark above the loaded interpreter's.
         peak_memory_bytes=max(0, m.memory.peak_bytes - m.memory.baseline_bytes),

@@ -29,7 +29,7 @@ class Candidate:
     label: str
     score: float
     interval: Interval | None = None
-    runtime: str | None = None
+    runtime: str | None = None  # whose files ``lightboard get`` can give
     ratio: float | None = None  # the reference's time over the entry's
     log_se: float | None = None  # standard error of log(ratio); None: too few process pairs
     degrees: int | None = None

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from suite import folder as folders
 from suite import tables
 from suite.canonical import digest
-from suite.documents import Attempt, Attestation, Level, Machine, Measurement, Run
+from suite.documents import Attempt, Attestation, Latency, Level, Machine, Measurement, Run
 from suite.errors import UserError
 from suite.folder import Refused, parse
 from suite.tasks import Task
@@ -159,6 +159,15 @@ def read_measurement(folder: Path, track: Path) -> MeasurementFacts:
         influence[accuracy.task] = np.concatenate(parts) if parts else np.zeros(0)
     return MeasurementFacts(
         folder.relative_to(track).as_posix(), folders.subject(folder), measurement, influence
+    )
+
+
+def percentiles(m: Measurement) -> Latency:
+    """Percentiles of queries; of units of several, timed at once, only the middle one says something of queries."""
+    reason = f"timed in units of {m.repeats} queries, in which the slow ones are averaged away"
+    gone = [name for name in ("p90", "p99") if m.repeats > 1 and getattr(m.latency_ms, name) is not None]
+    return m.latency_ms.model_copy(
+        update={k: v for n in gone for k, v in ((n, None), (f"{n}_reason", reason))}
     )
 
 

@@ -175,7 +175,9 @@ def test_a_measurement_has_its_runtimes_peaks(linear, tmp_path: Path, monkeypatc
     seconds = document.latency_ms.p50 / 1e3
     for share, looked_at in ((0.5, False), (1.4, True)):
         work = (round(share * 7e9 * seconds), 0, 0)
-        graphs = {document.graph: recounted.Graph(work, "student", "default", document.recipe_hash)}
+        graphs = {
+            document.graph: recounted.Graph(work, frozenset({("student", "default", document.recipe_hash)}))
+        }
         notes = list(recounted.too_close_to_the_peak(loaded, graphs))
         assert bool([n for n in notes if n.startswith("latency_ms: ")]) == looked_at
     assert verify(folder).ok

@@ -371,6 +371,21 @@ MEASUREMENT_EVIDENCE: dict[str, tuple[Change, str]] = {
     "a runtime of another folder": (put("runtime", "../torch"), "runtime"),
     "another runtime": (put("runtime", "torch"), ""),
     "another recipe": (put("recipe", "theseus"), ""),
+    "more threads than the profile's": (put("threads", 8), "threads"),
+    "more cores than threads": (put("machine.affinity", list(range(8))), "machine.affinity"),
+    "another precision than the runtime's": (put("precision", "int8"), "precision"),
+    "a runtime of another device": (put("runtime", "torch_cuda"), "runtime"),
+    "memory that shrank": (put("memory.baseline_bytes", 10**15), "memory.peak_bytes"),
+    "a file smaller than its tensors": (put("model_bytes", 1), "model_bytes"),
+    "a GPU that a processor's runtime does not use": (
+        both(
+            put("profile", "mine"),
+            put("machine.accelerator", "x"),
+            put("machine.flags", ["avx2", "fma"]),
+            put("machine.max_mhz", 0.001),
+        ),
+        "latency_ms",
+    ),
     "a processor beyond physics": (
         both(put("machine.max_mhz", 0.001), put("machine.flags", ["avx2", "fma"])),
         "latency_ms",

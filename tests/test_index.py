@@ -172,13 +172,30 @@ def test_a_twin_with_the_same_graph_inherits_unless_time_depends_on_weights(resu
     assert not own.inherited and own.measurement.startswith("measurements/twin/")
 
 
+def test_units_of_several_queries_have_no_slowest_query(results: Path) -> None:
+    folder = results / f"demo/measurements/student/default/example-onnx-reference-{example.DATE}"
+    latency = {**example.read(folder, "measurement.json")["latency_ms"], "p90": 5.0, "p90_reason": None}
+    for repeats in (1, 3):
+        document = example.read(folder, "measurement.json") | {"repeats": repeats, "latency_ms": latency}
+        example.forge(folder, "measurement.json", document)
+        line = next(one for one in by_name(index(results))["student/default"].speed if one.runtime == "onnx")
+        assert line.latency_ms.p50 == latency["p50"]
+        assert (line.latency_ms.p90, line.latency_ms.p99_reason) == (
+            5.0 if repeats == 1 else None,
+            latency["p99_reason"],
+        )
+    assert line.latency_ms.p90_reason and "units of 3 queries" in line.latency_ms.p90_reason
+
+
 def test_one_time_speaks_for_all_tasks_only_where_their_networks_are_alike(results: Path) -> None:
     folder = results / f"demo/measurements/student/default/example-onnx-reference-{example.DATE}"
     named = folder.with_name(f"example-onnx-reference-mood-{example.DATE}")
     shutil.copytree(folder, named)
     example.forge(named, "measurement.json", {**example.read(named, "measurement.json"), "task": "mood"})
     lines = [line for line in by_name(index(results))["student/default"].speed if line.runtime == "onnx"]
-    assert [line.task for line in lines] == [None], "somebody asked for one task; the whole is still the whole"
+    assert [line.task for line in lines] == [None], (
+        "somebody asked for one task; the whole is still the whole"
+    )
     # As after a search: the network of one task has the graph that was timed, that of the other has not.
     for task, mark in (("mood", "a"), ("same", "b")):
         run = results / f"demo/runs/student/default/{task}-11"

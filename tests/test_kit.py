@@ -10,13 +10,15 @@ import sys
 import zipfile
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from test_latency import TINY, profile, subject_of
 
 from suite.documents import Measurement
 from suite.errors import UserError
-from suite.measure import device
+from suite.measure import device, latency
 from suite.measure.kit import bundle, file, pack, program
 from suite.verify import verify
 
@@ -168,6 +170,19 @@ def test_a_model_that_answers_otherwise_there_is_not_timed(kit: Path, tmp_path: 
     assert done.returncode == 1 and "does not answer as where it was scored" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1 and not (broken / "answer.json").exists()
     assert on_device(kit, "--answers-only").stdout.startswith("the answers are right")
+
+
+def test_what_is_no_number_is_no_answer(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of kernels that overflow: no comparison with it is ever false."""
+    stated = json.loads((kit / "kit.json").read_text())
+
+    def overflows(*_: object) -> object:
+        return lambda ids, mask, types: np.full((len(ids), 2), np.nan, np.float32)
+
+    monkeypatch.setattr(device, "runtime", lambda name: SimpleNamespace(prepare=overflows))
+    with pytest.raises(UserError, match="the reference answers with what is no number"):
+        device.check(kit, stated)
+    assert latency.farthest("a model", [([1.0, 2.0], np.array([1.0, 2.5])), ([0.0], np.zeros(1))]) == 0.5
 
 
 @pytest.mark.parametrize(

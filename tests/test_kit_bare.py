@@ -150,6 +150,10 @@ def _changed(change: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, 
         (_changed(lambda d: d["kit"]["files"].update(more="not a digest")), "files"),
         (_changed(lambda d: d["peaks"][0].update(flop_per_second=1e18)), "peaks.0.flop_per_second"),
         (_changed(lambda d: d.update(peaks=d["peaks"] * 9)), "not a measurement"),
+        (
+            _changed(lambda d: d["samples"].update(pair=[p + 100_000 for p in d["samples"]["pair"]])),
+            "not a measurement",
+        ),
     ],
 )
 def test_a_hostile_answer_is_refused_in_one_line(
@@ -183,7 +187,9 @@ def test_times_below_what_the_processor_can_are_refused(
     ops = (Op(kind="linear", weight="w", rows="n", shape=(768, 768), times=72),)  # of a BERT's size
     polynomial = recounted.recount.polynomial(ops)
     known = {
-        graph: recounted.Graph(polynomial, "student", "default", document["kit"]["stated"]["recipe_hash"])
+        graph: recounted.Graph(
+            polynomial, frozenset({("student", "default", document["kit"]["stated"]["recipe_hash"])})
+        )
     }
     monkeypatch.setattr("suite.verify._Verifier._graphs_of", lambda self, track: known)
     document["machine"].update(flags=["avx2", "fma"], max_mhz=None)

@@ -660,3 +660,8 @@ def test_what_one_comparison_gave_stands_where_the_next_fails(linear, tmp_path, 
     run.attempt("theseus", against=("alone",), **asked)
     (filed,) = tmp_path.glob("*/attempts/*")
     assert "killed" in filed.read_text(), "this one was asked for by itself"
+    monkeypatch.setattr(run, "compare", lambda subject, name, *_, **__: [tmp_path / name])
+    run.attempt("theseus", against=("alone",), **asked)
+    assert filed.exists(), "what the other comparison is empty for is not known better"
+    run.attempt("theseus", **asked)
+    assert not filed.exists()

@@ -487,6 +487,14 @@ def test_a_measurement_of_another_model_is_refused(measurement_folder: Path) -> 
     assert "graph" in fields(verify(measurement_folder))
 
 
+def test_a_ratio_against_another_model_is_refused(measurement_folder: Path) -> None:
+    """Not even against one that has runs here: only the protocol's reference makes a ratio comparable."""
+    document = example.read(measurement_folder, "measurement.json")
+    for graph in (digest("another"), document["graph"]):
+        example.forge(measurement_folder, "measurement.json", changed(document, ("reference_graph",), graph))
+        assert "reference_graph" in fields(verify(measurement_folder))
+
+
 def test_entries_must_be_there_and_no_others(results: Path) -> None:
     entries = results / "demo" / "entries"
     (entries / "half" / "default.json").rename(entries / "half" / "other.json")

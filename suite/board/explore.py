@@ -23,6 +23,7 @@ from suite.board.tables import Cell, Row, Table
 from suite.board.text import Missing, clean, level_words, shorten
 from suite.documents import Entry, Level, Measurement
 from suite.protocol import MEASURING
+from suite.runtimes import hands_out
 
 Values = Mapping[str, tuple[float, tuple[float, float] | None]]
 
@@ -101,7 +102,7 @@ def _limits(entry: Entry, shown: Shown | Missing) -> dict[str, Any]:
     timed = shown if isinstance(shown, Shown) else None
     pairs = timed.ratio.pairs if timed else 0
     return {
-        "runtime": timed.runtime if timed else None,
+        "runtime": timed.runtime if timed and hands_out(timed.runtime) else None,
         "ratio": timed.ratio.value if timed and timed.ratio.value > 0 else None,
         "log_se": statistics.log_standard_error(timed.ratio.interval, pairs) if timed else None,
         "degrees": pairs - 1 if timed and pairs > 1 else None,

@@ -79,8 +79,8 @@ if __name__ == "__main__":
 
 README = """\
 Lightboard kit: {recipe}/{variant} against the reference of track {track}, for profile {profile}.
-1. On the device: Python 3.11 or newer, then "python -m pip install numpy onnxruntime".
-2. Let the device rest, then run here: "python measure.pyz". It checks the answers, then times both models.
+1. On the device, with Python 3.11 or newer, here: "python3 -m venv env", then "env/bin/pip install numpy onnxruntime".
+2. Let the device rest, then: "env/bin/python measure.pyz". It checks the answers, then times both models.
 3. Send back answer.json (no host, user or path is in it); "lightboard import answer.json" checks and files it.
 4. trace.npz holds token ids of licensed data sets: use this kit yourself, do not pass it on.
 """
@@ -289,7 +289,7 @@ def file(path: Path, results: Path, kit: Path | None = None) -> Path:
     answer = read_answer(path)
     if kit is not None:
         _is_to(path, answer, kit)
-    measurement, samples = _measurement(path, answer)
+    measurement, table = _measurement(path, answer)
     folder = place_for(measurement, results / measurement.track)
     if folder.exists():
         raise UserError(f"{folder}: there already; remove it first if this answer is to replace it", code=1)
@@ -297,10 +297,14 @@ def file(path: Path, results: Path, kit: Path | None = None) -> Path:
         folder,
         {
             "measurement.json": pretty_json(measurement.model_dump(mode="json", by_alias=True)).encode(),
-            "samples.parquet": write_samples(samples),
+            "samples.parquet": table,
         },
     )
-    report = verify(folder)
+    try:
+        report = verify(folder)
+    except BaseException:  # whatever stopped it: what nobody verified is not filed
+        shutil.rmtree(folder)
+        raise
     if report.problems:
         shutil.rmtree(folder)
         more = f" (and {len(report.problems) - 1} more)" if len(report.problems) > 1 else ""
@@ -325,7 +329,8 @@ def _is_to(path: Path, answer: Answer, kit: Path) -> None:
         )
 
 
-def _measurement(path: Path, answer: Answer) -> tuple[Measurement, dict[str, Any]]:
+def _measurement(path: Path, answer: Answer) -> tuple[Measurement, bytes]:
+    """The document and the table of its times; UserError with the first thing that keeps the answer from being them."""
     kit = answer.kit
     try:
         samples = estimate.from_columns(answer.samples)
@@ -378,10 +383,11 @@ def _measurement(path: Path, answer: Answer) -> tuple[Measurement, dict[str, Any
             ),
             strict=True,
         )
+        table = write_samples(vars(samples))
     except (ValueError, KeyError) as error:  # pydantic's errors are ValueErrors
         first = str(error).splitlines()[0]
         raise UserError(f"{path}: not a measurement: {folders.show(first)}", code=1) from None
-    return measurement, vars(samples)
+    return measurement, table
 
 
 def _plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -234,6 +234,15 @@ def race(
         energy_reason=largest["energy_reason"],
         device_nanoseconds=(tuple(device[REFERENCE]), tuple(device[ENTRY])),
     )
+
+
+def farthest(name: str, answers: Iterable[tuple[Any, Any]]) -> float:
+    """The largest difference of logits from what was expected, given in pairs; UserError where one is no number,
+    which no comparison would notice."""
+    worst = float(np.max([np.abs(np.asarray(given) - expected).max() for given, expected in answers]))
+    if not math.isfinite(worst):
+        raise UserError(f"{name} answers with what is no number; its times would be another model's", code=1)
+    return worst
 
 
 def written(trace: Trace, file: Path) -> Path:

@@ -14,8 +14,6 @@ from pathlib import Path
 from platform import python_version
 from typing import Any, Literal
 
-import numpy as np
-
 import suite
 from suite import models
 from suite.canonical import digest_file, pretty_json
@@ -138,6 +136,8 @@ def attempt(
                     continue  # which says nothing of the cell, only of this machine
             if filled:
                 reason = None  # the cell is the comparison with the reference
+            elif reason is None:
+                continue  # that was not asked for: why it is empty stands
             attempts.record(Path(results), attempts.Cell.of(subject, wanted, name, arrival, inputs), reason)
     return made
 
@@ -428,7 +428,8 @@ def _observed(
     plan: latency.Plan,
 ) -> dict[str, Any]:
     """The fields that the timing gave."""
-    largest = max(float(np.abs(entry.logits[q] - np.array(a)).max()) for q, a in outcome.answers)
+    pairs = ((given, entry.logits[query]) for query, given in outcome.answers)
+    largest = latency.farthest("the timed model", pairs)
     lengths = asked.trace.lengths if asked.inputs == "lengths" else None
     allocated, reserved = outcome.device_bytes
     reference_ns, entry_ns = outcome.device_nanoseconds

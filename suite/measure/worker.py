@@ -108,12 +108,15 @@ class Worker:
         count = len(self.queries)
         share = np.zeros(count)
         kept: dict[int, list[float]] = {}
-        self.run(*self.queries[0])
+        cut = in_batches([query[0].shape[1] for query in self.queries], batch)
+        self.run(
+            *padded([self.queries[row] for row in cut[0]])
+        )  # a fresh process may first compile this shape
         before = self.meter.read()
         started = time.perf_counter_ns()
         for _ in range(passes):
             answers: list[Any] = [None] * count
-            for rows in in_batches([query[0].shape[1] for query in self.queries], batch):
+            for rows in cut:
                 begun = time.perf_counter_ns()
                 logits = self.run(*padded([self.queries[row] for row in rows]))
                 for row, answer in zip(rows, logits, strict=True):

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,7 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.errors import UserError
-from suite.paths import load_module
+from suite.paths import load_module, names
 from suite.runtimes import _exits
 
 Tokens = NDArray[np.int64]
@@ -55,6 +56,12 @@ def runtime(name: str) -> ModuleType:
     if reason is not None:
         raise UserError(f"runtime {name}: {reason}", code=1)
     return module
+
+
+@cache
+def hands_out(name: str) -> bool:
+    """Whether ``lightboard get`` can give a model as this runtime's files: it is known, and says how to load them."""
+    return name in names("runtimes") and hasattr(load_module("runtimes", name), "LINES")
 
 
 def device_of(module: ModuleType) -> str:

@@ -502,7 +502,8 @@ class _Verifier:
             graph = recounted.graph_of(loaded.run)
         except Exception:
             return  # its operations were already refused
-        self.graphs[_track_of(loaded.folder)].setdefault(loaded.run.model.graph, graph)
+        there, name = self.graphs[_track_of(loaded.folder)], loaded.run.model.graph
+        there[name] = there[name] | graph if name in there else graph
 
     def _graphs_of(self, track: Path) -> dict[str, recounted.Graph]:
         """Graph -> arithmetic of the track's runs; reads those that were not checked in this call."""

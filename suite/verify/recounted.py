@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -20,7 +20,9 @@ from suite.documents import Entry, Measurement, Model, Op, Run
 from suite.folder import Problem, show
 from suite.measure import estimate, recount
 from suite.measure import samples as raw
+from suite.paths import load_module, names
 from suite.protocol import MEASURING, TRACKS
+from suite.runtimes import device_of
 from suite.verify import physics
 from suite.verify.compare import problems
 from suite.verify.loaded import LoadedEntry, LoadedMeasurement, LoadedRun, Problems
@@ -257,16 +259,22 @@ class Graph:
     """What is kept of a run for the measurements of its model."""
 
     polynomial: tuple[int, int, int]  # FLOPs(n) = a + b n + c n^2
-    recipe: str
-    variant: str
-    recipe_hash: str
+    models: frozenset[tuple[str, str, str]]  # recipe, variant, recipe hash of every run that has it
+    bytes: int = 0  # of its tensors
     exits: bool = False  # whether examples leave early
+
+    def __or__(self, other: Graph) -> Graph:
+        """The same graph, of the runs of both."""
+        return replace(self, models=self.models | other.models)
 
 
 def graph_of(run: Run) -> Graph:
     """The arithmetic of a run's model, for :func:`time_is_possible`; with early exits, up to the first of them."""
     polynomial = recount.polynomial(recount.until(run.model.ops, 1))
-    return Graph(polynomial, run.recipe, run.variant, run.recipe_hash, bool(run.model.exits))
+    size = sum(WIDTHS.get(weight.dtype, 0) * prod(weight.shape) for weight in run.model.weights)
+    return Graph(
+        polynomial, frozenset({(run.recipe, run.variant, run.recipe_hash)}), size, bool(run.model.exits)
+    )
 
 
 def cores_of(m: Measurement) -> int:
@@ -409,10 +417,28 @@ def graph_is_a_runs(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> P
     """The timed model is one of the recipe variant that the measurement names, where its runs are here."""
     m = loaded.measurement
     named = (m.recipe, m.variant, m.recipe_hash)
-    own = {graph for graph, one in graphs.items() if (one.recipe, one.variant, one.recipe_hash) == named}
+    own = {graph for graph, one in graphs.items() if named in one.models}
     if own and m.graph not in graphs:
         expected = " or ".join(sorted(own)[:3]) + f" (a run of {m.recipe}/{m.variant})"
         yield Problem(loaded.file, "graph", m.graph, expected, "measure the model of the run")
+
+
+def reference_is_the_protocols(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
+    """The other side is the reference that every ratio is against, where its runs are here."""
+    m, wanted = loaded.measurement, (MEASURING["reference"]["recipe"], MEASURING["reference"]["variant"])
+    known = {graph for graph, one in graphs.items() if wanted in {model[:2] for model in one.models}}
+    if known and m.reference_graph not in known:
+        expected = " or ".join(sorted(known)[:3]) + f" (a run of {'/'.join(wanted)})"
+        yield Problem(loaded.file, "reference_graph", m.reference_graph, expected, "measure against it")
+
+
+def file_holds_the_weights(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
+    """A float32 model's file is no smaller than its tensors."""
+    m = loaded.measurement
+    least = graphs[m.graph].bytes if m.graph in graphs and m.precision == "fp32" else 0
+    if m.model_bytes < least:
+        expected = f"at least {least}, its tensors in float32"
+        yield Problem(loaded.file, "model_bytes", str(m.model_bytes), expected, "measure again")
 
 
 def drawn_weights_have_no_exits(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
@@ -468,8 +494,9 @@ def time_is_possible(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> 
     """No side does more operations per second than its processor's instruction set allows, plus 10%; nor did the
     products that the peaks were measured with."""
     m = loaded.measurement
-    if m.machine.accelerator is not None:  # the table is of processors
-        return
+    module = m.runtime in names("runtimes") and load_module("runtimes", m.runtime)
+    if m.machine.accelerator is not None and not (module and device_of(module) == "cpu"):
+        return  # the table is of processors
     peaks = (
         Achieved(f"peaks.{place}.flop_per_second", one.runtime, one.precision, one.flop_per_second)
         for place, one in enumerate(m.peaks)
@@ -507,6 +534,8 @@ MEASUREMENT: tuple[Callable[[LoadedMeasurement, Mapping[str, Graph]], Problems],
     energy_is_of_the_samples,
     checks_follow,
     graph_is_a_runs,
+    reference_is_the_protocols,
+    file_holds_the_weights,
     drawn_weights_have_no_exits,
     time_is_possible,
 )

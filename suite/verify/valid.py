@@ -26,6 +26,7 @@ from suite.folder import Problem, Refused, show
 from suite.measure import machine
 from suite.profile import Profile
 from suite.protocol import MEASURING, REPORTING, TRACKS, measuring_hash, row_list, training_hash
+from suite.runtimes import device_of
 from suite.verify import accuracy as own_accuracy
 from suite.verify.compare import problems as compared
 from suite.verify.loaded import (
@@ -541,6 +542,28 @@ def machine_is_the_profiles(loaded: LoadedMeasurement) -> Problems:
         yield Problem(loaded.file, "machine.accelerator", found, expected, "measure again")
 
 
+def timed_as_profile_and_runtime_say(loaded: LoadedMeasurement) -> Problems:
+    """Threads and cores are a published profile's; the arithmetic and its device are the runtime's; and a process'
+    memory only grows."""
+    m, fix = loaded.measurement, "measure again"
+    if m.memory.peak_bytes < m.memory.baseline_bytes:
+        expected = f"{m.memory.baseline_bytes} or more, where it began"
+        yield Problem(loaded.file, "memory.peak_bytes", str(m.memory.peak_bytes), expected, fix)
+    profile, cores = _published(m.profile), len(m.machine.affinity)
+    if profile is not None and profile.threads != "all" and m.threads not in (None, profile.threads):
+        yield Problem(loaded.file, "threads", str(m.threads), f"{profile.threads}, as the profile says", fix)
+    threads = profile.threads if profile is not None and profile.threads != "all" else m.threads
+    if profile is not None and profile.pin and cores and threads is not None and cores != threads:
+        yield Problem(loaded.file, "machine.affinity", f"{cores} cores", f"{threads}: one a thread", fix)
+    if m.runtime in paths.names("runtimes"):
+        module = paths.load_module("runtimes", m.runtime)
+        if m.precision != module.PRECISION:
+            yield Problem(loaded.file, "precision", m.precision, f"{module.PRECISION} of {m.runtime}", fix)
+        if profile is not None and device_of(module) != profile.device:
+            expected = f"a runtime on {profile.device}, which the profile is of"
+            yield Problem(loaded.file, "runtime", m.runtime, expected, fix)
+
+
 def offline_says_so(loaded: LoadedMeasurement) -> Problems:
     """An offline measurement has its batches, and no other has; energy is there, or its reason, not both."""
     m = loaded.measurement
@@ -682,6 +705,7 @@ MEASUREMENT = (
     measurement_follows_the_protocol,
     profile_is_the_published_one,
     machine_is_the_profiles,
+    timed_as_profile_and_runtime_say,
     offline_says_so,
     drawn_weights_answer_for_time_alone,
     samples_are_of_the_trace,

@@ -28,6 +28,7 @@ from suite.board.text import (
     times_faster,
 )
 from suite.documents import Entry, Latency, Measurement
+from suite.stored import percentiles
 
 DRAWN = "drawn at random, not trained: time follows from the graph alone"
 
@@ -76,7 +77,7 @@ def _told(site: Site, entry: Entry, place: str, m: Measurement) -> dict[str, obj
         Fact("process pairs", f"{m.ratio.pairs}" + ("" if m.ratio.interval else ", too few for an interval")),
         Fact("residual", f"{fixed(m.residual, 3)} ({m.verdict})"),
         Fact("reference’s own time", _times(m.reference_latency_ms)),
-        Fact("this model’s time", _times(m.latency_ms)),
+        Fact("this model’s time", _times(percentiles(m))),
         Fact("queries in the trace", f"{len(m.trace_lengths)}, {_lengths(m.trace_lengths)}"),
         *facts_of(m, ("repeats",)),
         *([Fact("weights", DRAWN, declared=True)] if m.weights == "drawn" else ()),

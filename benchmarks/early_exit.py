@@ -37,6 +37,7 @@ from suite.protocol import track
 from suite.runtimes import _exits, exported, runtime
 
 LENGTHS = (16, 32, 64, 128, 256)
+FROM, MOST = 64, 1.10  # tokens from which on a block with its test may take so many times a plain one's time
 NOBODY = 1e-30  # a threshold that no uncertainty is below
 BATCH = 32
 clock: Callable[[], float] = time.perf_counter
@@ -191,7 +192,20 @@ def tables(lines: list[dict[str, Any]]) -> list[str]:
         ),
         "",
         *table(["runtime", "batch", "blocks in the mean", "times as fast", "by FLOPs"], gained),
+        "",
+        f"At most {MOST:.2f} of a plain block from {FROM} tokens on: {verdicts(lines)}.",
     ]
+
+
+def verdicts(lines: list[dict[str, Any]]) -> str:
+    """Each runtime's largest share from the length on at which it counts, and whether that is what was wanted."""
+    worst: dict[str, float] = {}
+    for one in lines:
+        if one.get("tokens", 0) >= FROM:
+            worst[one["runtime"]] = max(one["block"], worst.get(one["runtime"], 0.0))
+    return "; ".join(
+        f"{n} {share:.2f}, {'met' if share <= MOST else 'not met'}" for n, share in worst.items()
+    )
 
 
 def _cells(line: dict[str, Any], **formats: str) -> list[str]:

@@ -17,6 +17,7 @@ import pytest
 
 from suite import board, paths, reproduce, signing
 from suite.board import cut, submit_page
+from suite.board.compare import page as compare_page
 from suite.board.compare import paired
 from suite.board.entries import quality
 from suite.board.entries.page import entry_sheet
@@ -575,6 +576,18 @@ def test_pairs_that_matter_are_printed(made: Path, seen: Site) -> None:
     assert said[3] == "<" or float(said[3]) == pytest.approx(p, abs=0.01)
     differ = [a != b for a, b in zip(one.said, other.said, strict=True)]
     assert 0 < sum(differ) < len(differ)
+    both = {}
+    for task in ("mood", "same"):
+        one, other = (found.rows[name][task] for name in ("tinybert/default", "reference/default"))
+        both[task] = 100 * float((one.said != other.said).mean())
+    assert number(row[-1]) == pytest.approx(sum(both.values()) / 2, abs=0.051)
+
+    site = dataclasses.replace(seen, kept={}, tasks={**seen.tasks})  # two numbers are hardly ever the same
+    site.tasks["same"] = dataclasses.replace(site.task("same"), labels=())
+    tables = next(compare_page.compare_pages(site, TRACK)).context["tables"]
+    told = next(row for row in tables[0].rows if row.head.text == "TinyBERT")
+    assert number(told.cells[-1].text) == pytest.approx(both["mood"], abs=0.051)
+    assert tables[0].columns[-1].unit.endswith("mean of 1") and "the mean over Mood" in tables[0].notes[0]
 
 
 def test_every_compared_link_names_entries_of_the_page(made: Path, seen: Site) -> None:

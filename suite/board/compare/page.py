@@ -11,7 +11,7 @@ from suite.board.compare.paired import MOST, Comparable, comparable, name_of
 from suite.board.page import Page, page
 from suite.board.site import Links, Site, known_track, track_title
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
-from suite.board.text import Missing, fixed, p_words, shorten, span
+from suite.board.text import Missing, fixed, listed, p_words, shorten, span
 from suite.documents import Entry
 from suite.statistics import Difference
 
@@ -74,11 +74,12 @@ def _table(
     caption: str,
     ident: str,
 ) -> Table:
+    classes = [task for task in core if not site.task(task).regression]
     columns = [
         Column("Entries", kind="text"),
         Column("Score", f"points, mean of {len(core)}"),
         *(Column(site.task(task).title, "points", href=links.task(task)) for task in core),
-        Column("Disagree", "percent of rows, mean of tasks"),
+        Column("Disagree", f"percent of rows, mean of {len(classes)}"),
     ]
     rows = []
     same = len({name_of(other) for _, other in pairs}) == 1  # then the caption names it
@@ -87,20 +88,14 @@ def _table(
         cells = [
             _difference(found.difference(one, other, tasks)) for tasks in (core, *([task] for task in core))
         ]
-        shares = [
-            share for task in core if not isinstance(share := found.disagreement(one, other, task), Missing)
-        ]
-        cells.append(
-            value(fixed(100 * sum(shares) / len(shares), 1))
-            if shares
-            else gap(Missing("not scored on the same rows"))
-        )
+        share = found.disagreement(one, other, classes)
+        cells.append(gap(share) if isinstance(share, Missing) else value(fixed(100 * share, 1)))
         name = shorten(site.label(one), 50) + ("" if same else f" less {shorten(site.label(other), 50)}")
         rows.append(Row(Cell(text=name, href=href), tuple(cells), swatch=svg.swatch(site.mark(one.recipe))))
     notes = [
         "Paired on the same examples; small figures are 95% intervals and raw p, uncorrected for the number of "
         "comparisons. Grey: cannot be told from no difference. Disagree: rows answered differently, each entry by "
-        "its first seed; regressions are left out.",
+        f"its first seed, the mean over {listed(site.task(task).title for task in classes) or 'no task'}.",
     ]
     if len(pairs) > PAIRS:
         notes.append(f"The first {PAIRS} of {len(pairs):,} pairs.")

@@ -59,12 +59,13 @@ class Comparable:
             {task: self.spreads[task] for task in tasks},
         )
 
-    def disagreement(self, one: Entry, other: Entry, task: str) -> float | Missing:
-        """The share of rows that two entries answer differently, each by its first seed."""
-        a, b = (self.rows.get(name_of(e), {}).get(task) for e in (one, other))
-        if a is None or b is None:
+    def disagreement(self, one: Entry, other: Entry, tasks: Sequence[str]) -> float | Missing:
+        """The share of rows that two entries answer differently, each by its first seed, the mean over ``tasks``:
+        of classes, since two numbers are hardly ever the same."""
+        a, b = self.rows.get(name_of(one), {}), self.rows.get(name_of(other), {})
+        if not tasks or any(task not in a or task not in b for task in tasks):
             return Missing("not scored on the same rows")
-        return float((a.said != b.said).mean())
+        return float(np.mean([(a[task].said != b[task].said).mean() for task in tasks]))
 
 
 def name_of(entry: Entry) -> str:

@@ -32,7 +32,7 @@ def pick(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """The best models inside a budget, the next step up, and how sure the latency is on your machine."""
-    from suite.board.explore import candidates, reference_ms
+    from suite.board.explore import candidates
     from suite.board.site import load_site
     from suite.errors import UserError
     from suite.index import entries
@@ -69,7 +69,7 @@ def pick(
         score=min_score,
     )
     given = None if reference_latency is None else milliseconds(reference_latency, "--reference-latency")
-    reference = given if given is not None else reference_ms(site, track, view.profile)
+    reference = given if given is not None else site.reference_ms(track, view.profile)
     if budget.latency_ms is not None and reference is None:
         raise UserError(
             f"the reference was not timed on {view.profile or 'any profile'}; say its time with --reference-latency"

@@ -768,6 +768,25 @@ def test_numbers_stand_with_their_intervals_and_link_to_evidence(pages: dict[str
         assert link.attributes["href"].startswith(f"tracks/mini/{shown}"), name
 
 
+def test_latency_is_comparable_between_sessions(results: Path) -> None:
+    """A row that a slower processor timed keeps its place: the reference's time over its ratio."""
+    entries = stored_entries(results)
+    slow = next(e for e in entries if (e.track, e.recipe) == ("mini", "distillation"))
+    lines = [
+        line.model_copy(
+            update={"latency_ms": line.latency_ms.model_copy(update={"p50": 3 * (line.latency_ms.p50 or 0)})}
+        )
+        for line in slow.speed
+    ]
+    others = [e for e in entries if e is not slow]
+    loaded = load_site([*others, slow.model_copy(update={"speed": tuple(lines)})], results)
+    view, links = loaded.default_view("mini"), Links("index.html")
+    shown = front.leaderboard(loaded, links, "mini")
+    row = next(i for i, r in enumerate(shown.rows) if r.entry == "distillation/default")
+    cell = front.of_view(loaded, links, "mini", view, shown).rows[row].cells[-1]
+    assert cell.text.strip().startswith(text.digits(15.2 / 1.95, 3, 2))
+
+
 def test_gaps_give_their_reason(pages: dict[str, Node]) -> None:
     assert "runs missing: sst2, stsb" in row(pages, "index.html", "board", "half").text
     assert "no run yet" in row(pages, "index.html", "board", "half").text

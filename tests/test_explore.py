@@ -676,7 +676,7 @@ def test_the_page_says_what_the_command_says(page: Opener, results: Path) -> Non
     found = pick(
         explore.candidates(loaded, "mini", view),
         Budget(latency_ms=8.0),
-        explore.reference_ms(loaded, "mini", view.profile),
+        loaded.reference_ms("mini", view.profile),
     )
     shown = one.tab.inner_text("#picked")
     best, (step,) = found.choices[0], found.steps

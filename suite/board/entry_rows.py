@@ -94,7 +94,7 @@ def view_columns(site: Site, links: Links, view: View) -> list[Column]:
     return [
         Column("Size", "MB", key="bytes", brief="MB"),
         Column("Speed", "times the reference’s", where, href, key="speed", brief="×"),
-        Column("Latency", "ms, median", view.runtime or "best runtime", key="latency", brief="ms"),
+        Column("Latency", "ms, from the speed", view.runtime or "best runtime", key="latency", brief="ms"),
     ]
 
 
@@ -124,9 +124,9 @@ def _speed_cells(entry: Entry, shown: Shown | Missing, links: Links) -> list[Cel
         note = ", ".join(filter(None, (note, f"{shown.precision} {lower}")))
     doubt = "noisy" if shown.noisy else ""
     first = value(digits(ratio.value, 3, 2), small, href, faint=shown.noisy, note=doubt)
-    if shown.p50 is None:
-        return [first, gap(Missing("too few queries"))]
-    return [first, value(digits(shown.p50, 3, 2), where, href, faint=shown.noisy, note=note)]
+    if shown.ms is None:
+        return [first, gap(Missing("the reference was not timed"))]
+    return [first, value(digits(shown.ms, 3, 2), where, href, faint=shown.noisy, note=note)]
 
 
 def training_cell(entry: Entry, links: Links) -> Cell:

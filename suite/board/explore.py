@@ -22,7 +22,6 @@ from suite.board.site import FP32, Links, Shown, Site, View
 from suite.board.tables import Cell, Row, Table
 from suite.board.text import Missing, clean, level_words, shorten
 from suite.documents import Entry, Level, Measurement
-from suite.protocol import MEASURING
 from suite.runtimes import hands_out
 
 Values = Mapping[str, tuple[float, tuple[float, float] | None]]
@@ -110,17 +109,6 @@ def _limits(entry: Entry, shown: Shown | Missing) -> dict[str, Any]:
         "size_bytes": size[0] if size else None,
         "memory_bytes": (timed.memory or None) if timed else None,
     }
-
-
-def reference_ms(site: Site, track: str, profile: str | None) -> float | None:
-    """The reference's own milliseconds a query on a profile, in the runtime that every ratio there is against."""
-    reference = site.reference(track)
-    if reference is None or profile is None:
-        return None
-    known = site.profiles.get(profile)
-    runtime = known.against if known else MEASURING["reference"]["runtime"]
-    shown = site.speed(reference, View(profile, runtime))
-    return shown.p50 if isinstance(shown, Shown) else None
 
 
 # --- the axes -----------------------------------------------------------------------------------------------
@@ -276,7 +264,7 @@ def data(
             record["cells"] = [_cell(c, home) for c in more.cells]
         rows.append(record)
     told = {
-        "reference_ms": reference_ms(site, track, view.profile),
+        "reference_ms": site.reference_ms(track, view.profile),
         "columns": [_column(c.key, c.title) for c in columns if c.key],
         "kinds": [[c.kind, c.label] for c in columns],
         "after": front.AFTER,
@@ -384,7 +372,7 @@ def _added(entry: Entry, shown: Shown | Missing, name: str, axes: Sequence[Quant
         "sort": {
             "bytes": None if size is None else [size],
             "speed": [timed.ratio.value] if timed else None,
-            "latency": [timed.p50] if timed and timed.p50 is not None else None,
+            "latency": [timed.ms] if timed and timed.ms is not None else None,
         },
     }
 

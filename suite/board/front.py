@@ -104,7 +104,7 @@ def answer(site: Site, track: str, view: View) -> list[str]:
         name = f", {site.label(entry)}," if len(tied) > 1 else ""
         speed = times_faster(shown.ratio.value, "the reference")
         doubt = " in a noisy measurement" if shown.noisy else ""
-        ms = f" ({digits(shown.p50)} ms a query)" if shown.p50 else ""
+        ms = f" (about {digits(shown.ms)} ms a query)" if shown.ms else ""
         said.append(f"{who}{name} is {speed} {site.on_profile(view.profile)}{ms}{doubt}.")
         if shown.precision != FP32:
             own = (

@@ -184,7 +184,8 @@ def _flags(site: Site, track: str, view: View) -> list[str]:
     if shown:
         said.append(
             "Speed: the reference’s time over the entry’s, in pairs, one query at a time, true lengths; "
-            "2 means twice as fast. Latency is the absolute time on the machine that answered."
+            "2 means twice as fast. Latency: the reference’s median time over the row’s speed, since rows were timed "
+            "in different sessions on different processors; each entry’s page has the time that was measured."
         )
     if any(one.noisy for one in shown):
         said.append("Grey: a noisy measurement; its interval stands.")

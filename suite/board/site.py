@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -17,7 +17,7 @@ from suite.board.text import Missing, lower_first
 from suite.documents import EmptyCell, Entry, Level, Measurement, Ratio, Speed
 from suite.errors import UserError
 from suite.profile import Profile
-from suite.protocol import REPORTING, TRACKS, Track
+from suite.protocol import MEASURING, REPORTING, TRACKS, Track
 from suite.recipe import Recipe
 from suite.tasks import Task
 from suite.tasks import task as task_named
@@ -44,7 +44,7 @@ class Shown:
     """The speed of an entry in a view: one measurement, or the geometric mean over the core tasks' own."""
 
     ratio: Ratio
-    p50: float | None
+    p50: float | None  # as it was measured, in a session and on a processor of its own
     p90: float | None
     runtime: str
     precision: str
@@ -54,6 +54,7 @@ class Shown:
     measurements: tuple[str, ...]
     tasks: tuple[str, ...]  # more than one: a mean over them
     own: tuple[float, float] | None = None  # of a lower precision: mean score over all tasks, and its change
+    ms: float | None = None  # the reference's time over the ratio: what can stand beside other rows'
 
 
 Way = tuple[str, str]  # runtime, precision
@@ -357,7 +358,23 @@ class Site:
         if view.runtime is None and any(precision == FP32 for _, precision in found):
             found = {way: one for way, one in found.items() if way[1] == FP32}
         whole = [one for one in found.values() if isinstance(one, Shown)]
-        return max(whole, key=lambda one: one.ratio.value) if whole else next(iter(found.values()))
+        if not whole:
+            return next(iter(found.values()))
+        shown = max(whole, key=lambda one: one.ratio.value)
+        reference = self.reference_ms(entry.track, view.profile)
+        return (
+            replace(shown, ms=reference / shown.ratio.value) if reference and shown.ratio.value > 0 else shown
+        )
+
+    def reference_ms(self, track: str, profile: str | None) -> float | None:
+        """The reference's own milliseconds a query on a profile, in the runtime that every ratio there is against."""
+        reference = self.reference(track)
+        if reference is None or profile is None:
+            return None
+        known = self.profiles.get(profile)
+        runtime = known.against if known else MEASURING["reference"]["runtime"]
+        shown = self._ways(reference, profile).get((runtime, FP32))
+        return shown.p50 if isinstance(shown, Shown) else None
 
     def _ways(self, entry: Entry, profile: str) -> Mapping[Way, Shown | Missing]:
         """How an entry was measured on a profile, in order; views of one profile choose among the same."""

@@ -62,7 +62,9 @@ def figures(site: Site, entry: Entry, view: View) -> list[Fact]:
         )
         if shown.p50 is not None:
             tail = f"; nine in ten within {digits(shown.p90)} ms" if shown.p90 is not None else ""
-            found.append(Fact("Latency", f"{digits(shown.p50, 3, 2)} ms", note=f"median query{tail}"))
+            found.append(
+                Fact("Latency", f"{digits(shown.p50, 3, 2)} ms", note=f"median query, as measured{tail}")
+            )
         found.append(
             Fact("Memory", bytes_words(shown.memory), ident="memory", note="peak, above a loaded interpreter")
         )

@@ -154,7 +154,7 @@ def _measured_rows(site: Site, links: Links, profile: str, track: str) -> Table 
         Column("Runtime", kind="text"),
         Column("Inputs", kind="text"),
         Column("Speed", "times the reference’s"),
-        Column("Latency", "ms, median"),
+        Column("Latency", "ms, median as measured"),
         Column("Memory", "MB"),
         Column("File", "MB"),
         Column("Verdict", kind="text"),

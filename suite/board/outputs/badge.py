@@ -44,7 +44,7 @@ def figures(site: Site, entry: Entry) -> dict[str, tuple[str, str, bool]]:
         found["rank"] = ("not ranked", "not ranked", True)
     if isinstance(shown, Shown):
         times = f"{digits(shown.ratio.value, 3, 2)}×"
-        told = f"{digits(shown.p50, 3, 2)} ms, {times}" if shown.p50 is not None else times
+        told = f"{digits(shown.ms, 3, 2)} ms, {times}" if shown.ms is not None else times
         noisy = ", noisy" if shown.noisy else ""
         where = site.on_profile(view.profile) if view.profile else ""
         found["latency"] = (

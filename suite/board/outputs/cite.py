@@ -111,8 +111,8 @@ def _caption(site: Site, track: str, view: View) -> str:
     said = (
         f"Lightboard, {track_title(track)} track, {where}, {runtime}; reporting protocol "
         f"{REPORTING['version']} ({reporting_hash().removeprefix('sha256:')[:12]}). Score: mean of the core "
-        "tasks. ± and ranges: 95% intervals. Speed: times the reference's. Below the first rule the ranked "
-        "rows, below the others those that are not ranked."
+        "tasks. ± and ranges: 95% intervals. Speed: times the reference's; latency: its median time "
+        "over the speed. Below the first rule the ranked rows, below the others those that are not ranked."
     )
     return f"{tex(said)} \\cite{{{OWN_KEY}}}"
 
@@ -148,8 +148,8 @@ def _cells(site: Site, entry: Entry, tasks: Sequence[str], view: View, keys: Seq
         return [*cells, "--", "--"]
     ends = f" ({span(shown.ratio.interval, 2)})" if shown.ratio.interval else ""
     noisy = " noisy" if shown.noisy else ""
-    p50 = tex(digits(shown.p50, 3, 2)) if shown.p50 is not None else "--"
-    return [*cells, tex(digits(shown.ratio.value, 3, 2) + ends + noisy), p50]
+    ms = tex(digits(shown.ms, 3, 2)) if shown.ms is not None else "--"
+    return [*cells, tex(digits(shown.ratio.value, 3, 2) + ends + noisy), ms]
 
 
 # --- the works ----------------------------------------------------------------------------------------------

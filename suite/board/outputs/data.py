@@ -123,6 +123,7 @@ def _last_cells(site: Site, entry: Entry, view: View) -> dict[str, Any]:
         "speedup_times": timed.ratio.value if timed else None,
         "speedup_low_times": faster[0] if faster else None,
         "speedup_high_times": faster[1] if faster else None,
+        "latency_ms": timed.ms if timed else None,
         "p50_ms": timed.p50 if timed else None,
         "p90_ms": timed.p90 if timed else None,
         "peak_memory_bytes": timed.memory if timed else None,

@@ -87,7 +87,16 @@ def _views(site: Site, links: Links, track: str) -> Table:
         Column("Runtime", kind="text"),
         *(Column(NAMES[suffix], kind="text") for suffix in suffixes),
     ]
-    return table(f"Front pages of the {track_title(track)} track", columns, rows, f"views-{track}")
+    return table(
+        f"Front pages of the {track_title(track)} track",
+        columns,
+        rows,
+        f"views-{track}",
+        notes=[
+            "latency_ms: the reference’s median time over the row’s speed, as the pages print it; p50_ms, p90_ms: as "
+            "measured, in sessions and on processors that differ from row to row."
+        ],
+    )
 
 
 def _badge(site: Site) -> str | None:

@@ -247,10 +247,17 @@ def test_findings_follow_from_the_entries(seen: Site) -> None:
         bad = [one.text for one in findings.weaknesses(seen, links, entry, view, tasks)]
         for task in tasks:
             title = seen.task(task).title
-            best = max(e.quality[task].score for e in others)
+            best = max(others, key=lambda e: e.quality[task].score)
             leads = [text for text in good if text.startswith("Scores highest") and title in text]
-            expected = entry.recipe not in ("reference", "majority") and entry.quality[task].score > best
+            expected = entry.recipe not in ("reference", "majority") and paired.surely_above(
+                seen, entry, best, task
+            )
             assert bool(leads) == expected, (entry.recipe, task)
+            for text in bad:
+                named = [
+                    e for e in others if text.startswith(f"{seen.label(e)} scores higher") and title in text
+                ]
+                assert all(paired.surely_above(seen, e, entry, task) for e in named), (entry.recipe, task)
         shares = [text for text in good if "of the reference’s parameters" in text]
         if entry.recipe != "reference":
             share = 100 * entry.cost.parameters.total / whole.cost.parameters.total
@@ -266,6 +273,18 @@ def test_findings_follow_from_the_entries(seen: Site) -> None:
             assert seen.task(worst).title in losses[0]
         said += len(good) + len(bad)
     assert said > 12
+
+
+def test_a_rival_is_named_only_where_the_difference_is_more_than_chance(seen: Site) -> None:
+    """By the paired interval where answers are at hand, by intervals that do not overlap where not."""
+    entry, other = (next(e for e in seen.of(TRACK) if e.recipe == name) for name in ("tinybert", "fastbert"))
+    same = paired.comparable(seen, TRACK).difference(entry, other, ["mood"])
+    assert not isinstance(same, Missing)
+    assert paired.surely_above(seen, entry, other, "mood") == (same.interval[0] > 0)
+    assert not paired.surely_above(seen, entry, entry, "mood")
+    lone = dataclasses.replace(seen, kept={}, evidence=Evidence(Path("nowhere")))
+    low, high = (e.quality["mood"].interval for e in (other, entry))
+    assert paired.surely_above(lone, entry, other, "mood") == (high[0] > low[1])
 
 
 def test_a_rival_that_is_no_heavier_and_scores_higher_is_named(made: Path) -> None:

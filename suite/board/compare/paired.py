@@ -95,7 +95,20 @@ def _best(site: Site, track: str) -> list[Entry]:
 
 
 def comparable(site: Site, track: str) -> Comparable:
-    """Reads the predictions of the best entries."""
+    """Reads the predictions of the best entries, once for all pages that compare them."""
+    return site.once(f"comparable of {track}", lambda: _comparable(site, track))
+
+
+def surely_above(site: Site, one: Entry, other: Entry, task: str) -> bool:
+    """Whether a row scores higher on a task than chance explains: by the interval of their paired difference or,
+    where their answers are not at hand, by intervals that do not overlap."""
+    found = comparable(site, one.track).difference(one, other, [task])
+    if isinstance(found, Missing):
+        return one.quality[task].interval[0] > other.quality[task].interval[1]
+    return found.interval[0] > 0
+
+
+def _comparable(site: Site, track: str) -> Comparable:
     known = known_track(track)
     ordered = best(site, track)
     order = {task: place for place, task in enumerate(known.tasks if known else ())}

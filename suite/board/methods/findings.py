@@ -1,4 +1,7 @@
-"""Where a method shines and where it fails: sentences, each of them computed from its entry and the others'."""
+"""Where a method shines and where it fails: sentences, each of them computed from its entry and the others'.
+
+Another row is named as above or below on a task only where that is more than chance between the two.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from suite.board.compare.paired import surely_above
 from suite.board.entry_rows import may_diverge
 from suite.board.methods.field import Field, cost_of, field, rival
 from suite.board.site import Links, Shown, Site, View
 from suite.board.text import counted, digits, fixed, listed, ratio_span, span, times_faster
-from suite.documents import Entry, Interval
+from suite.documents import Entry
 from suite.fronts import FLOPS
 from suite.protocol import REPORTING
 
@@ -68,7 +72,8 @@ def _kept(site: Site, links: Links, entry: Entry, tasks: Sequence[str]) -> Itera
     if whole and not site.is_reference(entry):
         names = listed(site.task(task).title for task in whole)
         yield Finding(
-            f"Cannot be told apart from the reference on {names}: the interval of what it keeps reaches all of it.",
+            f"Cannot be told apart from the reference on {names}: the interval of what it keeps is narrow enough to "
+            f"tell (at most {fixed(NARROW, 2)} wide) and reaches all of it.",
             links.entry(entry, f"task-{whole[0]}"),
         )
 
@@ -89,13 +94,11 @@ def _best(site: Site, links: Links, entry: Entry, others: Field, tasks: Sequence
         count = others.count.get(task, 0) + (entry.division != "standard")
         if second is None or count < FEWEST or site.is_reference(entry) or site.is_baseline(entry):
             continue
-        lead = own.score - second.quality[task].score
-        if lead > 0:
-            overlap = _overlap(own.interval, second.quality[task].interval)
+        if surely_above(site, entry, second, task):
+            lead = own.score - second.quality[task].score
             yield Finding(
                 f"Scores highest of {count} compressed models on {site.task(task).title}: "
-                f"{fixed(own.score, 1)}, {fixed(lead, 1)} above {site.label(second)}"
-                + ("; their intervals overlap." if overlap else "."),
+                f"{fixed(own.score, 1)}, {fixed(lead, 1)} above {site.label(second)}.",
                 links.entry(entry, f"task-{task}"),
             )
 
@@ -124,15 +127,18 @@ def _smaller(site: Site, links: Links, entry: Entry) -> Iterator[Finding]:
     flops, own_flops = reference.cost.flops_per_example.get("128"), entry.cost.flops_per_example.get("128")
     if whole and own < whole:
         arithmetic = (
-            f" and {fixed(100 * own_flops / flops, 0)}% of its arithmetic at 128 tokens"
+            f" and {_percent(own_flops / flops)} of its arithmetic at 128 tokens"
             if flops and own_flops is not None
             else ""
         )
-        share = 100 * own / whole
         yield Finding(
-            f"Has {fixed(share, 0) if share >= 1 else '<1'}% of the reference’s parameters{arithmetic}.",
+            f"Has {_percent(own / whole)} of the reference’s parameters{arithmetic}.",
             links.entry(entry, "parameters"),
         )
+
+
+def _percent(share: float) -> str:
+    return f"{fixed(100 * share, 0)}%" if share >= 0.01 else "under 1%"
 
 
 def _cost_beside(entry: Entry, others: Field) -> tuple[float, float] | None:
@@ -196,17 +202,9 @@ def _below_line(
 ) -> Iterator[Finding]:
     """Below a model that does not read."""
     for line in (line for line in others.lines if line.recipe != entry.recipe):
-        below = [t for t in tasks if t in line.quality and entry.quality[t].score < line.quality[t].score]
+        below = [t for t in tasks if t in line.quality and surely_above(site, line, entry, t)]
         if below and line.recipe != REPORTING["baselines"]["majority"] and not site.is_baseline(entry):
-            names = listed(
-                site.task(t).title
-                + (
-                    " (intervals overlap)"
-                    if _overlap(entry.quality[t].interval, line.quality[t].interval)
-                    else ""
-                )
-                for t in below
-            )
+            names = listed(site.task(t).title for t in below)
             yield Finding(
                 f"Scores below {site.label(line)} on {names}.", links.entry(entry, f"task-{below[0]}")
             )
@@ -223,10 +221,9 @@ def _dominated(
         flops, bests = others.light.get(task, ([], []))
         place = bisect_right(flops, own * SAME)
         best = rival(bests[place - 1], entry) if place else None
-        if best is not None and best.quality[task].score > entry.quality[task].score:
-            overlap = _overlap(best.quality[task].interval, entry.quality[task].interval)
+        if best is not None and surely_above(site, best, entry, task):
             gap = fixed(best.quality[task].score - entry.quality[task].score, 1)
-            said = f"{site.task(task).title} (by {gap}{', intervals overlap' if overlap else ''})"
+            said = f"{site.task(task).title} (by {gap})"
             better.setdefault(site.label(best), []).append(said)
     for name, found in better.items():
         yield Finding(
@@ -267,7 +264,3 @@ def _diverged(site: Site, links: Links, entry: Entry, tasks: Sequence[str]) -> I
                 f"Diverged on {site.task(task).title} in {bad} of {counted(len(runs), 'run')}: all one class.",
                 links.entry(entry, f"task-{task}"),
             )
-
-
-def _overlap(one: Interval, other: Interval) -> bool:
-    return one[0] <= other[1] and other[0] <= one[1]

@@ -908,7 +908,7 @@ def test_an_entry_shows_its_evidence(site: Path, pages: dict[str, Node]) -> None
         for seed in track("mini").seeds:
             place = f"tracks/mini/evidence/runs/theseus/default/{task}-{seed}"
             document = Run.model_validate_json((site / place / "run.json").read_bytes())
-            assert f"{document.score:.2f}" in entry.by_id("runs").text
+            assert f"{document.score:.2f} sd {document.score_sd:.2f} of sampling" in entry.by_id("runs").text
             assert (site / place / "manifest.json").is_file()
     assert len(list(entry.by_id("runs").all("tr"))) == 1 + 6 * 3
     curves = next(node for node in entry.all("ul") if node.attributes.get("class") == "multiples")

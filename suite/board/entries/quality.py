@@ -187,7 +187,7 @@ def runs(site: Site, entry: Entry, links: Links) -> Table:
                     fixed(v, 3) for _, v in sorted(document.calibration.items(), reverse=True)
                 )
                 cells = (
-                    value(fixed(line.score, 2), f"±{fixed(document.score_sd, 2)} sampling", href),
+                    value(fixed(line.score, 2), f"sd {fixed(document.score_sd, 2)} of sampling", href),
                     Cell(text=metrics),
                     Cell(text=calibration) if calibration else Cell(reason="regression: none"),
                     Cell(text=f"{dev:,}", number=True),

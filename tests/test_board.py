@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from suite import board, folder
 from suite.board import charts, colours, explore, front, pareto, scatter, text
 from suite.board.build import POLICY
+from suite.board.entry_rows import rank_words
 from suite.board.reported import standings
 from suite.board.scatter import Axis, Point
 from suite.board.site import ONE_SEED, Links, Shown, View, load_site, mean_ratio
@@ -821,6 +822,23 @@ def test_the_answer_is_computed_in_plain_words(pages: dict[str, Node]) -> None:
     assert "The reference scores 75.1 ±0.8." in answer.text
     assert "BERT-of-Theseus cannot be told apart from the best row" in answer.text
     assert "It is 1.9 times faster than the reference on " in answer.text
+
+
+def test_the_best_row_is_not_told_apart_from_itself(results: Path) -> None:
+    entries = stored_entries(results)
+    first = next(e for e in entries if (e.track, e.recipe) == ("mini", "theseus"))
+    score = first.board_score.model_copy(update={"value": 80.0})  # type: ignore[union-attr]
+    best = first.model_copy(update={"board_score": score})
+    other = next(e for e in entries if (e.track, e.recipe) == ("mini", "distillation"))
+    assert other.ranks is not None and best.ranks is not None and best.ranks.ties_with_best
+    near = other.model_copy(update={"ranks": other.ranks.model_copy(update={"ties_with_best": True})})
+    loaded = load_site([best, near, *(e for e in entries if e not in (first, other))], results)
+    said = front.answer(loaded, "mini", loaded.default_view("mini"))
+    assert said[1].startswith("BERT-of-Theseus scores highest with 80.0")
+    (tie,) = (line for line in said if "told apart" in line)
+    assert "Theseus" not in tie and "cannot be told apart from the best row (correcting for all" in tie
+    assert rank_words(loaded, best).startswith("Scores highest; could stand anywhere from 1st to 3rd of 8")
+    assert "cannot be told apart from the best row" in rank_words(loaded, near)
 
 
 def test_time_and_score_are_of_one_precision(pages: dict[str, Node]) -> None:

@@ -205,7 +205,10 @@ def score_words(entry: Entry) -> str:
     return f"{shown} {plus_minus(entry.board_score.value, interval)}" if interval else shown
 
 
-def rank_words(entry: Entry) -> str:
+TOLD_APART = "correcting for all comparisons at once, at 95% confidence"
+
+
+def rank_words(site: Site, entry: Entry) -> str:
     """The rank range as a sentence."""
     if entry.ranks is None:
         if entry.board_score is None:
@@ -224,5 +227,7 @@ def rank_words(entry: Entry) -> str:
     if ranks.lowest == ranks.highest == 1:
         return f"Stands {place}."
     verb = "Stands" if ranks.lowest == ranks.highest else "Could stand"
+    if site.is_best(entry):
+        return f"Scores highest; {verb.lower()} {place} ({TOLD_APART})."
     tie = "cannot" if ranks.ties_with_best else "can"
-    return f"{verb} {place}; {tie} be told apart from the best row (95% confidence)."
+    return f"{verb} {place}; {tie} be told apart from the best row ({TOLD_APART})."

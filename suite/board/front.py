@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from suite.board import charts, cut, svg
 from suite.board.entry_rows import (
+    TOLD_APART,
     cost_cells,
     cost_columns,
     level_cell,
@@ -85,19 +86,20 @@ def answer(site: Site, track: str, view: View) -> list[str]:
     if reference is not None and reference.board_score:
         said.append(f"The reference scores {score_words(reference)}.")
     tied = [e for e in students if e.ranks and e.ranks.ties_with_best]
-    if tied:
-        names = listed(site.label(e) for e in tied[:4]) + (
-            f" and {len(tied) - 4} more" if len(tied) > 4 else ""
-        )
+    others = [e for e in tied if not site.is_best(e)]
+    first = students[0]
+    if site.is_best(first):
+        said.append(f"{site.label(first)} scores highest with {score_words(first)}.")
+    if others:
+        more = [f"{len(others) - 4} more"] if len(others) > 4 else []
+        names = listed([*(site.label(e) for e in others[:4]), *more])
         of = f"Of {counted(len(students), 'compressed model')}, " if len(students) > 1 else ""
-        verb = "cannot be told apart from the best row"
-        said.append(f"{of}{names} {verb} (95% confidence).")
-    else:
-        best = students[0]
+        said.append(f"{of}{names} cannot be told apart from the best row ({TOLD_APART}).")
+    elif not site.is_best(first):
         said.append(
-            f"No compressed model matches the best row; {site.label(best)} comes closest with {score_words(best)}."
+            f"No compressed model matches the best row; {site.label(first)} comes closest with {score_words(first)}."
         )
-    chosen = _fastest(site, tied or students[:1], view)
+    chosen = _fastest(site, tied or [first], view)
     if chosen and view.profile:
         entry, shown = chosen
         who = "The fastest of them" if len(tied) > 1 else "It"

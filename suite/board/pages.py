@@ -177,7 +177,9 @@ def _flags(site: Site, track: str, view: View) -> list[str]:
     """Footnotes that a view's page needs, and no others."""
     shown = [s for _, s in site.timed(track, view) if isinstance(s, Shown)]
     said = [
-        "Rank: the places that a row can hold at 95% confidence; rows whose ranges overlap may be equal.",
+        "Rank: the places that a row can hold at 95% confidence, correcting for all comparisons of the ranking at "
+        "once; rows whose ranges overlap may be equal. Compare shows single pairs uncorrected, and so may tell apart "
+        "two rows that the ranking does not.",
         "± and bars: 95% intervals over examples, and over seeds where a task has several. "
         "Score: 100 × the mean of each task’s metrics, averaged over the core tasks.",
     ]

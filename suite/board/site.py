@@ -264,6 +264,10 @@ class Site:
     def reference(self, track: str) -> Entry | None:
         return self.known(track).reference
 
+    def is_best(self, entry: Entry) -> bool:
+        """Whether a row is the one at the head of the ranking."""
+        return entry is next((e for e in self.known(entry.track).scored if e.ranks and e.default), None)
+
     def is_reference(self, entry: Entry) -> bool:
         reference = self.reference(entry.track)
         return reference is not None and (entry.recipe, entry.variant) == (

@@ -46,7 +46,7 @@ def figures(site: Site, entry: Entry, view: View) -> list[Fact]:
             else sentence(entry.board_score_reason or "core tasks are missing"),
             missing=score is None,
         ),
-        Fact("Rank", rank, ident="rank", note=rank_words(entry), missing=entry.ranks is None),
+        Fact("Rank", rank, ident="rank", note=rank_words(site, entry), missing=entry.ranks is None),
     ]
     if isinstance(shown, Shown):
         where = site.on_profile(view.profile) if view.profile else ""

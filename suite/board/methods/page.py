@@ -183,7 +183,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
         "curves": training.curves(site, chosen, core, ident=f"curve-{track}", of=f", {track} track"),
         "default": site.label(chosen),
         "entry_href": links.entry(chosen),
-        "rank": rank_words(chosen),
+        "rank": rank_words(site, chosen),
         "summary": figures.summary(site, chosen, view),
         "diagram": drawn if isinstance(drawn, Diagram) else None,
         "no_diagram": drawn.reason if isinstance(drawn, Missing) else "",

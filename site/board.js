@@ -148,6 +148,7 @@
   // --- the state, which is the address ---------------------------------------------------------------------
 
   const DRAWN = 200; // points of the chart, and those of its front
+  const NAMED = 8; // methods that a caption names
   const ROWS_AT_ONCE = 40; // of those that follow
   const BELOW = 10; // of those below the window, together with those in it
   const LOWEST = 44; // pixels: no row is lower
@@ -728,9 +729,20 @@
     let quiet = false; // the brush is being set from here
     let original = null; // what the page says below the chart
     let captioned = data.axes[0].key;
-    const CAPTION = "Bars are 95% intervals; the stepped line joins what no other row drawn beats on both counts; "
-      + "curves join the operating points of one method.";
+    const CAPTION = "Bars are 95% intervals; the stepped line joins what no other compressed model drawn beats on both counts "
+      + "(baselines are drawn apart); curves join the operating points of one method.";
     const PAPERS = " Dashed, without bars: what a paper reports, at our measured cost; other rules than ours, never ranked.";
+
+    /** The methods that have rows with a score but no place across, each once, as suite/board/pareto.py names them. */
+    function undrawn(key) {
+      const scored = data.rows.filter((row) => row.board && !row.baseline);
+      const drawn = new Set(scored.filter((row) => row.at[key]).map((row) => row.method));
+      const lacking = new Map(scored.filter((row) => !row.at[key]).map((row) => [row.method, row.name]));
+      const names = [...lacking].sort((a, b) => compare([drawn.has(a[0]), a[0]], [drawn.has(b[0]), b[0]]))
+        .map(([method, name]) => (drawn.has(method) ? "some of " : "") + name);
+      const told = names.length > NAMED ? [...names.slice(0, NAMED), `${names.length - NAMED} more`] : names;
+      return told.length ? ` Not measured in this view, so not drawn: ${told.join(", ")}.` : "";
+    }
 
     const colour = (() => {
       const probe = plot.appendChild(make("i", { class: "unseen", "aria-hidden": "true" }));
@@ -924,7 +936,7 @@
         if (key === captioned) return;
         captioned = key;
         if (key === data.axes[0].key) element.replaceChildren(...original.map((node) => node.cloneNode(true)));
-        else element.replaceChildren(make("strong", {}, `Score against ${title}.`), " Up is better, left is less. " + CAPTION + (data.reported.length ? PAPERS : ""));
+        else element.replaceChildren(make("strong", {}, `Score against ${title}.`), " Up is better, left is less. " + CAPTION + undrawn(key) + (data.reported.length ? PAPERS : ""));
       },
     };
     rows = page.passing();

@@ -841,6 +841,17 @@ def test_the_best_row_is_not_told_apart_from_itself(results: Path) -> None:
     assert "cannot be told apart from the best row" in rank_words(loaded, near)
 
 
+def test_a_chart_names_what_it_cannot_draw(results: Path) -> None:
+    """Rows without a time in the view, a method once, and baselines are no part of the front."""
+    loaded = load_site(stored_entries(results), results)
+    speed, parameters = pareto.figures(loaded, Links("index.html"), "mini", loaded.default_view("mini"))
+    assert "Not timed in this view, so not drawn: searched." in speed.caption
+    assert "no other compressed model beats on both counts (baselines are drawn apart)" in speed.caption
+    assert "Not timed" not in parameters.caption
+    torch = pareto.figures(loaded, Links("index.html"), "mini", View("cpu-1-thread", "torch"))[0]
+    assert torch.caption.count("Truncation") == 1
+
+
 def test_time_and_score_are_of_one_precision(pages: dict[str, Node]) -> None:
     """int8 is 3.28 times as fast, but the row's score is of full precision."""
     assert "3.28" not in row(pages, "index.html", "board", "BERT-of-Theseus").text

@@ -26,6 +26,7 @@ from suite.documents import Entry
 from suite.statistics import Interval
 
 DRAWN = cut.PRINTED  # points of a chart, and those of its front
+NAMED = 8  # methods that a caption names
 
 PAPERS = (
     " Dashed, without bars: what a paper reports, at our measured cost; other rules than ours, never ranked."
@@ -52,6 +53,7 @@ class Drawn(NamedTuple):
     kind: Kind
     points: Sequence[Placed]
     rows: int  # that could be points
+    untimed: str  # whose rows have a score but no time in this view
     lines: Sequence[Entry]  # the baselines
     beside: Sequence[Standing]
 
@@ -91,7 +93,21 @@ def _chosen(site: Site, timed: Timed, view: View, kind: Kind, beside: Sequence[S
     if not placed:
         return None
     lines = [entry for entry, _ in timed if site.is_baseline(entry)]
-    return Drawn(view, kind, thinned(site, placed, _better(kind)), len(placed), lines, beside)
+    untimed = _untimed(site, timed) if kind == "speed" else ""
+    return Drawn(view, kind, thinned(site, placed, _better(kind)), len(placed), untimed, lines, beside)
+
+
+def _untimed(site: Site, timed: Timed) -> str:
+    """The methods that have rows with a score but no time here, each once."""
+    scored = [
+        (e, isinstance(shown, Shown)) for e, shown in timed if e.board_score and not site.is_baseline(e)
+    ]
+    drawn = {entry.recipe for entry, known in scored if known}
+    lacking = sorted(
+        {entry.recipe for entry, known in scored if not known}, key=lambda name: (name in drawn, name)
+    )
+    names = [("some of " if name in drawn else "") + shorten(site.title(name), 40) for name in lacking]
+    return listed([*names[:NAMED], *([f"{len(names) - NAMED} more"] if len(names) > NAMED else [])])
 
 
 def _better(kind: Kind) -> Literal["more", "less"]:
@@ -100,7 +116,7 @@ def _better(kind: Kind) -> Literal["more", "less"]:
 
 def figure_of(site: Site, links: Links, drawn: Drawn, ident: str = "") -> Figure:
     """In two widths. ``ident`` begins its parts' ids."""
-    view, kind, chosen, rows, baseline_entries, beside = drawn
+    view, kind, chosen, rows, untimed, baseline_entries, beside = drawn
     better = _better(kind)
     points = [_point(site, links, one, view, kind) for one in chosen]
     if kind == "speed":
@@ -113,9 +129,11 @@ def figure_of(site: Site, links: Links, drawn: Drawn, ident: str = "") -> Figure
         axis = Axis("million parameters, log scale", better)
         said = "Up is better, left is smaller."
     caption = (
-        f"{said} Bars are 95% intervals; the stepped line joins what no other row beats on both counts; "
-        "curves join the operating points of one method."
+        f"{said} Bars are 95% intervals; the stepped line joins what no other compressed model beats on both counts "
+        "(baselines are drawn apart); curves join the operating points of one method."
     )
+    if untimed:
+        caption += f" Not timed in this view, so not drawn: {untimed}."
     if len(points) < rows:
         caption += f" Of {rows:,} rows the best {DRAWN} and the front are drawn."
     papers = [p for one in beside if (p := _reported(site, links, one, view, kind)) is not None]

@@ -22,13 +22,14 @@ from suite.board.compare import paired
 from suite.board.entries import quality
 from suite.board.entries.page import entry_sheet
 from suite.board.evidence import Evidence
+from suite.board.hardware import curves
 from suite.board.measurements.page import measurement_sheet
 from suite.board.methods import diagram, findings, published
 from suite.board.methods.page import method_page
 from suite.board.pages import parts
 from suite.board.site import Links, Site, load_site, measurement_page
-from suite.board.text import Missing
-from suite.documents import EmptyCell
+from suite.board.text import Missing, counted
+from suite.documents import EmptyCell, Measurement
 from suite.folder import subject, write, write_file
 from suite.index import entries as stored_entries
 from suite.index import index
@@ -414,12 +415,43 @@ def test_latency_by_length_is_a_curve_and_a_table(made: Path) -> None:
         assert [number(cell) for cell in row[2:]] == pytest.approx(
             [ms / speed for _, ms in LENGTHS], rel=0.01
         )
+    lent = found.row("lengths-demo-table", "Reference")  # timed beside the first row: drawn and tabled alike
+    assert [number(cell) for cell in lent[2:]] == [ms for _, ms in LENGTHS]
     batches = found.row("batches-demo-table", "TinyBERT")
     assert [number(cell) for cell in batches[2:]] == [
         200,
         520,
         620,
     ]  # the batch that ran out of memory has no point
+
+
+def test_the_references_own_curve_is_the_one_that_is_drawn(seen: Site) -> None:
+    """Its own measurement, in a session of its own, and not what was timed beside another row."""
+    reference = seen.reference(TRACK)
+    entry = next(e for e in seen.of(TRACK) if e.recipe == "tinybert")
+    document = next(d for line in entry.speed if (d := seen.measured(TRACK, line.measurement)).by_length)  # type: ignore[union-attr]
+    assert reference is not None and isinstance(document, Measurement)
+    rows = [
+        curves._Measured(e, document, "x", own, ((16.0, 9.0), (32.0, 9.0)))
+        for e, own in ((entry, ((16.0, 1.0), (32.0, 2.0))), (reference, ((16.0, 3.0), (32.0, 4.0))))
+    ]
+    own, lent = curves._reference(seen, rows), curves._reference(seen, rows[:1])
+    assert own and lent and own.points == rows[1].own and lent.points == rows[0].reference
+
+
+def test_index_and_profile_count_the_same(made: Path, seen: Site) -> None:
+    rows = [(e, line) for e in seen.of(TRACK) for line in e.speed if line.profile == "example"]
+    places = {line.measurement for _, line in rows}
+    said = f"ablations aside, timed in {counted(len(places), 'measurement')}"
+    assert said in page(made, PROFILE).text and said in page(made, "hardware.html").text
+    assert f"{counted(len({id(e) for e, _ in rows}), 'entry', 'entries')}, {said}".lower() in (
+        page(made, "hardware.html").text.lower()
+    )
+
+
+def test_a_profile_says_what_it_needs(made: Path) -> None:
+    assert "needs a GPU" in page(made, "hardware/gpu.html").text
+    assert "512 MiB (537 MB)" in page(made, "hardware/edge-emulated.html").text
 
 
 def test_runtimes_stand_beside_methods(made: Path, seen: Site) -> None:

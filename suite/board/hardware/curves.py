@@ -134,11 +134,10 @@ def _curve(
                 f"{name} with {one.document.runtime}: {ends}",
             )
         )
-    beside = next((one for one in found if len(one.reference) > 1), None)
+    beside = _reference(site, found)
     if beside is not None:
-        words = f"Reference with {beside.document.reference_runtime}"
-        href = links.measured(beside.entry, beside.place)
-        drawn.append(Line("Reference", beside.reference, INK, href, words, reference=True))
+        words = f"Reference with {beside.runtime}"
+        drawn.append(Line("Reference", beside.points, INK, beside.href(links), words, reference=True))
     ticks = sorted({at for line in drawn for at, _ in line.points})
     shown = [
         lines.curves(
@@ -153,16 +152,48 @@ def _curve(
         )
         for name, size in (("wide", lines.WIDE), ("narrow", lines.NARROW))
     ]
-    caption = f"{said} Dashed: the reference, timed beside the first of them."
-    return Curve(
-        Figure(shown[0], shown[1], caption, title), _twin(site, links, found, ticks, ident, title, what, unit)
+    caption = (
+        f"{said} Dashed: the reference{', timed beside the first of them' if beside and beside.lent else ''}."
     )
+    return Curve(
+        Figure(shown[0], shown[1], caption, title),
+        _twin(site, links, found, beside, ticks, ident, title, what, unit),
+    )
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """The reference's curve, the same in chart and table: its own measurement's or, where it has none, the one from
+    beside another row (``lent``)."""
+
+    of: _Measured
+    lent: bool
+
+    @property
+    def points(self) -> Points:
+        return self.of.reference if self.lent else self.of.own
+
+    @property
+    def runtime(self) -> str:
+        return self.of.document.reference_runtime if self.lent else self.of.document.runtime
+
+    def href(self, links: Links) -> str:
+        return links.measured(self.of.entry, self.of.place)
+
+
+def _reference(site: Site, found: Sequence[_Measured]) -> _Beside | None:
+    own = next((one for one in found if site.is_reference(one.entry)), None)
+    if own is not None:
+        return _Beside(own, lent=False)
+    lent = next((one for one in found if len(one.reference) > 1), None)
+    return _Beside(lent, lent=True) if lent is not None else None
 
 
 def _twin(
     site: Site,
     links: Links,
     found: Sequence[_Measured],
+    beside: _Beside | None,
     ticks: Sequence[float],
     ident: str,
     title: str,
@@ -174,20 +205,22 @@ def _twin(
         Column("Runtime", kind="text"),
         *(Column(f"{what} {at:.0f}", unit) for at in ticks),
     ]
-    rows = []
-    for one in found:
-        known = dict(one.own)
-        cells = [
-            value(digits(known[at]), href=links.measured(one.entry, one.place))
-            if at in known
-            else gap(Missing("not measured at this one"))
-            for at in ticks
-        ]
-        words = one.document.runtime
-        rows.append(
-            Row(
-                Cell(text=site.title(one.entry.recipe), href=links.entry(one.entry)),
-                (Cell(text=words), *cells),
-            )
-        )
+    rows = [
+        _row(site.title(one.entry.recipe), links.entry(one.entry), one.document.runtime, one.own, ticks,
+             links.measured(one.entry, one.place))
+        for one in found
+    ]  # fmt: skip
+    if beside is not None and beside.lent:
+        rows.append(_row("Reference", None, beside.runtime, beside.points, ticks, beside.href(links)))
     return table(f"{title}: the numbers", columns, rows, f"{ident}-table")
+
+
+def _row(
+    name: str, entry: str | None, runtime: str, points: Points, ticks: Sequence[float], href: str
+) -> Row:
+    known = dict(points)
+    cells = [
+        value(digits(known[at]), href=href) if at in known else gap(Missing("not measured at this one"))
+        for at in ticks
+    ]
+    return Row(Cell(text=name, href=entry), (Cell(text=runtime), *cells))

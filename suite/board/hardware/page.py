@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence
 
 from suite import reproduce
 from suite.board import cut
@@ -25,7 +23,7 @@ from suite.board.text import (
     sentence,
     shorten,
 )
-from suite.documents import Measurement
+from suite.documents import Entry, Measurement, Speed
 
 NO_BREAK = "\u2011"  # a hyphen that no line breaks at
 
@@ -45,19 +43,30 @@ def hardware_list(site: Site, profiles: Sequence[str]) -> Page:
 
 
 def _answered(site: Site, name: str) -> str:
-    """How many entries were measured on a profile, or what it waits for."""
-    if count := _counts(site)[name]:
-        return f"{counted(count, 'entry', 'entries')} measured"
+    """How many rows of the tables have a time on a profile and from how many measurements, or what it waits for."""
+    if lines := _lines(site).get(name):
+        entries, places = ({id(e) for e, _ in lines}, {(e.track, line.measurement) for e, line in lines})
+        return (
+            f"{counted(len(entries), 'entry', 'entries')}, ablations aside, timed in "
+            f"{counted(len(places), 'measurement')}: entries of one network share them"
+        )
     known = site.profiles.get(name)
     if known is not None and known.kit:
         return "no device has answered yet: lightboard kit makes what one needs"
     return "no machine has answered yet"
 
 
-def _counts(site: Site) -> Counter[str]:
-    """Entries by the profiles they were measured on: counted once for all of these pages."""
-    profiles = ({line.profile for line in entry.speed} for entry in site.entries)
-    return site.once("entries by profile", lambda: Counter(chain.from_iterable(profiles)))
+def _lines(site: Site) -> Mapping[str, list[tuple[Entry, Speed]]]:
+    """What each profile's page tells of, sorted out once for all of these pages: ablations stand on their parents'."""
+
+    def found() -> Mapping[str, list[tuple[Entry, Speed]]]:
+        by_profile: dict[str, list[tuple[Entry, Speed]]] = {}
+        for entry in (entry for track in site.tracks() for entry in site.of(track)):
+            for line in entry.speed:
+                by_profile.setdefault(line.profile, []).append((entry, line))
+        return by_profile
+
+    return site.once("speeds by profile", found)
 
 
 def profile_page(site: Site, name: str) -> Page:
@@ -81,10 +90,12 @@ def profile_page(site: Site, name: str) -> Page:
             Fact("default runtimes", ", ".join((*known.runtimes, *known.optional_runtimes))),
         ]
         if known.memory_limit_bytes:
-            facts.append(Fact("memory of a process", bytes_words(known.memory_limit_bytes)))
+            limit = known.memory_limit_bytes
+            facts.append(Fact("memory of a process", f"{digits(limit / 2**20)} MiB ({bytes_words(limit)})"))
         if known.reference_runtime:
             facts.append(Fact("the reference's runtime", known.reference_runtime))
-        needs = [
+        needs = [Fact("needs a GPU", "by NVIDIA, with CUDA")] if known.device == "cuda" else []
+        needs += [
             Fact(f"needs {field_label(key)}", plain_value(given, key))
             for key, given in known.requires.model_dump(mode="json").items()
             if given not in (None, [])
@@ -119,9 +130,7 @@ def profile_page(site: Site, name: str) -> Page:
         kit=bool(known and known.kit),
         parts_of=parts,
         machines=_machines(site, name),
-        waiting="The measurement documents are not in this results tree."
-        if parts
-        else sentence(_answered(site, name)),
+        answered=sentence(_answered(site, name)),
     )
 
 
@@ -160,7 +169,7 @@ def _measured_rows(site: Site, links: Links, profile: str, track: str) -> Table 
         Column("Verdict", kind="text"),
         Column("Date", kind="text"),
     ]
-    lines = [(entry, line) for entry in site.of(track) for line in entry.speed if line.profile == profile]
+    lines = [(entry, line) for entry, line in _lines(site).get(profile, ()) if entry.track == track]
     if not lines:
         return None
     lines.sort(
@@ -226,18 +235,15 @@ def _machines(site: Site, profile: str) -> list[str]:
     """The processors that answered for a profile: declared, so in italics."""
     found: dict[str, int] = {}
     seen: set[tuple[str, str]] = set()
-    for entry in site.entries:
-        for line in entry.speed:
-            key = (entry.track, line.measurement)
-            if line.profile != profile or key in seen:
-                continue
-            seen.add(key)
-            document = site.measured(*key)
-            if isinstance(document, Measurement):
-                m = document.machine
-                words = (
-                    f"{shorten(m.cpu, 100)}, {counted(m.cores, 'core')}, {bytes_words(m.memory_bytes)} memory"
-                )
-                words += f", {shorten(m.virtual, 40)}" if m.virtual else ""
-                found[words] = found.get(words, 0) + 1
+    for entry, line in _lines(site).get(profile, ()):
+        key = (entry.track, line.measurement)
+        if key in seen:
+            continue
+        seen.add(key)
+        document = site.measured(*key)
+        if isinstance(document, Measurement):
+            m = document.machine
+            words = f"{shorten(m.cpu, 100)}, {counted(m.cores, 'core')}, {bytes_words(m.memory_bytes)} memory"
+            words += f", {shorten(m.virtual, 40)}" if m.virtual else ""
+            found[words] = found.get(words, 0) + 1
     return [f"{words}: {counted(count, 'measurement')}" for words, count in sorted(found.items())]

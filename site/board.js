@@ -149,6 +149,7 @@
 
   const DRAWN = 200; // points of the chart, and those of its front
   const NAMED = 8; // methods that a caption names
+  const COMPARED = 4; // rows that the compare page shows side by side
   const ROWS_AT_ONCE = 40; // of those that follow
   const BELOW = 10; // of those below the window, together with those in it
   const LOWEST = 44; // pixels: no row is lower
@@ -617,9 +618,20 @@
       picked();
       chart?.draw(rows, filters);
       const hash = written(state);
-      for (const other of document.querySelectorAll(".pickers a")) {
-        other.href = other.getAttribute("href").replace(/#.*/, "") + (hash ? "#" + hash : "");
-      }
+      for (const other of document.querySelectorAll(".pickers a")) aim(other, hash);
+      comparing();
+    }
+
+    const aim = (link, hash) => { link.href = link.getAttribute("href").replace(/#.*/, "") + (hash ? "#" + hash : ""); };
+
+    /** The way to the compare page takes the ringed rows along, as many as it can show. */
+    const comparison = one("#compare");
+    const unringed = comparison?.textContent;
+    function comparing() {
+      if (!comparison) return;
+      const ids = state.marked.filter((id) => known.has(id)).slice(0, COMPARED);
+      aim(comparison, ids.length ? `entries=${ids.join(",")}` : "");
+      comparison.textContent = ids.length > 1 ? `Compare the ${ids.length} ringed` : ids.length ? "Compare the ringed one with others" : unringed;
     }
 
     function controls() {

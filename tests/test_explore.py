@@ -336,6 +336,24 @@ def test_a_row_rings_its_point_and_a_point_its_row(page: Opener) -> None:
     one.tab.click("#board tr[data-entry='distilbert/default'] .pin")
     assert one.tab.get_attribute("#board tr[data-entry='distilbert/default'] .pin", "aria-pressed") == "true"
     assert one.hash["marked"] == "early/default,distilbert/default"
+    link = one.tab.locator("#compare")
+    assert link.inner_text() == "Compare the 2 ringed"
+    assert (link.get_attribute("href") or "").endswith(
+        "compare.html#entries=early/default,distilbert/default"
+    )
+    for name in ("early", "distilbert"):
+        one.tab.locator(f"#board tr[data-entry='{name}/default'] .pin").click()
+    assert link.inner_text() == "Compare two to four of them" and "#" not in (
+        link.get_attribute("href") or ""
+    )
+
+
+def test_a_collapsed_window_draws_nothing_wrong(page: Opener) -> None:
+    one = page()
+    one.tab.set_viewport_size({"width": 1, "height": 1})
+    one.tab.wait_for_timeout(300)
+    one.tab.set_viewport_size({"width": 1000, "height": 800})
+    one.tab.locator(".live .marks_marks path").first.wait_for()
 
 
 def test_a_brush_over_the_chart_filters_the_rows(page: Opener) -> None:

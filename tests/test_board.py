@@ -1166,6 +1166,18 @@ def test_ink_has_contrast_aa(site: Path) -> None:
     assert (light["paper"], dark["paper"]) == (colours.PAPER["light"], colours.PAPER["dark"])
 
 
+def test_labels_keep_what_tells_them_apart() -> None:
+    label = "Joint learning of nested models, width-100-depth-50"
+    assert text.shorten_middle(label, 50) == "Joint learning of nested…odels, width-100-depth-50"
+    assert text.shorten_middle(label, 51) == label
+    assert text.wrapped("A constant learning rate", 20) == ["A constant learning", "rate"]
+    bars = [charts.Bar("A constant learning rate", 1.0, None, "1.0 points", "x", Mark("hue-0", "circle"))]
+    drawn = charts.forest(
+        bars, ident="x", title="", description="", axis="points", narrow=True, label_width=175.0
+    )
+    assert "A constant learning</text>" in drawn and ">rate</text>" in drawn and "…" not in drawn
+
+
 def point(x: float, y: float, name: str = "p") -> Point:
     return Point(x, y, (x * 0.9, x * 1.1), (y - 1, y + 1), name, name, "#", Mark("hue-none", "circle"), name)
 

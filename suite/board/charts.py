@@ -17,11 +17,12 @@ from markupsafe import Markup
 
 from suite.board import svg
 from suite.board.svg import Label, Mark, el
-from suite.board.text import fixed, round_number, shorten
+from suite.board.text import fixed, round_number, shorten, wrapped
 
 Interval = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
+FOREST_FONT = 12.5
 CHARACTER = 0.6  # of the font size: width of an average character of a sans face
 
 
@@ -173,8 +174,9 @@ def forest(
 ) -> Markup:
     """Estimates with their intervals, one line each; small ticks are single seeds."""
     label_width = label_width or (120.0 if narrow else 210.0)
-    row, width = 26.0, 360.0 if narrow else 680.0
-    size = Size(width, 30 + row * len(bars) + 34, label_width, 70 if not narrow else 52, 14, 40, 12.5)
+    names = [wrapped(bar.label, round((label_width - 10) / (FOREST_FONT * CHARACTER))) for bar in bars]
+    row, width = 26.0 if all(len(name) == 1 for name in names) else 36.0, 360.0 if narrow else 680.0
+    size = Size(width, 30 + row * len(bars) + 34, label_width, 70 if not narrow else 52, 14, 40, FOREST_FONT)
     left, top, right, bottom = size.plot
     values = [v for bar in bars for v in (bar.value, *(bar.interval or ()), *bar.dots)]
     domain = padded(values if guide is None else [*values, guide], 0.05)
@@ -191,11 +193,10 @@ def forest(
     for index, bar in enumerate(bars):
         y = top + row * (index + 0.5)
         said = f"{shorten(bar.label, 80)}: {bar.text}"
-        name = shorten(bar.label, round((left - 10) / (size.font * CHARACTER)))
         value_words, seeds = bar.text.split(" ")[0], [across(dot) for dot in bar.dots]
         line = [
             el("title", said),
-            svg.text(name, "row-label", left - 10, y + 4, "end"),
+            *_label_lines(names[index], left - 10, y + 4),
             *([_whisker(bar.mark, across, bar.interval, y)] if bar.interval else []),
             *(svg.line("seed", at, y - 7, at, y - 3) for at in seeds),
             svg.mark(bar.mark, across(bar.value), y, 4.6),
@@ -204,6 +205,13 @@ def forest(
         parts.append(el("a", *line, href=bar.href, aria_label=said))
     label = Label(ident, title, description)
     return svg.chart(label, parts, "forest", size.width, size.height, size.font, links=True)
+
+
+def _label_lines(lines: Sequence[str], x: float, y: float) -> list[Markup]:
+    """One or two lines of a label, about the height of its row."""
+    step = 1.05 * FOREST_FONT
+    first = y - step * (len(lines) - 1) / 2
+    return [svg.text(line, "row-label", x, first + step * number, "end") for number, line in enumerate(lines)]
 
 
 # --- training curves ----------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -62,6 +63,20 @@ def shorten(text: str, limit: int) -> str:
     """At most ``limit`` characters, the cut marked."""
     text = " ".join(str(clean(text)).split())
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def shorten_middle(text: str, limit: int) -> str:
+    """At most ``limit`` characters, the cut in the middle: the end of a label says which operating point it is."""
+    text = shorten(text, len(text))
+    if len(text) <= limit:
+        return text
+    end = limit // 2
+    return f"{text[: limit - 1 - end].rstrip()}…{text[-end:].lstrip()}"
+
+
+def wrapped(text: str, limit: int) -> list[str]:
+    """A label on at most two lines of ``limit`` characters."""
+    return textwrap.wrap(shorten(text, 2 * limit), limit, max_lines=2, placeholder="…") or [""]
 
 
 # --- numbers ------------------------------------------------------------------------------------------------

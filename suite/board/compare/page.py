@@ -11,7 +11,7 @@ from suite.board.compare.paired import MOST, Comparable, comparable, name_of
 from suite.board.page import Page, page
 from suite.board.site import Links, Site, known_track, track_title
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
-from suite.board.text import Missing, fixed, listed, p_words, shorten, span
+from suite.board.text import Missing, fixed, listed, p_words, shorten_middle, span
 from suite.documents import Entry
 from suite.statistics import Difference
 
@@ -90,7 +90,9 @@ def _table(
         ]
         share = found.disagreement(one, other, classes)
         cells.append(gap(share) if isinstance(share, Missing) else value(fixed(100 * share, 1)))
-        name = shorten(site.label(one), 50) + ("" if same else f" less {shorten(site.label(other), 50)}")
+        name = shorten_middle(site.label(one), 50) + (
+            "" if same else f" less {shorten_middle(site.label(other), 50)}"
+        )
         rows.append(Row(Cell(text=name, href=href), tuple(cells), swatch=svg.swatch(site.mark(one.recipe))))
     notes = [
         "Paired on the same examples; small figures are 95% intervals and raw p, uncorrected for the number of "

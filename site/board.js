@@ -742,7 +742,7 @@
     let original = null; // what the page says below the chart
     let captioned = data.axes[0].key;
     const CAPTION = "Bars are 95% intervals; the stepped line joins what no other compressed model drawn beats on both counts "
-      + "(baselines are drawn apart); curves join the operating points of one method.";
+      + "(baselines are drawn apart); curves join operating points of one method that differ in one setting.";
     const PAPERS = " Dashed, without bars: what a paper reports, at our measured cost; other rules than ours, never ranked.";
 
     /** The methods that have rows with a score but no place across, each once, as suite/board/pareto.py names them. */
@@ -832,7 +832,7 @@
           id: row.id, label: row.default ? row.name : "", x, x_low: from, x_high: to,
           y: row.pick.score, y_low: low, y_high: high,
           hue, fill: row.default ? hue : inks.paper, stroke: row.default ? inks.paper : hue,
-          width: row.default ? 1 : 1.6, shape: shapes[row.shape] ?? "circle", family: row.method,
+          width: row.default ? 1 : 1.6, shape: shapes[row.shape] ?? "circle", family: row.family,
           size: (row.default ? 85 : 55) * frame.k ** 2, opacity: row.noisy && key === "speed" ? 0.45 : 1, reference: row.reference, reported: false,
         };
       })];

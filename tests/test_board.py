@@ -26,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suite import board, folder
-from suite.board import charts, colours, explore, front, pareto, scatter, text
+from suite.board import charts, colours, explore, front, pareto, scatter, text, variants
 from suite.board.build import POLICY
 from suite.board.entry_rows import rank_words
 from suite.board.reported import standings
@@ -1203,6 +1203,19 @@ def test_log_axes_have_ticks_inside(low: float, factor_of: float) -> None:
     ticks = charts.log_ticks(low, low * factor_of)
     assert 1 <= len(ticks) <= 12 and ticks == sorted(ticks)
     assert all(low * 0.998 <= tick <= low * factor_of * 1.002 for tick in ticks)
+
+
+def test_a_line_joins_what_differs_in_one_knob(results: Path) -> None:
+    """Of two knobs a line per value of the second; tables go along the lines, a name without a number last."""
+    entry = next(e for e in stored_entries(results) if e.recipe == "truncation")
+    names = ["full", *(f"width-{width}-depth-{depth}" for depth in (100, 50) for width in (100, 25, 50))]
+    of = [entry.model_copy(update={"variant": name}) for name in names]
+    lines = {name: variants.family(one) for name, one in zip(names, of, strict=True)}
+    assert len(set(lines.values())) == 3
+    assert lines["width-25-depth-50"] == lines["width-100-depth-50"] != lines["width-25-depth-100"]
+    assert variants.family(entry) == "truncation"
+    ordered = [one.variant for one in sorted(of, key=variants.by_knob)]
+    assert ordered[:3] == [f"width-{width}-depth-50" for width in (25, 50, 100)] and ordered[-1] == "full"
 
 
 @given(st.lists(st.tuples(st.floats(0.5, 900), st.floats(-20, 99)), min_size=1, max_size=15))

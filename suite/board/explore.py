@@ -21,6 +21,7 @@ from suite.board.reported import Standing, standings
 from suite.board.site import FP32, Links, Shown, Site, View
 from suite.board.tables import Cell, Row, Table
 from suite.board.text import Missing, clean, level_words, shorten
+from suite.board.variants import family
 from suite.documents import Entry, Level, Measurement
 from suite.runtimes import hands_out
 
@@ -329,6 +330,7 @@ def _record(site: Site, entry: Entry, axes: Sequence[Quantity]) -> dict[str, Any
         "label": short,
         "name": shorten(site.title(entry.recipe), 26),
         "method": entry.recipe,
+        "family": family(entry),
         "level": entry.level,
         "default": entry.default,
         "reference": site.is_reference(entry),

@@ -22,6 +22,7 @@ from suite.board.text import (
     sentence,
     shorten,
 )
+from suite.board.variants import family
 from suite.documents import Entry
 from suite.statistics import Interval
 
@@ -130,7 +131,7 @@ def figure_of(site: Site, links: Links, drawn: Drawn, ident: str = "") -> Figure
         said = "Up is better, left is smaller."
     caption = (
         f"{said} Bars are 95% intervals; the stepped line joins what no other compressed model beats on both counts "
-        "(baselines are drawn apart); curves join the operating points of one method."
+        "(baselines are drawn apart); curves join operating points of one method that differ in one setting."
     )
     if untimed:
         caption += f" Not timed in this view, so not drawn: {untimed}."
@@ -196,7 +197,7 @@ def _point(site: Site, links: Links, one: Placed, view: View, kind: Kind) -> Poi
         detail=f"{shorten(site.label(entry), 60)}: score {score}, {words}",
         href=links.entry(entry),
         mark=site.mark(entry.recipe),
-        family=entry.recipe,
+        family=family(entry),
         hollow=not entry.default,
         reference=site.is_reference(entry),
         faint=faint,

@@ -14,6 +14,7 @@ from suite.board.scatter import Axis, Point
 from suite.board.site import Links, Site, View
 from suite.board.tables import Cell, Column, Row, Table, gap, table, value
 from suite.board.text import Missing, counted, digits, fixed, round_number, shorten, span
+from suite.board.variants import family
 from suite.documents import Entry
 
 SMALL = charts.Size(300, 200, 34, 14, 26, 42, 11)
@@ -124,7 +125,7 @@ def _point(site: Site, links: Links, entry: Entry, task: str) -> Point | None:
         detail=f"{name}: {fixed(quality.score, 1)} ({span(quality.interval, 1)}) at {digits(giga)} GFLOPs",
         href=links.entry(entry, f"task-{task}"),
         mark=site.mark(entry.recipe),
-        family=entry.recipe,
+        family=family(entry),
         hollow=not entry.default,
         reference=site.is_reference(entry),
     )

@@ -32,6 +32,7 @@ from suite.board.text import (
     fixed,
     shorten,
 )
+from suite.board.variants import by_knob
 from suite.documents import Entry
 from suite.protocol import TRAINING
 
@@ -148,7 +149,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
     ordered = sorted(
         entries, key=lambda e: (not e.default, -(e.board_score.value if e.board_score else -1e9), e.variant)
     )
-    chosen, printed = ordered[0], ordered[: cut.PRINTED]
+    chosen, printed = ordered[0], sorted(ordered[: cut.PRINTED], key=by_knob)
     left_out = cut.said(len(printed), len(ordered))
     columns = [
         Column("Rank", "range", kind="rank"),

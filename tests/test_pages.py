@@ -760,6 +760,21 @@ def test_texts_are_compared_in_a_local_build_only(made: Path, local: Path, brows
 
 
 @pytest.mark.slow
+def test_a_caption_stays_whole_where_its_table_goes_on(made: Path, browser: Any) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 900})
+    tab = context.new_page()
+    tab.goto((made / PROFILE).as_uri())
+    frame = tab.locator(".scroll:has(#batches-demo-table)")
+    caption = frame.locator("caption")
+    before = caption.bounding_box()
+    assert before and before["x"] >= 0 and before["x"] + before["width"] <= 390
+    assert frame.evaluate("box => { box.scrollLeft = 80; return box.scrollLeft }") == 80
+    after = caption.bounding_box()
+    assert after and after["x"] == pytest.approx(before["x"], abs=1)
+    assert tab.locator("pre").first.evaluate("box => box.scrollWidth <= box.clientWidth")
+    context.close()
+
+
 def test_a_data_sheet_prints_on_one_page(made: Path, browser: Any) -> None:
     """A4 less margins of 10 mm, at 96 dots an inch: 718 wide, 1,047 high."""
     tab = browser.new_page(viewport={"width": 718, "height": 1000})

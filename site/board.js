@@ -153,6 +153,7 @@
   const ROWS_AT_ONCE = 40; // of those that follow
   const BELOW = 10; // of those below the window, together with those in it
   const LOWEST = 44; // pixels: no row is lower
+  const LEAST = 50; // pixels: no chart is narrower
   const EMPTY = {
     find: "", method: "", level: "", sort: "", x: "", marked: [], brush: null,
     latency: null, size: null, memory: null, score: null, reference: null, fits: false,
@@ -878,6 +879,7 @@
     };
 
     async function build() {
+      if (plot.clientWidth < LEAST) return; // a collapsed window: there is no room between the margins
       frame = sizes();
       readInks();
       const own = structuredClone(spec);

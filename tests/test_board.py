@@ -958,6 +958,11 @@ def test_a_method_tells_its_idea_variants_and_departures(pages: dict[str, Node])
     assert "is not on this site’s search path" in pages["methods/stranger.html"].text
 
 
+def test_the_tasks_index_marks_what_a_score_is_the_mean_of(pages: dict[str, Node]) -> None:
+    assert "mini (core)" in row(pages, "tasks.html", "tasks", "CoLA").text
+    assert "(core)" not in row(pages, "tasks.html", "tasks", "RTE").text
+
+
 def test_the_protocol_page_prints_three_hashed_parts(pages: dict[str, Node]) -> None:
     page = pages["protocol.html"].text
     for name, digest_of in hashes("mini").items():

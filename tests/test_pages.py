@@ -19,7 +19,7 @@ from suite import board, paths, reproduce, signing
 from suite.board import cut, submit_page
 from suite.board.compare import page as compare_page
 from suite.board.compare import paired
-from suite.board.entries import quality
+from suite.board.entries import exits, quality
 from suite.board.entries.page import entry_sheet
 from suite.board.evidence import Evidence
 from suite.board.hardware import curves
@@ -543,6 +543,18 @@ def test_exits_are_a_histogram_and_a_table(made: Path) -> None:
     row = found.tables["exits"][1]
     assert [number(cell) for cell in row[2:]] == pytest.approx([40.0, 40.0, 0.0, 0.0, 0.0, 20.0])
     assert number(row[1]) == pytest.approx((100 * 1 + 100 * 2 + 50 * 6) / 250)
+
+
+def test_exits_of_a_page_share_a_scale(seen: Site) -> None:
+    """A share stands as high in one panel as in the next: the largest is at the top of its own alone."""
+    entry = next(e for e in seen.entries if e.variant == "layers-3")
+    runs = quality.run_documents(seen, entry)
+    task, document = next((task, one) for task, one in runs if task == "same")
+    model = document.model.model_copy(update={"exits": {"1": {"12": 90}, "6": {"12": 10}}})
+    changed = document.model_copy(update={"model": model})
+    site = dataclasses.replace(seen, kept={"run documents": (entry, [("mood", runs[0][1]), (task, changed)])})
+    found = exits.exits(site, entry)
+    assert found is not None and [">90%<" in chart for _, chart in found.charts] == [True, True]
 
 
 def test_confusion_needs_the_data(made: Path, local: Path, results: Path, seen: Site) -> None:

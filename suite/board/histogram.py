@@ -33,10 +33,14 @@ def histogram(
     axis: str,
     ticks: Sequence[tuple[float, str]],
     log: bool = False,
+    most: float | None = None,
 ) -> Markup:
-    """Columns between ``edges`` (increasing, one more than the shares); the vertical axis is percent."""
+    """Columns between ``edges`` (increasing, one more than the shares); the vertical axis is percent.
+
+    ``most``: the share at its top, where several stand side by side; else the largest drawn.
+    """
     across = Scale(edges[0], edges[-1], LEFT, WIDTH - RIGHT, log=log)
-    high = max((share for one in series for share in one.shares), default=0.0) or 1.0
+    high = most or max((share for one in series for share in one.shares), default=0.0) or 1.0
     base = HEIGHT - BOTTOM
     up = Scale(0.0, high, base, TOP)
     grid = [svg.line("axis", LEFT, base, WIDTH - RIGHT, base)]

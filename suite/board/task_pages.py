@@ -59,7 +59,7 @@ def tasks_list(site: Site, tasks: Sequence[str]) -> Page:
     for name in tasks:
         task = site.task(name)
         dev = sum(n for split, n in task.official_rows.items() if split != "train")
-        on = [t for t in site.tracks() if (k := known_track(t)) and name in k.tasks]
+        on = {t: name in k.core for t in site.tracks() if (k := known_track(t)) and name in k.tasks}
         subset = any(site.dev_subset(t, name) for t in site.tracks())
         made = (
             "generated"
@@ -76,7 +76,7 @@ def tasks_list(site: Site, tasks: Sequence[str]) -> Page:
                     if "train" in task.official_rows
                     else Cell(reason=made),
                     Cell(text=f"{dev:,}", number=True) if dev else Cell(reason=made),
-                    Cell(text=", ".join(on) or "none"),
+                    Cell(text=", ".join(f"{t} (core)" if core else t for t, core in on.items()) or "none"),
                 ),
                 tags=(SUBSET,) if subset else (),
             )

@@ -35,11 +35,18 @@ def exits(site: Site, entry: Entry) -> Exits | None:
         Column("Mean exit"),
         *(Column(f"Exit {exit}", "percent") for exit in numbers),
     ]
+    shares_of = {
+        task: [of_task.get(exit, 0) / sum(of_task.values()) for exit in numbers]
+        for task, of_task in counts.items()
+    }
+    most = max(
+        max(shares) for shares in shares_of.values()
+    )  # one scale: the panels are held against each other
     rows, charts = [], []
     for task, of_task in counts.items():
         examples = sum(of_task.values())
         mean = sum(exit * count for exit, count in of_task.items()) / examples
-        shares = [of_task.get(exit, 0) / examples for exit in numbers]
+        shares = shares_of[task]
         cells = [value(fixed(100 * share, 1)) for share in shares]
         rows.append(Row(Cell(text=site.task(task).title), (value(fixed(mean, 2)), *cells)))
         name = site.task(task).title
@@ -51,6 +58,7 @@ def exits(site: Site, entry: Entry) -> Exits | None:
             description=f"{counted(examples, 'example')}, {fixed(mean, 2)} blocks on average of {depth}.",
             axis="exit",
             ticks=[(float(exit), str(exit)) for exit in numbers],
+            most=most,
         )
         charts.append((name, chart))
     notes = [

@@ -91,7 +91,7 @@ class TrackLine(Answer):
 
 
 class TrackFile(Answer):
-    """``tracks/<track>.json``: its tasks, its entries in the order of the board, its tables and views."""
+    """A track: its tasks, its entries in the order of the board, its tables and views."""
 
     name: str
     title: str
@@ -136,7 +136,7 @@ class ProfileLine(Answer):
 
 
 class Index(Answer):
-    """``index.json``: where everything is."""
+    """Where everything is."""
 
     api: str = Field(description="version of this interface")
     lightboard: str = Field(description="version of the software that built the site")

@@ -595,6 +595,22 @@ def test_any_configuration_with_a_cell_is_drawn() -> None:
     ]
 
 
+def test_a_convolution_put_there_by_rule_is_marked_and_said() -> None:
+    found = {"cells": 1, "cell": config()["cell"]}
+    graph = cells.graph_of({**found, "search": {"guard": "0-2"}})
+    assert graph is not None and graph.ruled == (0, 2)
+    assert (
+        "The search kept no convolution; the one on the edge from k−2 to 1, bold and marked *, was put there by rule."
+        in graph.said
+    )
+    shown = str(cells.drawing(graph, ident="x", title="One"))
+    assert shown.count('class="edge ruled"') == 1 and ">conv3 *</text>" in shown
+    assert cells.twin(graph, ident="y", caption="Edges").rows[0].cells[1].note == "put there by rule"
+    for guard in (None, "9-9", 2, "<b>"):
+        plain = cells.graph_of({**found, "search": {"guard": guard}})
+        assert plain is not None and plain.ruled is None and "by rule" not in plain.said
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -1,13 +1,14 @@
 """A searched network's cell as a drawing and as a table, from the configuration in its run.
 
 Any configuration with a ``cell`` is drawn, whatever made it: ``{"inputs": 2, "nodes": 3, "edges": [{"from": 0, "to": 2,
-"op": "conv3"}, ...]}``. States are numbered, the inputs first; every edge runs forward. The configuration is somebody's
-word: what does not fit this form is not drawn, and every string is escaped.
+"op": "conv3"}, ...]}``. States are numbered, the inputs first; every edge runs forward. Beside it ``search.guard`` may
+name an edge, ``"0-2"``. The configuration is somebody's word: what does not fit this form is not drawn, and every
+string is escaped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +26,16 @@ _STEP, _RISE, _RADIUS, _FONT = 72.0, 36.0, 13.0, 12.0
 
 @dataclass(frozen=True)
 class Graph:
-    """``edges``: (source, target, operation), by target; ``cells`` such cells stand in sequence."""
+    """``edges``: (source, target, operation), by target; ``cells`` such cells stand in sequence.
+
+    ``ruled``: the edge whose convolution was put there by rule, since the search kept none.
+    """
 
     cells: int
     inputs: int
     nodes: int
     edges: tuple[tuple[int, int, str], ...]
+    ruled: tuple[int, int] | None = None
 
     def name(self, state: int) -> str:
         """An input is the output of an earlier cell; nodes count from 1."""
@@ -55,7 +60,14 @@ class Graph:
         cells = counted(self.cells, "cell")
         of = "of this form" if self.cells == 1 else "of this form in sequence, each with its own weights"
         first = sentence(f"{cells} {of}")
-        return f"{first} Edges: {listed(many)}. Cell k’s output is a weighted sum of its nodes."
+        said = f"{first} Edges: {listed(many)}. Cell k’s output is a weighted sum of its nodes."
+        if self.ruled is None:
+            return said
+        source, target = map(self.name, self.ruled)
+        return (
+            f"{said} The search kept no convolution; the one on the edge from {source} to {target}, bold and marked *, "
+            "was put there by rule."
+        )
 
 
 def graph_of(config: Mapping[str, Any]) -> Graph | None:
@@ -85,7 +97,15 @@ def graph_of(config: Mapping[str, Any]) -> Graph | None:
         if source is None or target is None or not source < target or target < inputs:
             return None
         found.append((source, target, shorten(str(clean(edge["op"])), 24)))
-    return Graph(cells, inputs, nodes, tuple(sorted(found, key=lambda edge: (edge[1], edge[0]))))
+    ordered = tuple(sorted(found, key=lambda edge: (edge[1], edge[0])))
+    return Graph(cells, inputs, nodes, ordered, _ruled(config, ordered))
+
+
+def _ruled(config: Mapping[str, Any], edges: Sequence[tuple[int, int, str]]) -> tuple[int, int] | None:
+    """The edge that ``search.guard`` names as ``from-to``; None where it names none that is there."""
+    search = config.get("search")
+    named = search.get("guard") if isinstance(search, Mapping) else None
+    return next(((a, b) for a, b, _ in edges if named == f"{a}-{b}"), None)
 
 
 def _whole(value: Any, most: int) -> int | None:
@@ -105,11 +125,13 @@ def drawing(graph: Graph, *, ident: str, title: str) -> Markup:
     for source, target, op in graph.edges:
         rise = _RISE * (target - source)
         left, right = across[source] + 4, across[target] - 4
-        arcs.append(el("path", class_="edge", d=_arc(left, right, base - _RADIUS, -rise)))
+        ruled = (source, target) == graph.ruled
+        kind = "edge ruled" if ruled else "edge"
+        arcs.append(el("path", class_=kind, d=_arc(left, right, base - _RADIUS, -rise)))
         arcs.append(el("path", class_="head", d=_head(right, base - _RADIUS, -1)))
         nth = stacked[source, target] = stacked.get((source, target), -1) + 1  # two edges side by side
         top = base - _RADIUS - 0.75 * rise + 4 - 13 * nth
-        labels.append(svg.text(op, "label", (left + right) / 2, top, "middle"))
+        labels.append(svg.text(f"{op} *" if ruled else op, "label", (left + right) / 2, top, "middle"))
     for node in range(graph.inputs, states):
         drop = 0.5 * _RISE * (states - node)
         arcs.append(el("path", class_="edge sum", d=_arc(across[node], across[-1], base + _RADIUS, drop)))
@@ -141,7 +163,13 @@ def _head(x: float, y: float, side: int) -> str:
 def twin(graph: Graph, *, ident: str, caption: str) -> Table:
     """The same as a table of edges."""
     rows = [
-        Row(Cell(text=graph.words(target)), (Cell(text=graph.words(source)), Cell(text=op)))
+        Row(
+            Cell(text=graph.words(target)),
+            (
+                Cell(text=graph.words(source)),
+                Cell(text=op, note="put there by rule" if (source, target) == graph.ruled else ""),
+            ),
+        )
         for source, target, op in graph.edges
     ]
     columns = [Column("Into", kind="text"), Column("From", kind="text"), Column("Operation", kind="text")]

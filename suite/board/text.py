@@ -270,6 +270,7 @@ _LABELS: Mapping[str, str] = {
     "flops": "FLOPs",
     "lr": "learning rate",
     "ece": "expected calibration error",
+    "guard": "edge whose convolution was put there by rule",
 }
 
 

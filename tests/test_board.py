@@ -28,6 +28,8 @@ from hypothesis import strategies as st
 from suite import board, folder
 from suite.board import charts, colours, explore, front, pareto, scatter, text, variants
 from suite.board.build import POLICY
+from suite.board.departures import departures
+from suite.board.entries.page import entry_sheet
 from suite.board.entry_rows import rank_words
 from suite.board.reported import standings
 from suite.board.scatter import Axis, Point
@@ -961,6 +963,26 @@ def test_a_method_tells_its_idea_variants_and_departures(pages: dict[str, Node])
 def test_the_tasks_index_marks_what_a_score_is_the_mean_of(pages: dict[str, Node]) -> None:
     assert "mini (core)" in row(pages, "tasks.html", "tasks", "CoLA").text
     assert "(core)" not in row(pages, "tasks.html", "tasks", "RTE").text
+
+
+def test_departures_are_told_in_the_words_of_today(results: Path) -> None:
+    """While the recipe's settings are those that were trained; else in those of the documents."""
+    loaded = load_site(stored_entries(results), results)
+    entry = next(e for e in loaded.of("mini") if e.recipe == "theseus")
+    today = loaded.recipes["theseus"].tracks["mini"]
+    assert departures(loaded, entry) == entry.departures != today.departures, "its settings are of no recipe"
+    settings = {
+        "method": loaded.recipes["theseus"].method,
+        "parameters": {**today.parameters, "left": "to its default"},
+        "modifiers": [],
+        "default": today.default,
+    }
+    same = entry.model_copy(update={"settings": settings})
+    assert departures(loaded, same) == today.departures
+    assert tuple(entry_sheet(loaded, same).context["departures"]) == today.departures
+    name = next(iter(today.parameters))
+    other = {**settings, "parameters": {**today.parameters, name: "another"}}
+    assert departures(loaded, entry.model_copy(update={"settings": other})) == entry.departures
 
 
 def test_the_protocol_page_prints_three_hashed_parts(pages: dict[str, Node]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from suite.board import svg
+from suite.board.departures import departures
 from suite.board.site import FP32, Links, Shown, Site, View
 from suite.board.tables import Cell, Column, Row, gap, value
 from suite.board.text import (
@@ -153,8 +154,8 @@ def named_row(
         tags.append("baseline")
     if entry.division == "open":
         tags.append("open division")
-    if entry.departures:
-        tags.append(counted(len(entry.departures), "departure"))
+    if departed := departures(site, entry):
+        tags.append(counted(len(departed), "departure"))
     name = entry.variant if by_variant else shorten(site.title(entry.recipe), 60)
     return Row(
         head=Cell(text=name, href=links.entry(entry)),

@@ -6,6 +6,7 @@ from suite import reproduce
 from suite.board import changes, svg
 from suite.board.compare.page import compare_path
 from suite.board.compare.paired import best, name_of
+from suite.board.departures import departures
 from suite.board.entries import (
     confusion,
     exits,
@@ -39,7 +40,7 @@ def entry_sheet(site: Site, entry: Entry) -> Page:
         "board",
         f"{shorten(site.label(entry), 80)}, {entry.track}",
         links,
-        entry=entry,
+        departures=departures(site, entry),
         label=site.label(entry),
         swatch=svg.swatch(site.mark(entry.recipe), hollow=not entry.default),
         summary=figures.summary(site, entry, view),

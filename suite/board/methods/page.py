@@ -7,6 +7,7 @@ from typing import Any
 
 from suite import reproduce
 from suite.board import cut, svg
+from suite.board.departures import departures
 from suite.board.entries import figures, quality, training
 from suite.board.entry_rows import (
     cost_cells,
@@ -167,7 +168,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
         f"variants-{track}",
         notes=left_out,
     )
-    departures = sorted({text for entry in entries for text in entry.departures})
+    departed = dict.fromkeys(text for entry in ordered for text in departures(site, entry))
     tasks = [t for t in quality.ordered_tasks(chosen) if t in chosen.quality]
     drawn = _diagram(site, chosen)
     core = [t for t in tasks if known is None or t in known.core]
@@ -176,7 +177,7 @@ def _method_on(site: Site, links: Links, recipe: str, track: str, entries: Seque
         "title": track_title(track),
         "href": links.track(track),
         "variants": variants,
-        "departures": departures,
+        "departures": list(departed),
         "retention": retention.retention_table(site, links, track, printed),
         "retention_figure": retention.retention_figure(site, links, track, chosen, tasks),
         "family": knobs.family_figure(site, links, track, ordered, view),

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -1199,10 +1200,19 @@ def test_labels_keep_what_tells_them_apart() -> None:
     assert text.shorten_middle(label, 51) == label
     assert text.wrapped("A constant learning rate", 20) == ["A constant learning", "rate"]
     bars = [charts.Bar("A constant learning rate", 1.0, None, "1.0 points", "x", Mark("hue-0", "circle"))]
+    drawn = charts.forest(bars, ident="x", title="", description="", axis="points", narrow=True)
+    assert ">A constant</text>" in drawn and ">learning rate</text>" in drawn and "…" not in drawn
+    long = "No attention loss, neither in general distillation nor on the task"
     drawn = charts.forest(
-        bars, ident="x", title="", description="", axis="points", narrow=True, label_width=175.0
+        [replace(bars[0], label=long)],
+        ident="x",
+        title="",
+        description="",
+        axis="points",
+        narrow=True,
+        above=True,
     )
-    assert "A constant learning</text>" in drawn and ">rate</text>" in drawn and "…" not in drawn
+    assert ">No attention loss, neither in general</text>" in drawn and "…" not in drawn
 
 
 def point(x: float, y: float, name: str = "p") -> Point:

@@ -170,12 +170,16 @@ def forest(
     axis: str,
     narrow: bool,
     guide: float | None = None,
-    label_width: float | None = None,
+    above: bool = False,
 ) -> Markup:
-    """Estimates with their intervals, one line each; small ticks are single seeds."""
-    label_width = label_width or (120.0 if narrow else 210.0)
-    names = [wrapped(bar.label, round((label_width - 10) / (FOREST_FONT * CHARACTER))) for bar in bars]
-    row, width = 26.0 if all(len(name) == 1 for name in names) else 36.0, 360.0 if narrow else 680.0
+    """Estimates with their intervals, one line each; small ticks are single seeds. ``above``: labels that are
+    sentences stand above their bars, as wide as the drawing."""
+    width = 360.0 if narrow else 680.0
+    label_width = 20.0 if above else 120.0 if narrow else 210.0
+    room = width - 10 if above else label_width - 10
+    names = [wrapped(bar.label, round(room / (FOREST_FONT * CHARACTER))) for bar in bars]
+    most = max((len(name) for name in names), default=1)
+    row = 24.0 + 14.0 * most if above else 26.0 if most == 1 else 36.0
     size = Size(width, 30 + row * len(bars) + 34, label_width, 70 if not narrow else 52, 14, 40, FOREST_FONT)
     left, top, right, bottom = size.plot
     values = [v for bar in bars for v in (bar.value, *(bar.interval or ()), *bar.dots)]
@@ -191,12 +195,12 @@ def forest(
     grid.append(svg.text(axis, "axis-title", right, size.height - 4, "end"))
     parts = [el("g", *grid, aria_hidden="true")]
     for index, bar in enumerate(bars):
-        y = top + row * (index + 0.5)
+        y = top + row * (index + 1) - 13 if above else top + row * (index + 0.5)
         said = f"{shorten(bar.label, 80)}: {bar.text}"
         value_words, seeds = bar.text.split(" ")[0], [across(dot) for dot in bar.dots]
         line = [
             el("title", said),
-            *_label_lines(names[index], left - 10, y + 4),
+            *(_above(names[index], y) if above else _beside(names[index], left - 10, y)),
             *([_whisker(bar.mark, across, bar.interval, y)] if bar.interval else []),
             *(svg.line("seed", at, y - 7, at, y - 3) for at in seeds),
             svg.mark(bar.mark, across(bar.value), y, 4.6),
@@ -207,11 +211,19 @@ def forest(
     return svg.chart(label, parts, "forest", size.width, size.height, size.font, links=True)
 
 
-def _label_lines(lines: Sequence[str], x: float, y: float) -> list[Markup]:
-    """One or two lines of a label, about the height of its row."""
-    step = 1.05 * FOREST_FONT
-    first = y - step * (len(lines) - 1) / 2
-    return [svg.text(line, "row-label", x, first + step * number, "end") for number, line in enumerate(lines)]
+LINE = 1.05 * FOREST_FONT  # between two lines of a label
+
+
+def _beside(lines: Sequence[str], x: float, y: float) -> list[Markup]:
+    """A label at the left of its bar, about its height."""
+    first = y + 4 - LINE * (len(lines) - 1) / 2
+    return [svg.text(line, "row-label", x, first + LINE * nth, "end") for nth, line in enumerate(lines)]
+
+
+def _above(lines: Sequence[str], y: float) -> list[Markup]:
+    """A label over its bar; the grid does not run through it."""
+    first = y - 11 - LINE * (len(lines) - 1)
+    return [svg.text(line, "label", 10, first + LINE * nth) for nth, line in enumerate(lines)]
 
 
 # --- training curves ----------------------------------------------------------------------------------------

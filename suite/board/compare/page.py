@@ -90,8 +90,8 @@ def _table(
         ]
         share = found.disagreement(one, other, classes)
         cells.append(gap(share) if isinstance(share, Missing) else value(fixed(100 * share, 1)))
-        name = shorten_middle(site.label(one), 50) + (
-            "" if same else f" less {shorten_middle(site.label(other), 50)}"
+        name = shorten_middle(site.label(one), 60) + (
+            "" if same else f" less {shorten_middle(site.label(other), 60)}"
         )
         rows.append(Row(Cell(text=name, href=href), tuple(cells), swatch=svg.swatch(site.mark(one.recipe))))
     notes = [

@@ -63,7 +63,7 @@ def panels(site: Site, links: Links, track: str, recipe: str) -> list[Panel]:
             description="Right of the dashed line the ablation scores higher. The table below has the same numbers.",
             narrow=True,
             guide=0.0,
-            label_width=175.0,
+            above=True,
         )
         found.append(Panel(site.task(task).title, chart))
     return found

@@ -384,11 +384,12 @@ def test_the_axis_is_chosen(page: Opener) -> None:
     places = set()
     for key in options:
         one.tab.select_option("#across", key)
-        one.tab.wait_for_timeout(150)
+        title = one.tab.locator(f"#across option[value={key}]").inner_text()
+        one.tab.locator(
+            f".live[aria-label*='{title}']"
+        ).wait_for()  # the chart follows when the page has been painted
+        one.tab.locator(".live svg", has_text=title).wait_for()
         places.add(one.point("truncation/1-layers"))
-        label = one.tab.get_attribute(".live", "aria-label")
-        title = one.tab.eval_on_selector(f"#across option[value={key}]", "o => o.textContent")
-        assert title in str(label) and title in str(one.tab.text_content(".live svg"))
     assert len(places) >= 4
     assert one.hash["x"] == "training"
 

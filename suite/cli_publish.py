@@ -99,10 +99,20 @@ def log(
         found = logs.added if what is What.extended else logs.gone
         older, newer = against / name, place
         named += [one for one in found(older, newer, recipe, variant) if one not in named]
+        if not named and not _changed(against, results, name, f"{recipe}/{variant}"):
+            raise UserError(
+                f"{entry}: nothing of it changed since {against}; the log only grows, so nothing is written"
+            )
     path = logs.append(
         place, recipe=recipe, variant=variant, action=what.value, documents=named, reason=reason, by=by
     )
     typer.echo(f"{path}: {what.value}, {len(named)} documents; next: lightboard index --results {results}")
+
+
+def _changed(old: Path, new: Path, track: str, entry: str) -> bool:
+    from suite import compare as comparing
+
+    return any((one.track, one.entry) == (track, entry) for one in comparing.compare(old, new))
 
 
 def compare(

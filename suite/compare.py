@@ -147,7 +147,9 @@ def rows(then: Sequence[Entry], now: Sequence[Entry]) -> list[Changed]:
                 nearest=tuple(_nearest(new, now)) if new else (),
                 became_tied=tuple(sorted(name for _, name in became_tied)),
                 no_longer_tied=tuple(sorted(name for _, name in parted)),
-                reasons_needed=tuple(f.field for f in beyond(old, new)) if old and new else (),
+                reasons_needed=tuple(f.field for f in beyond(old, new))
+                if old and new
+                else (("the whole entry",) if old else ()),
                 level=shown.level,
             )
         )
@@ -251,7 +253,7 @@ def columns(one: Changed) -> Mapping[str, str]:
         or "none",
         "became tied with": ", ".join(one.became_tied) or "none",
         "no longer tied with": ", ".join(one.no_longer_tied) or "none",
-        "needs a reason": ", ".join(one.reasons_needed) or "nothing",
+        "moved beyond what is allowed": ", ".join(one.reasons_needed) or "nothing",
     }
 
 

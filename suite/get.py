@@ -33,7 +33,7 @@ from suite.paths import load_module, names
 from suite.pipeline.matrix import tokenizer_of
 from suite.pipeline.store import Store
 from suite.protocol import track as track_of
-from suite.reproduce import ordered_tasks, run_command
+from suite.reproduce import ordered_tasks, own_run
 from suite.runtimes import _exits, exported, hands_out, runtime, shipped
 from suite.verify import valid, weights
 from suite.verify.loaded import LoadedRun
@@ -158,10 +158,12 @@ def _model(
     named = run.run.weights.place if run.run.weights else None
     source = place or named
     if source is None:
-        again = run_command(entry, [run.run.task], _seeds(run))
+        name = f"{entry.track}/{entry.recipe}/{entry.variant}"
+        again = own_run(entry.recipe, entry.track, run.run.task, _seeds(run))
         raise UserError(
-            f"{entry.track}/{entry.recipe}/{entry.variant}: the weights of {run.run.task}, seed {run.run.seed}, are "
-            f"neither in this machine's store nor at a place that the run names; train them again: {again}",
+            f"{name}: the weights of {run.run.task}, seed {run.run.seed}, are neither in this machine's store nor at a "
+            f"place that the run names; train them yourself: {again} && lightboard index --results own && "
+            f"lightboard get {name} --results own",
             code=1,
         )
     if not known:

@@ -81,6 +81,8 @@ def append(
     """Write the log's next entry; gives its file. UserError where it would say too little."""
     if not reason.strip():
         raise UserError("a log entry needs a reason (--reason): one sentence that a reader will understand")
+    if not by.strip():
+        raise UserError("a log entry needs a name (--by): who says so")
     if not documents and action in ("superseded", "withdrawn"):
         raise UserError(f"nothing is {action}: name the documents, with --document or --against OLD_RESULTS")
     entries = read(track)
@@ -95,7 +97,7 @@ def append(
         variant=variant,
         documents=tuple(sorted(documents, key=lambda named: (named.place, named.subject))),
         reason=reason.strip(),
-        by=by,
+        by=by.strip(),
     )
     path = track / FOLDER / file_name(number)
     if path.exists():

@@ -20,6 +20,14 @@ def run_command(entry: Entry, tasks: list[str] | None = None, seeds: int | None 
     return f"lightboard run {entry.recipe} --track {entry.track} --tasks {named} --seeds {count}"
 
 
+def own_run(recipe: str, track: str, task: str, seeds: int) -> str:
+    """The command that trains a model whose run is published, but whose weights are not here: as a run of one's own.
+
+    Into other results, since a run that is in the results already is not made again.
+    """
+    return f"lightboard run {recipe} --track {track} --tasks {task} --seeds {seeds} --results own"
+
+
 def measure_command(
     entry: Entry,
     profile: str,

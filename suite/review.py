@@ -94,7 +94,8 @@ def fetch(revision: str, folder: Path, repository: Path = Path()) -> int:
 def comment(report: Path) -> str:
     """The comment: the verdict, the table, then every problem, as text."""
     lines = _lines(report / "verify.txt")
-    failed = (report / "failed").exists()
+    # What was not checked was not found right: a check that left no word has failed, too.
+    failed = (report / "failed").exists() or not lines or not (report / "table.md").is_file()
     said = "found problems" if failed else "found nothing wrong"
     text = [f"**Lightboard's check of these results {said}.** Nothing of this pull request was run.", ""]
     table = (report / "table.md").read_text(encoding="utf-8") if (report / "table.md").is_file() else ""

@@ -275,7 +275,10 @@ def test_weights_that_are_nowhere_name_the_command_that_makes_them(
         take(elsewhere, tmp_path / "out")
     said = str(caught.value)
     assert "neither in this machine's store nor at a place that the run names" in said and "\n" not in said
-    assert said.endswith("train them again: lightboard run reference --track demo --tasks sst2 --seeds 1")
+    assert said.endswith(
+        "train them yourself: lightboard run reference --track demo --tasks sst2 --seeds 1 --results own && "
+        "lightboard index --results own && lightboard get demo/reference/default --results own"
+    )
 
 
 def test_without_a_hash_only_replayed_weights_are_taken(elsewhere: dict[str, Any], tmp_path: Path) -> None:

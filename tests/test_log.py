@@ -20,7 +20,7 @@ from suite.documents import Entry
 from suite.errors import UserError
 from suite.folder import read_json
 from suite.index import compute, entries, index
-from suite.verify import Report, verify
+from suite.verify import Report, attest, verify
 
 SMALL = tuple(row for row in example.ROWS if row.recipe in ("reference", "majority", "student"))
 STUDENT = next(row for row in example.ROWS if row.recipe == "student")
@@ -133,6 +133,30 @@ def test_a_log_entry_that_says_too_little_is_not_written(
     assert not logs.files(results / "demo")
 
 
+def test_a_word_of_nobody_or_of_nothing_is_not_written(
+    results: Path, old: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The log only grows: an entry without a cause would excuse whatever changes later."""
+    words = (
+        "log",
+        "demo/student/default",
+        "--what",
+        "corrected",
+        "--reason",
+        "Why.",
+        "--results",
+        str(results),
+    )
+    for more, says in (
+        (("--by", " "), "needs a name"),
+        (("--by", "us", "--against", str(old)), "nothing of it changed"),
+    ):
+        code, _, said = call(capsys, *words, *more)
+        assert code and says in said and not logs.files(results / "demo")
+    with pytest.raises(UserError, match="needs a name"):
+        attest(verify(results), by="")
+
+
 # --- it only grows ------------------------------------------------------------------------------------------
 
 
@@ -229,7 +253,9 @@ def test_a_changed_score_needs_a_reason(results: Path, old: Path, capsys: pytest
         (MOOD, ""),
     }
     score = next(problem for problem in found if problem.field)
-    assert score.found == repr(now) and repr(was) in score.expected and "lightboard log" in score.fix
+    assert score.found == repr(now) and repr(was) in score.expected
+    typed = "lightboard log demo/student/default --what corrected --reason"
+    assert all(typed in problem.fix for problem in found), "the command as it is typed"
     words = ("log", "demo/student/default", "--what", "corrected", "--reason", "Wrong labels.", "--by", "us")
     code, _, _ = call(capsys, *words, "--against", str(old), "--results", str(results))
     assert code == 0
@@ -323,6 +349,8 @@ def test_a_comparison_shows_old_new_nearest_and_ties(results: Path, tmp_path: Pa
     assert (new.what, new.old) == ("new", None) and new.new is not None
     assert student.what == "changed" and student.old != student.new
     assert student.reasons_needed == ("quality.mood.score",)
+    gone = {one.entry: one for one in compare.compare(results, old)}["twin/default"]
+    assert (gone.what, gone.reasons_needed) == ("gone", ("the whole entry",))
     scores = {e.recipe: e.board_score.value for e in entries(results) if e.board_score}
     by_distance = sorted(set(scores) - {"twin"}, key=lambda name: abs(scores[name] - scores["twin"]))
     assert [near.entry.split("/")[0] for near in new.nearest] == by_distance[:2]

@@ -172,15 +172,22 @@ def test_only_a_submission_is_replaced(results: Path, tmp_path: Path) -> None:
     [
         ("demo/studnet/default", None, "did you mean student/default"),
         ("dmo/student/default", None, "did you mean demo"),
-        ("student/default", None, "track/recipe/variant"),
-        ("demo/student/default", "mini", "track/recipe/variant"),
-        ("../demo/student/default", None, "track/recipe/variant"),
-        ("demo/../default", None, "track/recipe/variant"),
+        ("demo/studnet", None, "did you mean student"),
+        ("studnet", None, "its runs are nowhere below"),
+        ("demo/student/default", "mini", "--track says mini"),
+        ("../demo/student/default", None, "expected RECIPE or RECIPE/VARIANT"),
+        ("demo/../default", None, "expected RECIPE or RECIPE/VARIANT"),
     ],
 )
 def test_an_entry_that_is_not_there_is_told(results: Path, name: str, track: str | None, says: str) -> None:
     with pytest.raises(UserError, match=says):
         submitting.prepare(results, [name], track=track, private=NOBODY)
+
+
+@pytest.mark.parametrize("name", ["student", "student/default", "demo/student", "demo/student/default"])
+def test_an_entry_is_named_as_far_as_needed(results: Path, name: str) -> None:
+    folder, entry, _ = submitting.find(results, name)
+    assert (folder.name, entry.recipe, entry.variant) == ("demo", "student", "default")
 
 
 def test_what_would_be_refused_is_not_sent(results: Path, tmp_path: Path) -> None:

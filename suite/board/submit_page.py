@@ -91,8 +91,8 @@ def _steps(name: str) -> list[Step]:
         Step(
             "send",
             "Send it",
-            "Copy submission/ into results/ of a clone and open a pull request. The same checks run there and answer "
-            "with a table: old, new, the nearest entries, what became tied.",
+            f"Copy submission/{track} into results/ of a clone and open a pull request. The same checks run there and "
+            "answer with a table: old, new, the nearest entries, what became tied.",
             (
                 "lightboard index --results results",
                 "lightboard verify results --against published",

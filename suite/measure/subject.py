@@ -24,6 +24,7 @@ from suite.measure import accuracy, cost
 from suite.measure.drawn import NotTrained, drawable, folder_of
 from suite.paths import load_module
 from suite.protocol import MEASURING, Track
+from suite.reproduce import own_run
 from suite.runtimes import Example
 from suite.stored import same_shape
 
@@ -110,7 +111,7 @@ def subjects(
     if not both:
         raise NotTrained(
             f"recipe {recipe}: variant {variant} and the reference are not both trained on {tasks[0]} here; "
-            f"run 'lightboard run {recipe} --track {track.name} --tasks {tasks[0]}' first"
+            f"first: {own_run(recipe, track.name, tasks[0], 1)}"
         )
     examples = {name: _examples(recipe, track, name, data) for name in tasks}
     others = examples if same else {n: _examples(reference["recipe"], track, n, data) for n in tasks}

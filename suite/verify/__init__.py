@@ -174,6 +174,8 @@ def attest(
     For every run and measurement the highest level it passed, every lower one included, and the first that it
     did not pass, if any: failed, or skipped. ``results``: write below ``<results>/<track>/`` instead.
     """
+    if not by.strip():
+        raise UserError("an attestation needs a name (--attest, --by): who checked it")
     day = (date or datetime.datetime.now(datetime.UTC).date()).isoformat()
     written: list[Path] = []
     for document in report.documents:

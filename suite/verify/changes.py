@@ -17,7 +17,6 @@ from suite.folder import Problem, show
 from suite.verify.valid import dated, load_document, names_nobody_in, text_is_plain_in
 
 ONLY_GROWS = "the log only grows: restore what was published, then write yours with lightboard log"
-FIX = "write the reason: lightboard log"
 
 
 # --- the log ------------------------------------------------------------------------------------------------
@@ -123,11 +122,13 @@ def against(old: Path, new: Path, then: Sequence[Entry], now: Sequence[Entry]) -
         if other is None:
             if not _reasons(since, entry):
                 expected = f"the entry, or a reason in the log for {name}"
-                yield Problem(file, "", "nothing, where an entry was published", expected, FIX)
+                yield Problem(
+                    file, "", "nothing, where an entry was published", expected, _fix(new.name, name)
+                )
             continue
         for figure in compare.beyond(entry, other):
             if not any(_covers(line, entry, figure) for line in since):
-                yield Problem(file, figure.field, figure.found(), figure.allowed(), f"{FIX} {name} ...")
+                yield Problem(file, figure.field, figure.found(), figure.allowed(), _fix(new.name, name))
     yield from _documents_stay(old, new, since)
 
 
@@ -148,7 +149,14 @@ def _documents_stay(old: Path, new: Path, since: Sequence[LogEntry]) -> Iterator
         if here.get(place) != subject and subject not in told:
             found = "another document" if place in here else "nothing"
             expected = f"the published one, or {subject[:23]}… named in the log with a reason"
-            yield Problem(show(str(new / place), 300), "", found, expected, FIX)
+            recipe, variant = Path(place).parts[1:3]  # runs/RECIPE/VARIANT/..., and measurements likewise
+            fix = _fix(new.name, f"{recipe}/{variant}")
+            yield Problem(show(str(new / place), 300), "", found, expected, fix)
+
+
+def _fix(track: str, name: str) -> str:
+    words = '--what corrected --reason "..." --by "..." --against OLD_RESULTS'
+    return show(f"write the reason: lightboard log {track}/{name} {words}", 300)
 
 
 def _reasons(since: Sequence[LogEntry], entry: Entry) -> bool:

@@ -360,6 +360,15 @@ def test_what_is_called_unregularised_has_no_dropout_left(name: str) -> None:
         assert {key: value for key, value in config.items() if "dropout" in key and value} == {}
 
 
+@pytest.mark.parametrize("name", ["base", "mini"])
+def test_theseus_at_a_constant_rate_is_one_training_ranked_and_as_an_ablation(name: str) -> None:
+    """Stage keys follow from method and parameters, so what was trained for the one is found for the other."""
+    ranked, ablation = resolve("theseus-constant", name), resolve("theseus-constant-rate", name)
+    assert ranked.recipe.ablation is None and ablation.settings["ablation_of"] == "theseus"
+    assert (ranked.recipe.method, ranked.parameters) == (ablation.recipe.method, ablation.parameters)
+    assert ranked.parameters != resolve("theseus", name).parameters
+
+
 def test_an_ablation_of_fine_tuning_starts_from_the_same_distilled_encoder(
     tiny_track: Track, tiny_folder: Path, tmp_path: Path
 ) -> None:

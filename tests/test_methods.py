@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertForMaskedLM
 
-from suite import models, paths
+from suite import models
 from suite.data.encode import Encoded
 from suite.loading import load_recipe, recipes, resolve
 from suite.methods import distilbert
@@ -25,7 +25,7 @@ from suite.pipeline.matrix import cell_of, draw_of, model_stages, variants
 from suite.pipeline.stage import closure
 from suite.pipeline.store import Store
 from suite.protocol import Track, track
-from suite.recipe import Resolved
+from suite.recipe import Recipe, Resolved
 from suite.training import masking
 from suite.training.feeds import Batch, logits_of
 from suite.training.losses import cosine_loss, soft_loss, task_loss
@@ -353,11 +353,40 @@ def test_the_same_logits_as_transformers_with_padding() -> None:
         assert torch.allclose(ours(*one.inputs), wanted, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [n for n in paths.names("recipes") if n.endswith("-unregularised")])
-def test_what_is_called_unregularised_has_no_dropout_left(name: str) -> None:
-    resolved = resolve(name, "mini")
-    for config in variants(resolved, track("mini"), 2).values():
+UNREGULARISED = [(r, name) for r in recipes() if r.name.endswith("-unregularised") for name in r.tracks]
+EARLIER = ("general", "pretraining")  # phases before any task, which no text speaks of
+WITHOUT_EFFECT = {("fastbert", "distillation.dropout")}  # parameters that nothing reads
+NONE_TO_LEAVE_OUT = {("fastbert-unregularised", "base"): "weight_decay"}  # and the text says so
+
+
+def regularisers(value: Any, place: str = "") -> dict[str, float]:
+    """Every ``dropout`` and ``weight_decay`` of a recipe's parameters, by its place."""
+    found: dict[str, float] = {}
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        at = f"{place}.{key}".removeprefix(".")
+        found |= {at: inner} if key in ("dropout", "weight_decay") else regularisers(inner, at)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name"),
+    [pytest.param(recipe, name, id=f"{recipe.name}-{name}") for recipe, name in UNREGULARISED],
+)
+def test_what_is_called_unregularised_leaves_out_what_its_text_names(recipe: Recipe, name: str) -> None:
+    resolved = resolve(recipe, name)
+    for config in variants(resolved, track(name), 2).values():
         assert {key: value for key, value in config.items() if "dropout" in key and value} == {}
+
+    own = regularisers(resolved.parameters)
+    parent = regularisers(resolve(str(recipe.extends), name).parameters)
+    left = {place for place, value in own.items() if value and place.split(".")[0] not in EARLIER}
+    assert left <= {place for method, place in WITHOUT_EFFECT if method == recipe.method}
+    differs = {place.split(".")[-1] for place in own if own[place] != parent[place]}
+    text = str(recipe.ablation)
+    named = {key for key in ("dropout", "weight_decay") if key.replace("_", " ") in text}
+    none = NONE_TO_LEAVE_OUT.get((recipe.name, name))
+    assert none is None or f"on {name} there is none" in text
+    assert differs == named - {none}
 
 
 @pytest.mark.parametrize("name", ["base", "mini"])

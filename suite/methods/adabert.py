@@ -10,7 +10,8 @@
 Where paper and published re-implementation differ: a split for the architecture (paper) instead of one level;
 probes weighed by their likelihood of the true label (paper) or evenly, as ``probe_weights`` says; the last vector
 learns from the teacher's last probe, which the re-implementation's rounding never reaches; real operation costs (see
-``_adabert``); at least one cell and one convolution. In retraining ``gamma`` 0 is the re-implementation's CE alone.
+``_adabert``); at least one cell and one convolution. In retraining ``gamma`` 0 is the re-implementation's CE alone;
+``start: search`` keeps the embeddings as the search left them, where it puts the projected tables back.
 For a regression every cross-entropy is a squared error. Weight decay covers the embeddings, here as there.
 
 Word embeddings start as the teacher's table projected on its ``hidden`` principal components; the position table

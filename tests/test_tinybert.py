@@ -343,6 +343,20 @@ def test_augmentation_by_a_masked_lm_end_to_end(
         augmented(cell, settings)
 
 
+@pytest.mark.parametrize("name", ["base", "mini"])
+def test_without_augmentation_there_can_be_as_many_updates(name: str) -> None:
+    """An epoch on the originals alone is a share 1 / (1 + copies) of one on all, at most; the rest is as it is."""
+    whole, equal = (
+        resolve(recipe, name).parameters for recipe in ("tinybert", "tinybert-without-augmentation-equal")
+    )
+    times = 1 + whole["augmentation"]["copies"]
+    longer = {
+        phase: {**whole[phase], "epochs": times * whole[phase]["epochs"]}
+        for phase in ("intermediate", "prediction")
+    }
+    assert equal == {**whole, **longer, "augmentation": None}
+
+
 ABLATIONS: dict[str, dict[str, Any]] = {
     "general": {"general": None},
     "augmentation": {"augmentation": None},

@@ -375,9 +375,16 @@ def test_a_vector_learns_from_the_probe_at_the_same_share_of_the_depth() -> None
                 assert probe_of(m, depth, layers) == math.floor(m * layers / depth + 0.5)
 
 
-@pytest.mark.parametrize("by", ["uniform", "likelihood"])
-@pytest.mark.parametrize("outputs", [1, 3])
-def test_the_loss_of_a_network_by_loops(outputs: int, by: str) -> None:
+@pytest.mark.parametrize(
+    ("outputs", "by", "frozen"),
+    [
+        (1, "uniform", 1.1748035670),
+        (1, "likelihood", 0.9898464128),
+        (3, "uniform", 1.3665416893),
+        (3, "likelihood", 1.4227021201),
+    ],
+)
+def test_the_loss_of_a_network_by_loops(outputs: int, by: str, frozen: float) -> None:
     generator, gamma, chosen = np.random.default_rng(7), 0.8, (0, 3, 6)
     logits, probes = generator.normal(size=(3, 5, outputs)), generator.normal(size=(5, 7, outputs))
     labels = generator.normal(size=5) if outputs == 1 else np.array([0, 2, 1, 1, 0])
@@ -407,6 +414,7 @@ def test_the_loss_of_a_network_by_loops(outputs: int, by: str) -> None:
         total += (1 - gamma) * hard
     parts = [torch.tensor(part) for part in logits]
     value = mixed_loss(parts, torch.tensor(probes), torch.tensor(labels), gamma, by)
+    assert total / 5 == pytest.approx(frozen, rel=1e-6)
     assert float(value) == pytest.approx(total / 5, rel=1e-12)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from test_methods import changed
 from torch import nn
 from transformers import MobileBertConfig, MobileBertForMaskedLM, MobileBertForSequenceClassification
@@ -530,25 +531,6 @@ def tiny_cell(tiny_track: Track, tiny_folder: Path, folder: Path) -> tuple[Cell,
     return cell, store
 
 
-def with_teacher(folder: Path, vocab: int) -> dict[str, Any]:
-    """A small inverted-bottleneck teacher with its masked-LM head, as a folder."""
-    config = {
-        **SMALL, "layers": 2, "vocab": vocab, "positions": 64, "inner": 24, "attends": "wide",
-        "norm": "layernorm", "activation": "gelu", "feedforwards": 1,
-    }  # fmt: skip
-    torch.manual_seed(0)
-    model, hidden, narrow = models.build(config), config["hidden"], config["embedding"]
-    models.save(model, config, folder)
-    head = {
-        "transform.dense.weight": torch.randn(hidden, hidden), "transform.dense.bias": torch.zeros(hidden),
-        "transform.LayerNorm.weight": torch.ones(hidden), "transform.LayerNorm.bias": torch.zeros(hidden),
-        "dense.weight": torch.randn(hidden - narrow, vocab), "bias": torch.zeros(vocab),
-    }  # fmt: skip
-    weights = {**model.state_dict(), **{f"cls.predictions.{name}": tensor for name, tensor in head.items()}}
-    save_file(weights, folder / "model.safetensors")
-    return config
-
-
 def test_the_base_recipe_runs_with_a_small_teacher(
     tiny_track: Track, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -563,7 +545,9 @@ def test_the_base_recipe_runs_with_a_small_teacher(
         model_stages(resolved, cell)
     assert "\n" not in str(refused.value)
 
-    config = with_teacher(tmp_path / "ib", tiny_track.teacher.config["vocab"])
+    small_teacher = {"layers": 2, "hidden": 16, "inner": 24, "heads": 2, "ffn": 12, "embedding": 6}
+    vocab = tiny_track.teacher.config["vocab"]
+    config = tiny.write_inverted_bottleneck(tmp_path / "ib", vocab=vocab, positions=64, **small_teacher)
     monkeypatch.setenv("LIGHTBOARD_IB_BERT", str(tmp_path / "ib"))
     (stage,) = model_stages(resolved, cell).values()
     names = [s.name for s in closure([stage]) if s.name not in ("encode", "corpus")]

@@ -107,6 +107,29 @@ def write_teacher(
     (BertForPreTraining if masked_lm else BertModel)(config).save_pretrained(teacher)
 
 
+def write_inverted_bottleneck(folder: Path, **changes: Any) -> dict[str, Any]:
+    """A small inverted-bottleneck BERT with its masked-LM head, as a model folder; gives its configuration."""
+    import torch
+    from safetensors.torch import save_file
+
+    from suite import models
+    from suite.models.mobilebert import IB_BERT_LARGE
+
+    config = {**IB_BERT_LARGE, "pooler": False, **changes}
+    torch.manual_seed(0)
+    model = models.build(config)
+    models.save(model, config, folder)
+    hidden, narrow, vocab = (config[name] for name in ("hidden", "embedding", "vocab"))
+    head = {
+        "transform.dense.weight": torch.randn(hidden, hidden), "transform.dense.bias": torch.zeros(hidden),
+        "transform.LayerNorm.weight": torch.ones(hidden), "transform.LayerNorm.bias": torch.zeros(hidden),
+        "dense.weight": torch.randn(hidden - narrow, vocab), "bias": torch.zeros(vocab),
+    }  # fmt: skip
+    weights = {**model.state_dict(), **{f"cls.predictions.{name}": tensor for name, tensor in head.items()}}
+    save_file(weights, folder / "model.safetensors")
+    return config
+
+
 def write_data(folder: Path, train: int, dev: int) -> None:
     """An SST-2-shaped task below ``folder``."""
     data = folder / "glue" / "SST-2"

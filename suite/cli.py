@@ -300,13 +300,16 @@ def cost(
     seq: Annotated[int, typer.Option("--seq", min=1, help="tokens")] = 128,
     variant: Annotated[str | None, typer.Option("--variant", help="default: all")] = None,
     outputs: Annotated[int, typer.Option("--outputs", min=1, help="width of the head")] = 2,
+    published: Annotated[
+        bool, typer.Option("--published", help="also FLOPs as the method's authors count them")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Parameters, FLOPs and bytes of a recipe's models; needs no weights."""
     from suite.loading import resolve
     from suite.measure.cost import count
     from suite.measure.recount import flops, parameters, precision, weight_bytes
-    from suite.paths import unknown
+    from suite.paths import load_module, unknown
     from suite.pipeline.matrix import variants
     from suite.protocol import track as track_of
 
@@ -320,6 +323,9 @@ def cost(
             counted = count(config)
             leaving += [name] if any(op.block for op in counted.ops) else []
             sizes = parameters(counted.weights)
+            theirs = getattr(load_module("models", config["architecture"]), "published_flops", None)
+            if published and theirs is None:
+                raise UserError(f"--published: no other way of counting {config['architecture']} is known")
             found.append(
                 {
                     "recipe": recipe,
@@ -327,6 +333,11 @@ def cost(
                     "track": track,
                     "parameters": {"total": sizes.total, "without_embeddings": sizes.without_embeddings},
                     "flops_per_example": {str(seq): flops(counted.ops, seq)},
+                    **(
+                        {"published_flops_per_example": {str(seq): theirs(config, seq)}}
+                        if published and theirs is not None
+                        else {}
+                    ),
                     "bytes": {f"safetensors/{precision(counted.weights)}": weight_bytes(counted.weights)},
                 }
             )
@@ -344,6 +355,9 @@ def cost(
         for f in found
     ]
     _table("", ["model", "parameters", "without embeddings", f"GFLOPs at {seq}", "MB"], rows, numbers=4)
+    if published:
+        counts = [f"{f['variant']} {f['published_flops_per_example'][str(seq)]:,}" for f in found]
+        out.print(f"FLOPs at {seq} as its authors count them: {'; '.join(counts)}.")
     if leaving:
         out.print(
             f"GFLOPs to the last exit: {', '.join(leaving)}. How many examples leave earlier is found by training."

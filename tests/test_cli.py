@@ -61,9 +61,22 @@ def test_cost_on_base_without_weights(
     assert round(found["flops_per_example"]["128"] / 1e9, 3) == gflops
 
 
+def test_cost_as_a_methods_authors_count_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """FastBERT's own figure for a BERT of 12 layers: products of linear layers alone, and one classifier."""
+    words = ("cost", "fastbert", "--track", "base", "--published")
+    code, out, _ = call(capsys, *words, "--variant", "full", "--json")
+    (found,) = json.loads(out)
+    assert code == 0 and found["published_flops_per_example"] == {"128": 21_785_247_744}
+    assert found["flops_per_example"]["128"] > 22e9
+    code, out, _ = call(capsys, *words)
+    said = " ".join(out.split())
+    assert code == 0 and "as its authors count them: full 21,785,247,744; layers-2 22,246,981,632;" in said
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
+        (("cost", "theseus", "-t", "base", "--published"), 2, "no other way of counting bert is known"),
         (("cost", "thesus", "-t", "base"), 2, "did you mean theseus"),
         (("cost", "theseus", "-t", "bse"), 2, "did you mean base"),
         (("cost", "truncation", "-t", "base", "--variant", "7-layers"), 2, "did you mean"),

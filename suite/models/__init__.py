@@ -14,6 +14,9 @@ int64 [batch], 1 is the first) and ``uncertainties`` ([batch, exits - 1]; who is
 in its configuration; 0 switches early exits off, and only then can the model be exported as one graph. Otherwise
 ``embed`` and each block, or what its ``lean()`` gives in its place, are exported by themselves, and
 :mod:`suite.runtimes._exits` decides between them.
+
+A module whose authors count arithmetic in a way of their own has ``published_flops(config, tokens)``: one example's
+FLOPs as they would publish them, which ``lightboard cost --published`` prints beside ours.
 """
 
 from __future__ import annotations

@@ -195,17 +195,18 @@ def uncertainty(logits: Tensor, before: Tensor | None) -> Tensor:
     return -(spread.exp() * spread).sum(-1) / math.log(logits.shape[-1])
 
 
-def published_flops(config: dict[str, Any], blocks: int, *, branches: bool = True, tokens: int = 128) -> int:
-    """FLOPs of one example through ``blocks`` blocks as the official code counts them.
+def published_flops(config: dict[str, Any], tokens: int) -> int:
+    """FLOPs of one example through all blocks as the official code counts them.
 
     Products of ``nn.Linear`` alone, a multiply-accumulate being 2: neither the attention's own products nor a
-    classifier's last layer. Without ``branches`` only one classifier runs, which is their figure for BERT. (The
+    classifier's last layer. Without branches only one classifier runs, which is their figure for BERT. (The
     paper's Table 1 also counts a classifier's c x c layer for every token, though it sees only the first.)
     """
     h, f, c = int(config["hidden"]), int(config["ffn"]), int(config["classifier"])
+    blocks = int(config["layers"])
     layer = 2 * tokens * (4 * h * h + 2 * h * f)
     classifier = 2 * tokens * (h * c + 4 * c * c) + 2 * c * c
-    return blocks * layer + (blocks if branches else 1) * classifier
+    return blocks * layer + (blocks if config["branches"] else 1) * classifier
 
 
 def build(config: dict[str, Any], attention: str) -> FastBert:

@@ -1,7 +1,8 @@
 """A linear model over hashed n-grams of word pieces, fitted by scikit-learn: the floor for a compressed BERT.
 
 Features are those of :mod:`suite.models.ngram`, so what is fitted and what is timed are one model. The inverse
-regularisation is chosen on the selection split. The arithmetic of the sparse solver is not counted.
+regularisation is chosen on the selection split, by accuracy for classes and by R squared for a regression, whatever
+the task's own score is. The arithmetic of the sparse solver is not counted.
 """
 
 from __future__ import annotations

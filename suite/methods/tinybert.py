@@ -34,7 +34,7 @@ from suite.documents import DECLARED, Strict
 from suite.methods import finetune
 from suite.models.bert import Bert
 from suite.pipeline.augment import Augmentation, augmented
-from suite.pipeline.cell import Cell, forward_tflop, write_logits
+from suite.pipeline.cell import Cell, forward_tflop
 from suite.pipeline.corpus import corpus
 from suite.pipeline.general import General, Taught, export_encoder, general_stage, pretrained_teacher
 from suite.pipeline.phase import Phase
@@ -115,7 +115,7 @@ def plan(parameters: Parameters, cell: Cell) -> Mapping[str, Stage]:
     if cell.task.regression and parameters.regression == "labels":
         taught, lengths = {"data": cell.encoded}, cell.lengths["train"]
     else:
-        taught = {"data": data, "logits": _logits(cell, data, lengths) if copies else cell.teacher_logits}
+        taught = {"data": data, "logits": cell.teacher_logits_on(data, lengths)}
     prediction = PREDICTION.stage(
         params={**common, "config": config, "training": parameters.prediction.model_dump(mode="json")},
         inputs={"encoder": intermediate, **taught},
@@ -139,20 +139,6 @@ def _general(parameters: Parameters, cell: Cell) -> Stage | None:
     stage = general_stage(GENERAL, cell, settings, config, params)
     once = layer_tflop(config, cell.config(outputs=1), corpus(cell.track, settings.tokens).lengths, losses)
     return replace(stage, tflop=settings.training.epochs * once)
-
-
-def _logits(cell: Cell, data: Stage, lengths: np.ndarray) -> Stage:
-    """The teacher's logits on the augmented train split: once, whatever the number of epochs."""
-    assert cell.reference is not None
-    return cell.stage(
-        "teacher-logits",
-        1,
-        write_logits,
-        params={"split": "train"},
-        inputs={"model": cell.reference, "data": data},
-        tflop=forward_tflop(cell.config(), lengths),
-        tokens=int(lengths.sum()),
-    )
 
 
 def layer_tflop(

@@ -217,6 +217,11 @@ class MobileBert(nn.Module):
         self.apply(_initialise)
 
     @property
+    def body(self) -> Body:
+        """All but the head, for code that need not know the architecture's name."""
+        return self.mobilebert
+
+    @property
     def layers(self) -> nn.ModuleList:
         layers: Any = self.mobilebert.encoder["layer"]
         return layers  # type: ignore[no-any-return]

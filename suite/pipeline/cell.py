@@ -83,6 +83,10 @@ class Cell:
     @cached_property
     def teacher_logits(self) -> Stage:
         """The reference's logits on the train split, computed once for every recipe of the cell."""
+        return self.teacher_logits_on(self.encoded, self.lengths["train"])
+
+    def teacher_logits_on(self, data: Stage, lengths: np.ndarray) -> Stage:
+        """The reference's logits on another train split, of examples that are at most so long: once for all epochs."""
         if self.reference is None:
             raise ValueError("the reference itself has no teacher")
         return self.stage(
@@ -90,9 +94,9 @@ class Cell:
             1,
             write_logits,
             params={"split": "train"},
-            inputs={"model": self.reference, "data": self.encoded},
-            tflop=self.forward(self.config()),
-            tokens=self.train_tokens,
+            inputs={"model": self.reference, "data": data},
+            tflop=forward_tflop(self.config(), lengths),
+            tokens=int(lengths.sum()),
         )
 
 

@@ -48,7 +48,7 @@ def pretraining_updates(context: Context, model: nn.Module) -> list[Update]:
         assert isinstance(model, Taught)
         yield pretraining_loss(model, batch, context.params["blend"], drawn)
 
-    trained = nn.ModuleList([student.mobilebert, model.parts["head"]])
+    trained = nn.ModuleList([student.body, model.parts["head"]])
     return one_update(training(context), trained, losses)
 
 
@@ -58,7 +58,7 @@ def pretraining_loss(pair: Taught, batch: Batch, blend: float, drawn: Tensor) ->
 
     def scored(model: Any, head: nn.Module) -> Tensor:
         hidden = model.states(ids, batch.mask, batch.types)[-1][chosen]
-        scores: Tensor = head(hidden, model.mobilebert.embeddings.word_embeddings.weight)
+        scores: Tensor = head(hidden, model.body.embeddings.word_embeddings.weight)
         return scores
 
     with torch.no_grad():

@@ -129,7 +129,7 @@ def train(
                     p.requires_grad_(id(p) in own)
             torch.manual_seed(fold(seed, phase, step, place))
             for loss in update.losses(model, feeds[update.data].batch(step), now):
-                if loss.value.requires_grad:  # Theseus can draw no successor layer at all: nothing to learn
+                if loss.value.requires_grad:  # else no layer that learns was run at this step
                     loss.value.backward()  # type: ignore[no-untyped-call]
                 for name, value in loss.logs.items():
                     total, count = sums.get(name, (0.0, 0))

@@ -213,13 +213,22 @@ def plan(
         _print_json(view.as_dict())
         return
     rows = [
-        [s.stage, s.task, str(s.seed or ""), "yes" if s.cached else "", f"{s.tflop:.2f}", clock(s.seconds)]
+        [
+            s.stage,
+            s.recipes[0] if len(s.recipes) == 1 else f"{len(s.recipes)} recipes",
+            s.task,
+            str(s.seed or ""),
+            "" if s.needed else "yes" if s.cached else "landed",
+            f"{s.tflop:.2f}",
+            clock(s.seconds),
+        ]
         for s in view.stages
     ]
-    _table("", ["stage", "task", "seed", "made", "TFLOP", "time"], rows, numbers=2)
+    _table("", ["stage", "recipe", "task", "seed", "made", "TFLOP", "time"], rows, numbers=2)
     out.print(
         f"{view.runs} runs, {view.landed} in {results} already; {view.tflop_left:.1f} of {view.tflop:.1f} TFLOP "
-        f"to do, about {clock(view.seconds_left)} at {view.gflops:.0f} GFLOP/s ({view.rate_from})"
+        f"to do, about {clock(view.seconds_left)} at {view.gflops:.0f} GFLOP/s ({view.rate_from}), "
+        f"{view.workers} at once"
     )
 
 
@@ -246,7 +255,9 @@ def _plan_measurements(
         soft_wrap=True,
     )
     if todo.waiting is not None:
-        out.print(f"{todo.waiting}; lightboard run trains them", markup=False, soft_wrap=True)
+        out.print(
+            f"{todo.waiting}; lightboard run ... --results own trains them", markup=False, soft_wrap=True
+        )
     for cell in todo.tried:
         out.print(f"empty: {cell.name}: {cell.tried}", markup=False, soft_wrap=True)
     for what, reasons in (("profile", todo.profiles_elsewhere), ("runtime", todo.runtimes_missing)):
@@ -277,6 +288,7 @@ def run(
     from suite.pipeline.run import run as make
     from suite.progress import shown
 
+    started = time.time()
     with shown(err) as reporter:
         folders = make(
             _recipes(recipes, track),
@@ -288,8 +300,10 @@ def run(
             workers=workers,
             reporter=reporter,
         )
+    made = sum((folder / "run.json").stat().st_mtime >= started for folder in folders)
+    old = "" if made else ", all of them before: lightboard run ... --results own makes them anew, as yours"
     out.print(
-        f"{len(folders)} runs in {results / track / 'runs'}; next: lightboard index --results {results}"
+        f"{len(folders)} runs in {results / track / 'runs'}{old}; next: lightboard index --results {results}"
     )
 
 

@@ -169,12 +169,18 @@ def test_no_network_and_no_cache_is_one_line(capsys: pytest.CaptureFixture[str],
 
 
 def test_plan_counts_and_a_run_lands_what_it_said(
-    tiny_track: Track, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_track: Track,
+    tiny_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     more = ("-t", "demo", "--data", f"folder:{tiny_folder}/glue", "--results", str(tmp_path / "r"))
     code, out, _ = call(capsys, "plan", "distillation", "reference", *more, "--json")
     before: dict[str, Any] = json.loads(out)
     assert code == 0
+    shared = next(stage for stage in before["stages"] if stage["stage"] == "finetune")
+    assert sorted(shared["recipes"]) == ["distillation", "reference"]
     assert before["runs"] == 2 and before["landed"] == 0
     assert {"finetune", "distillation", "predictions"} <= {stage["stage"] for stage in before["stages"]}
     code, _, err = call(capsys, "run", "distillation", "reference", *more)
@@ -185,6 +191,12 @@ def test_plan_counts_and_a_run_lands_what_it_said(
     assert call(capsys, "index", "--results", str(tmp_path / "r"))[0] == 0
     code, out, _ = call(capsys, "list", "entries", "--results", str(tmp_path / "r"), "--json")
     assert {row["entry"] for row in json.loads(out)} == {"distillation/default", "reference/default"}
+    # As in a clone of published results: nothing of them is made again, and a run says so.
+    monkeypatch.setenv("LIGHTBOARD_STORE", str(tmp_path / "elsewhere"))
+    clone = json.loads(call(capsys, "plan", "distillation", "reference", *more, "--json")[1])
+    assert clone["landed"] == 2 and clone["tflop_left"] == 0 < clone["tflop"]
+    code, out, _ = call(capsys, "run", "distillation", "reference", *more)
+    assert code == 0 and "all of them before" in " ".join(out.split())
 
 
 def test_a_task_of_ones_own_is_run_indexed_and_verified(

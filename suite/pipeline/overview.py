@@ -6,20 +6,25 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from suite.pipeline.execute import info
-from suite.pipeline.run import Request, jobs, landed
+from suite.pipeline.run import Request, at_once, jobs, landed, remaining
 from suite.pipeline.stage import closure
 from suite.pipeline.store import Store
 
 
 @dataclass(frozen=True)
 class Line:
-    """One stage; ``seconds`` is measured where it is made already, else estimated."""
+    """One stage; ``seconds`` is measured where it is made already, else estimated.
+
+    ``needed``: by a run that is not in the results yet, and not made.
+    """
 
     stage: str
+    recipes: tuple[str, ...]
     task: str
     seed: int
     key: str
     cached: bool
+    needed: bool
     tflop: float
     seconds: float
 
@@ -29,6 +34,7 @@ class Overview:
     stages: tuple[Line, ...]
     runs: int
     landed: int
+    workers: int
     gflops: float
     rate_from: str
 
@@ -38,17 +44,19 @@ class Overview:
 
     @property
     def tflop_left(self) -> float:
-        return sum(line.tflop for line in self.stages if not line.cached)
+        return sum(line.tflop for line in self.stages if line.needed)
 
     @property
     def seconds_left(self) -> float:
-        return sum(line.seconds for line in self.stages if not line.cached)
+        """As if the cells that are made side by side were equally long."""
+        return sum(line.seconds for line in self.stages if line.needed) / self.workers
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "stages": [asdict(line) for line in self.stages],
             "runs": self.runs,
             "landed": self.landed,
+            "workers": self.workers,
             "tflop": self.tflop,
             "tflop_left": self.tflop_left,
             "seconds_left": self.seconds_left,
@@ -60,18 +68,32 @@ class Overview:
 def overview(wanted: Request) -> Overview:
     """Every stage of a request in order. Tokenises unseen tasks, since lengths decide the arithmetic."""
     store, todo = Store(wanted.store), jobs(wanted)
+    users: dict[str, list[str]] = {}
+    for job in todo:
+        for stage in closure((job.model, job.predictions)):
+            users.setdefault(stage.key, []).append(job.resolved.recipe.name)
     stages = list(closure(stage for job in todo for stage in (job.model, job.predictions)))
+    left = {stage.key for stage in remaining(todo, wanted)}
     gflops, rate_from = _rate(store)
     lines = []
     for stage in stages:
         found, who = store.get(stage.key), info(stage)
         seconds = found.record["seconds"] if found else stage.tflop * 1000 / gflops
         lines.append(
-            Line(stage.name, who.task, stage.seed, stage.key, found is not None, stage.tflop, seconds)
+            Line(
+                stage=stage.name,
+                recipes=tuple(dict.fromkeys(users[stage.key])),
+                task=who.task,
+                seed=stage.seed,
+                key=stage.key,
+                cached=found is not None,
+                needed=stage.key in left,
+                tflop=stage.tflop,
+                seconds=seconds,
+            )
         )
-    return Overview(
-        tuple(lines), len(todo), sum(landed(job, wanted.results) for job in todo), gflops, rate_from
-    )
+    already = sum(landed(job, wanted.results) for job in todo)
+    return Overview(tuple(lines), len(todo), already, at_once(todo), gflops, rate_from)
 
 
 def _rate(store: Store) -> tuple[float, str]:

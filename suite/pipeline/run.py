@@ -134,15 +134,24 @@ def run(
     todo = jobs(wanted, reporter)
     if reporter is not None:
         reporter(Event("plan", stages=tuple(info(s) for s in remaining(todo, wanted))))
-    cells = [list(group) for _, group in groupby(todo, key=lambda job: (job.cell.seed, job.cell.task.name))]
-    cores = len(allowed())
-    workers = min(workers or max(1, cores // todo[0].cell.threads), len(cells))
+    cells = _cells(todo)
+    workers = min(workers or at_once(todo), len(cells))
     if workers == 1:
         for job in todo:
             land(job, wanted, reporter)
     else:
         _side_by_side(cells, wanted, workers, reporter)
     return [run_folder(wanted.results, job) for job in todo]
+
+
+def _cells(todo: Sequence[Job]) -> list[list[Job]]:
+    """The jobs of one seed and task together, in their order."""
+    return [list(group) for _, group in groupby(todo, key=lambda job: (job.cell.seed, job.cell.task.name))]
+
+
+def at_once(todo: Sequence[Job]) -> int:
+    """How many cells are made side by side, unless somebody says otherwise: one for as many cores as it has threads."""
+    return max(1, min(len(allowed()) // todo[0].cell.threads, len(_cells(todo)))) if todo else 1
 
 
 def land(job: Job, wanted: Request, reporter: Reporter | None = None, *, wait: bool = True) -> None:

@@ -675,6 +675,8 @@ class Speed(Many):
     peak_memory_bytes: Annotated[Count, DERIVED]
     model_bytes: Annotated[Count, DERIVED]
     inherited: Annotated[bool, DERIVED]
+    processor: Annotated[Text | None, DERIVED] = Field(None, exclude_if=_is_empty)
+    """Where it was measured: ratios of one kind of processor need not be another's."""
     measurement: Annotated[str, DERIVED]
     scores: Annotated[dict[Name, OwnScore], DERIVED] = Field(default_factory=dict, exclude_if=_is_empty)
     """Task -> score by this runtime's own answers, where its precision is below fp32."""

@@ -105,6 +105,7 @@ def _speeds(entry: Entry) -> Iterator[Record]:
             "model_size_bytes": line.model_bytes,
             "verdict": line.verdict,
             "inherited": line.inherited,
+            "processor": line.processor,
             "document": line.measurement,
         }
 

@@ -689,6 +689,7 @@ def _speed(facts: MeasurementFacts, alone: Ratio | None, group: _Group) -> Speed
         peak_memory_bytes=max(0, m.memory.peak_bytes - m.memory.baseline_bytes),
         model_bytes=m.model_bytes,
         inherited=not _is_own(m, group),
+        processor=m.machine.accelerator or m.machine.cpu,
         measurement=facts.path,
         scores=_scores(facts, group),
     )

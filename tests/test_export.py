@@ -144,7 +144,7 @@ WITHOUT = {
     "ablation_of",
     "track", "division", "recipe", "variant", "default", "method", "level", "task", "core", "dev_subset", "seed",
     "diverged", "document", "recipe_hash", "profile", "runtime", "precision", "arrival", "inputs", "verdict",
-    "inherited", "rank_lowest", "rank_highest",
+    "inherited", "processor", "rank_lowest", "rank_highest",
     "parameters_total", "parameters_without_embeddings", "parameters_nonzero",
 }  # fmt: skip
 

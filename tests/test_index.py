@@ -105,6 +105,7 @@ def test_a_measurement_joins_by_graph(results: Path) -> None:
     assert lines["torch"].alone_ratio != lines["torch"].ratio
     assert lines["onnx"].ratio.value == pytest.approx(STUDENT.speed, rel=0.05)
     assert not any(line.inherited for line in entry.speed)
+    assert {line.processor for line in entry.speed} == {"An example processor"}
     assert entry.cost.bytes["onnx/fp32"] == lines["onnx"].model_bytes
 
 

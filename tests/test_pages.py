@@ -829,3 +829,19 @@ def test_pages_fit_and_satisfy_axe(made: Path, browser: Any, width: int, scheme:
             found = Axe().run(tab).response["violations"]
             assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == [], name
     context.close()
+
+
+def test_rows_of_several_kinds_of_processor_are_told(tmp_path: Path) -> None:
+    """A ratio of two models need not be the same on another kind, whatever its interval."""
+    results = example.build(tmp_path / "results")
+    folder = next((results / "demo/measurements/student").glob(f"*/example-onnx-reference-{example.DATE}"))
+    for cpu in ("An example processor", "Another one"):
+        document = example.read(folder, "measurement.json")
+        document["machine"]["cpu"] = cpu
+        example.forge(folder, "measurement.json", document)
+        index(results)
+        made = board.build(results, tmp_path / cpu[:2])
+        read = page(made.parent, "tracks/demo/on/example/with/onnx.html").text
+        assert ("measured on two kinds, An example processor and Another one" in read) == (
+            cpu != "An example processor"
+        )

@@ -21,6 +21,7 @@ from suite.board.text import (
     listed,
     number_word,
     sentence,
+    shorten,
 )
 from suite.documents import Entry
 from suite.protocol import reporting_hash
@@ -188,6 +189,14 @@ def _flags(site: Site, track: str, view: View) -> list[str]:
             "Speed: the reference’s time over the entry’s, in pairs, one query at a time, true lengths; "
             "2 means twice as fast. Latency: the reference’s median time over the row’s speed, since rows were timed "
             "in different sessions on different processors; each entry’s page has the time that was measured."
+        )
+    kinds = sorted({kind for one in shown for kind in one.processors})
+    if len(kinds) > 1:
+        named = listed(shorten(kind, 60) for kind in kinds[:3])
+        more = f" and {len(kinds) - 3} more" if len(kinds) > 3 else ""
+        said.append(
+            f"Processors: rows here, and tasks within a mean, were measured on {number_word(len(kinds))} kinds, {named}"
+            f"{more}. A ratio of two models may be another one on another kind, beyond its interval."
         )
     if any(one.noisy for one in shown):
         said.append("Grey: a noisy measurement; its interval stands.")

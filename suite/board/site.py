@@ -53,6 +53,7 @@ class Shown:
     bytes: int
     measurements: tuple[str, ...]
     tasks: tuple[str, ...]  # more than one: a mean over them
+    processors: tuple[str, ...] = ()  # on which it was measured
     own: tuple[float, float] | None = None  # of a lower precision: mean score over all tasks, and its change
     ms: float | None = None  # the reference's time over the ratio: what can stand beside other rows'
 
@@ -415,6 +416,7 @@ class Site:
             bytes=max(line.model_bytes for line in lines),
             measurements=tuple(line.measurement for line in lines),
             tasks=tuple(sorted(tasks)) if len(lines) > 1 else (),
+            processors=tuple(sorted({line.processor for line in lines if line.processor})),
             own=own_score(entry, lines),
         )
 

@@ -21,6 +21,11 @@ from suite.errors import UserError
 
 YAML_KINDS = ("recipes", "hardware_profiles", "tasks")
 CODE_KINDS = ("methods", "models", "runtimes", "modifiers")
+REQUIRED = {  # what a module of a kind must have, as its package's docstring says
+    "methods": ("Parameters", "students", "plan"),
+    "modifiers": ("Parameters", "config", "stage"),
+    "runtimes": ("PRECISION", "SHAPES", "available", "describe", "export", "prepare"),
+}
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -35,13 +40,18 @@ def search(kind: str) -> list[Path]:
     """Every existing folder of a kind, those of ``LIGHTBOARD_PATH`` before ours."""
     if kind not in YAML_KINDS + CODE_KINDS:
         raise ValueError(f"no such kind: {kind}")
-    folders = [Path(part).expanduser() / kind for part in _environment_path()]
+    folders = [folder / kind for folder in _environment_path()]
     folders.append((_PACKAGE if kind in (*CODE_KINDS, "tasks") else root()) / kind)
     return [folder for folder in folders if folder.is_dir()]
 
 
-def _environment_path() -> list[str]:
-    return [part for part in os.environ.get("LIGHTBOARD_PATH", "").split(os.pathsep) if part]
+def _environment_path() -> list[Path]:
+    given = os.environ.get("LIGHTBOARD_PATH", "").split(os.pathsep)
+    folders = [Path(part).expanduser() for part in given if part]
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"LIGHTBOARD_PATH: {folder}: no such folder; make it, or name another")
+    return folders
 
 
 def files(kind: str) -> dict[str, Path]:
@@ -81,16 +91,30 @@ def _code(kind: str) -> dict[str, Path]:
 def load_module(kind: str, name: str) -> ModuleType:
     """The module of a kind by its name; ``-`` and ``_`` are the same (``onnx-int8`` is ``onnx_int8.py``).
 
-    :raises UserError: no such module, with the nearest name; or a module on ``LIGHTBOARD_PATH`` that fails.
+    :raises UserError: no such module, with the nearest name; one that fails; one that lacks what its kind needs.
     """
     modules = _code(kind)
     stem = name if name in modules else name.replace("-", "_")
     if stem not in modules:
         raise unknown(kind.removesuffix("s"), name, modules)
     path = modules[stem]
-    if path.is_relative_to(_PACKAGE):
-        return importlib.import_module(f"suite.{kind}.{stem}")
-    return _foreign(kind, stem, path.resolve())
+    try:
+        if path.is_relative_to(_PACKAGE):
+            module = importlib.import_module(f"suite.{kind}.{stem}")
+        else:
+            module = _foreign(kind, stem, path.resolve())
+    except UserError:
+        raise
+    except Exception as error:  # anything may happen in a module that somebody is writing
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{path}: cannot be loaded: {said}") from error
+    required = REQUIRED.get(kind, ())
+    lacking = [one for one in required if not hasattr(module, one)]
+    if lacking:
+        raise UserError(
+            f"{path}: found no {', '.join(lacking)}; a module in {kind}/ has {', '.join(required)}"
+        )
+    return module
 
 
 def _foreign(kind: str, stem: str, path: Path) -> ModuleType:
@@ -106,9 +130,9 @@ def _foreign(kind: str, stem: str, path: Path) -> ModuleType:
     sys.modules[qualified] = module  # before it runs: dataclasses and pydantic look their module up there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except BaseException:
         del sys.modules[qualified]
-        raise UserError(f"{path}: cannot be loaded: {type(error).__name__}: {error}") from error
+        raise
     return module
 
 

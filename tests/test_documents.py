@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -36,6 +37,8 @@ class Parameters(Strict):
     epochs: Annotated[int, Field(ge=1), DECLARED] = 3
     learning_rate: Annotated[float, Field(gt=0), DECLARED] = 1e-4
     stages: Annotated[tuple[Stage, ...], DECLARED] = ()
+
+students = plan = None
 """
 
 RECIPE = """\
@@ -327,11 +330,53 @@ def test_unknown_names_on_the_command_line(folder: Path) -> None:
     assert complaints(lambda: loading.load_recipe("recipes/none.yaml")) == ["recipes/none.yaml: no such file"]
 
 
+@pytest.mark.parametrize("ours", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "code", "says"),
+    [
+        (
+            "methods",
+            "import a_module_that_is_nowhere\n",
+            "cannot be loaded: ModuleNotFoundError: No module named",
+        ),
+        ("methods", "def plan(:\n", "cannot be loaded: SyntaxError: invalid syntax"),
+        (
+            "methods",
+            "class Parameters: pass\n",
+            "found no students, plan; a module in methods/ has Parameters, ",
+        ),
+        ("modifiers", "Parameters = config = 1\n", "found no stage; a module in modifiers/ has "),
+        ("runtimes", "PRECISION = 'fp32'\n", "found no SHAPES, available, describe, export, prepare; "),
+    ],
+)
+def test_a_module_that_is_not_finished_is_one_line(
+    kind: str, code: str, says: str, ours: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder of ``LIGHTBOARD_PATH``, and in ours."""
+    path = folder / kind / "unfinished.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(code)
+    if ours:
+        monkeypatch.setattr(paths, "_PACKAGE", folder)
+        monkeypatch.setattr(importlib.import_module(f"suite.{kind}"), "__path__", [str(path.parent)])
+    (line,) = complaints(lambda: paths.load_module(kind, "unfinished"))
+    assert line.startswith(f"{path}: {says}")
+    sys.modules.pop(f"suite.{kind}.unfinished", None)
+
+
+def test_a_folder_of_the_search_path_that_is_not_there_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIGHTBOARD_PATH", f"{folder}:{folder / 'nowhere'}")
+    (line,) = complaints(lambda: paths.names("methods"))
+    assert line == f"LIGHTBOARD_PATH: {folder / 'nowhere'}: no such folder; make it, or name another"
+
+
 def test_a_method_that_cannot_be_loaded_is_named(folder: Path) -> None:
     (folder / "methods" / "tiny_copy.py").write_text("import a_module_that_is_nowhere\n")
     (line,) = complaints(lambda: loading.check_recipe("small"))
     assert "tiny_copy.py: cannot be loaded: ModuleNotFoundError" in line
-    (folder / "methods" / "other.py").write_text("Parameters = 3\n")
+    (folder / "methods" / "other.py").write_text("Parameters = students = plan = 3\n")
     text = RECIPE.replace("tiny-copy", "other")
     (folder / "recipes" / "small.yaml").write_text(text)
     assert complaints(lambda: loading.check_recipe("small")) == [
@@ -645,7 +690,7 @@ def test_the_store_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
 def test_the_earlier_folder_of_the_search_path_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     second = folder / "second"
     (second / "methods").mkdir(parents=True)
-    (second / "methods" / "tiny_copy.py").write_text("WHERE = 'second'\n")
+    (second / "methods" / "tiny_copy.py").write_text(f"{METHOD}WHERE = 'second'\n")
     (second / "methods" / "_helper.py").write_text("raise RuntimeError\n")
     monkeypatch.setenv("LIGHTBOARD_PATH", f"{second}:{folder}")
     assert paths.load_module("methods", "tiny-copy").WHERE == "second"

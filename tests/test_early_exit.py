@@ -261,6 +261,7 @@ def test_a_plan_names_files_beside_it_only(tmp_path: Path, pieces: list[str]) ->
 def test_a_runtime_of_one_graph_says_so(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "runtimes").mkdir()
     (tmp_path / "runtimes" / "stone.py").write_text(
+        "PRECISION = SHAPES = prepare = None\n"
         "def available(): return None\ndef describe(): return {}\ndef export(model_folder, out): 1 / 0\n"
     )
     monkeypatch.setenv("LIGHTBOARD_PATH", str(tmp_path))

@@ -380,7 +380,7 @@ def test_a_runtime_that_hands_out_nothing(
 ) -> None:
     (tmp_path / "runtimes").mkdir()
     (tmp_path / "runtimes" / "stone.py").write_text(
-        "PRECISION = 'fp32'\ndef available(): return None\ndef describe(): return {}\n"
+        "PRECISION = 'fp32'\nSHAPES = prepare = None\ndef available(): return None\ndef describe(): return {}\n"
         "def export(model_folder, out):\n raise RuntimeError('too\\nheavy')\n"
     )
     monkeypatch.setenv("LIGHTBOARD_PATH", str(tmp_path))

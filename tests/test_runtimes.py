@@ -125,7 +125,9 @@ def test_unknown_and_unusable_runtimes_are_named(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="did you mean onnx"):
         runtime("onxx")
     (tmp_path / "runtimes").mkdir()
-    (tmp_path / "runtimes" / "stone.py").write_text("def available(): return 'needs a chisel'\n")
+    (tmp_path / "runtimes" / "stone.py").write_text(
+        "PRECISION = SHAPES = describe = export = prepare = None\ndef available(): return 'needs a chisel'\n"
+    )
     monkeypatch.setenv("LIGHTBOARD_PATH", str(tmp_path))
     with pytest.raises(UserError, match="runtime stone: needs a chisel"):
         runtime("stone")

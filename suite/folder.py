@@ -34,6 +34,7 @@ MAX_FILE_BYTES = 16 * 2**20
 MAX_FILES = 16
 MAX_DEPTH = 24
 MAX_NODES = 400_000  # values in one JSON file
+MAX_MISTAKES = 50  # of shape, listed per document
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -265,9 +266,36 @@ def parse(model: type[T], content: bytes, path: Path) -> T:
     try:
         return model.model_validate_json(content, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise _refuse(path, place, show(first["msg"]), "a valid document", "run lightboard verify") from None
+        raise Refused(mistakes(path, error)[0]) from None
+
+
+_PYDANTIC = re.compile(r"^(?:Value error, |Assertion failed, |\w+ should (?:be |have |match )?)")
+
+
+def mistakes(path: Path, error: ValidationError) -> list[Problem]:
+    """What a document's schema refuses, by field, without the words of the library that found it."""
+    from suite import migrations
+
+    where, count = show(str(path), 300), error.error_count()
+    if count > 20 * MAX_MISTAKES:  # listing them would take more memory than the file
+        what = f"{count} fields that are wrong"
+        return [Problem(where, "", what, "a valid document", "write it with lightboard")]
+    found: list[Problem] = []
+    for one in error.errors(include_url=False)[:MAX_MISTAKES]:
+        place = show(".".join(str(part) for part in one["loc"]))
+        if one["type"] == "missing":
+            found.append(Problem(where, place, "nothing", "a value", "add the field"))
+            continue
+        given = show(repr(one["input"]), 60)
+        if one["type"] == "extra_forbidden":
+            found.append(Problem(where, place, f"an unknown field ({given})", "no such field", "remove it"))
+        else:
+            expected = show(_PYDANTIC.sub("", one["msg"]))
+            fix = (
+                migrations.advice(one["input"]) if place == "schema" else "write the document with lightboard"
+            )
+            found.append(Problem(where, place, given, expected, fix))
+    return found
 
 
 # --- writing ------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def inherited(source: Source, below: tuple[str, ...] = ()) -> Source:
     known = paths.files("recipes")
     if name not in known or name in below:
         found = "a recipe that extends this one" if name in below else show(name)
-        expected = f"one of {', '.join(known)}"
+        expected = f"one of {paths.some('recipe', known)}"
         raise refused(
             source.path,
             [Mistake(source.line(("extends",)), "extends", found, expected, nearest(name, known))],
@@ -115,7 +115,8 @@ def _own_name(source: Source) -> Iterator[Mistake]:
 def _name_mistake(source: Source, place: Place, name: str, kind: str) -> Iterator[Mistake]:
     known = [one.replace("_", "-") for one in paths.names(kind)]
     if name.replace("_", "-") not in known:
-        expected = f"one of {', '.join(known)}" if known else f"a module in {kind}/"
+        listed = paths.some(kind.removesuffix("s"), known)
+        expected = f"one of {listed}" if known else f"a module in {kind}/"
         yield Mistake(source.line(place), dotted(place), show(name), expected, nearest(name, known))
 
 

@@ -26,6 +26,15 @@ REQUIRED = {  # what a module of a kind must have, as its package's docstring sa
     "modifiers": ("Parameters", "config", "stage"),
     "runtimes": ("PRECISION", "SHAPES", "available", "describe", "export", "prepare"),
 }
+MOST_NAMES = 10  # in one line of an error
+LISTED = (
+    "recipe",
+    "method",
+    "modifier",
+    "profile",
+    "task",
+    "runtime",
+)  # what ``lightboard list`` has by these names
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -143,14 +152,20 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_plain[close[0]] if close else None
 
 
+def some(what: str, known: Iterable[str]) -> str:
+    """The names there are of a thing, as a line holds them: ten at most, then where to see all."""
+    known = sorted(known)
+    if len(known) <= MOST_NAMES:
+        return ", ".join(known) or "none"
+    more = f"{', '.join(known[:MOST_NAMES])} and {len(known) - MOST_NAMES} more"
+    return f"{more} (lightboard list {what}s)" if what in LISTED else more
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a name that does not exist: the nearest one, or all there are."""
+    """The error for a name that does not exist: the nearest one, or what there is."""
     known = sorted(known)
     near = nearest(name, known)
-    if near is not None:
-        hint = f"did you mean {near}?"
-    else:
-        hint = "known: " + (", ".join(known) if known else "none")
+    hint = f"did you mean {near}?" if near is not None else f"known: {some(what, known)}"
     return UserError(f"unknown {what.replace('_', ' ')} {name!r}; {hint}")
 
 

@@ -139,14 +139,18 @@ def _check_events(path: Path, text: str) -> None:
 
 
 def _syntax(path: Path, error: Exception) -> UserError:
-    line, what = 1, "text that is not YAML"
+    line, what = 1, "an escape for no character"
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        what = " ".join(part for part in (error.problem, error.context) if part)
+        what = (error.problem or "").removeprefix("found ")
+        if what.startswith("but "):  # the parser's context is then the sentence's beginning
+            what = f"{error.context}, {what}"
+        elif error.context_mark and error.context_mark.line + 1 != line:
+            what += f", {error.context} that begins on line {error.context_mark.line + 1}"
     elif isinstance(error, yaml.reader.ReaderError):
         what = f"the character {error.character!r} at position {error.position}"
-    return refused(path, [Mistake(line, "", what.replace("\n", " "), "YAML")])
+    return UserError(f"{shown(path)}:{line}: not YAML: {' '.join(what.split())}")
 
 
 class _Builder:

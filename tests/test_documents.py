@@ -327,6 +327,10 @@ def test_unknown_names_on_the_command_line(folder: Path) -> None:
     assert complaints(lambda: loading.resolve("small", "bsae")) == [
         "unknown track 'bsae'; did you mean base?"
     ]
+    (line,) = complaints(lambda: loading.load_recipe("zzzzzz"))
+    assert re.fullmatch(
+        r"unknown recipe 'zzzzzz'; known: ([\w-]+, ){9}[\w-]+ and \d+ more \(lightboard list recipes\)", line
+    )
     assert complaints(lambda: loading.load_recipe("recipes/none.yaml")) == ["recipes/none.yaml: no such file"]
 
 
@@ -457,12 +461,13 @@ def test_a_profiles_hash_is_of_all_it_asks_for(folder: Path) -> None:
         ("# only a comment\n", "1: found nothing, expected a mapping"),
         ("- a\n- b\n", "1: found a list of 2, expected a mapping"),
         ("words\n", "1: found 'words', expected a mapping"),
-        ("a: 1\nb: [1, 2\nc: 3\n", "3: found "),
-        ("a: 1\n\tb: 2\n", "2: found "),
-        ("a: 1\n---\nb: 2\n", "2: found but found another document"),
-        ("a: 1\nb: \x07\n", "1: found the character"),
-        ('a: "\\U99999999"\n', "1: found text that is not YAML, expected YAML"),
-        ('a: "\\U00110000"\n', "1: found text that is not YAML, expected YAML"),
+        ("a: 1\nb: [1, 2\nc: 3\n",
+         "3: not YAML: expected ',' or ']', but got ':', while parsing a flow sequence that begins on line 2"),
+        ("a: 1\n\tb: 2\n", "2: not YAML: character '\\t' that cannot start any token"),
+        ("a: 1\n---\nb: 2\n", "2: not YAML: expected a single document in the stream, but found"),
+        ("a: 1\nb: \x07\n", "1: not YAML: the character"),
+        ('a: "\\U99999999"\n', "1: not YAML: an escape for no character"),
+        ('a: "\\U00110000"\n', "1: not YAML: an escape for no character"),
         ('a: 1\nb: "\\uD800"\n', "2: b: found "),
         ("a: 1\n? [x]\n: 2\n", "2: found a key that is no name, expected a name"),
         ("a: 1\nb: !!python/object/apply:os.system ['true']\n",
@@ -517,7 +522,10 @@ def test_any_bytes_end_in_a_document_or_in_lines_for_people(tmp_path: Path, data
     file = tmp_path / "any.yaml"
     file.write_bytes(b"name: x\n" + data)
     lines = complaints(lambda: yaml_file.load(file, Profile))
-    assert all(re.match(r".*any\.yaml:\d+: .*found .*, expected ", line) or "more" in line for line in lines)
+    assert all(
+        re.match(r".*any\.yaml:\d+: (.*found .*, expected |not YAML: )", line) or "more" in line
+        for line in lines
+    )
 
 
 # --- the protocol -------------------------------------------------------------------------------------------

@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.canonical import digest, digest_file
+from suite.documents import Manifest
 from suite.errors import UserError
 from suite.folder import (
     MAX_JSON_BYTES,
     Refused,
     check,
     documents,
+    parse,
     parse_json,
     read_bytes,
     read_json,
@@ -225,3 +227,23 @@ def test_documents_are_found_but_not_through_links(tmp_path: Path) -> None:
 def test_what_is_shown_cannot_drive_a_terminal() -> None:
     assert show("\x1b[31mred\n") == "\\x1b[31mred\\x0a"
     assert len(show("x" * 10_000)) == 120
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        (
+            {"schema": "lightboard/manifest/9", "files": {}},
+            "schema: found 'lightboard/manifest/9', expected 'lightboard/manifest/1'; update lightboard",
+        ),
+        ({"schema": "lightboard/manifest/1"}, "files: found nothing, expected a value; add the field"),
+        (
+            {"schema": "lightboard/manifest/1", "files": {"a.json": "x"}},
+            "files.a.json: found 'x', expected pattern '^sha256:[0-9a-f]{64}$'; write the document with lightboard",
+        ),
+    ],
+)
+def test_a_document_of_another_shape_says_found_and_expected(document: dict[str, object], says: str) -> None:
+    with pytest.raises(Refused) as caught:
+        parse(Manifest, json.dumps(document).encode(), Path("some.json"))
+    assert str(caught.value).startswith(f"some.json: {says}")

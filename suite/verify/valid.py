@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from suite import folder as folders
-from suite import migrations, paths, stored, tables
+from suite import paths, stored, tables
 from suite.canonical import digest
 from suite.data.rows import fingerprint
 from suite.documents import Attempt, Attestation, Entry, Measurement, Run
@@ -38,7 +38,6 @@ from suite.verify.loaded import (
     run_checks,
 )
 
-MAX_MISTAKES = 50  # of shape, listed per document
 MAX_WEIGHTS = 5_000
 MAX_OPS = 5_000
 MAX_DIMENSIONS = 8
@@ -182,35 +181,9 @@ def _shape(path: Path, content: bytes, model: type[Any]) -> tuple[dict[str, Any]
     except Refused as refused:
         return {}, None, [refused.problem]
     except ValidationError as error:
-        return {}, None, _mistakes(path, error)
+        return {}, None, folders.mistakes(path, error)
     except Exception as error:
         return {}, None, [broke(_name(path), "shape", error)]
-
-
-def _mistakes(path: Path, error: ValidationError) -> list[Problem]:
-    count = error.error_count()
-    if count > 20 * MAX_MISTAKES:  # listing them would take more memory than the file
-        what = f"{count} fields that are wrong"
-        return [Problem(_name(path), "", what, "a valid document", "write it with lightboard")]
-    found: list[Problem] = []
-    for one in error.errors(include_url=False)[:MAX_MISTAKES]:
-        place = show(".".join(str(part) for part in one["loc"]))
-        kind = one["type"]
-        if kind == "missing":
-            found.append(Problem(_name(path), place, "nothing", "a value", "add the field"))
-        elif kind == "extra_forbidden":
-            given = show(repr(one["input"]), 60)
-            found.append(
-                Problem(_name(path), place, f"an unknown field ({given})", "no such field", "remove it")
-            )
-        else:
-            expected = show(one["msg"].removeprefix("Input should be ").removeprefix("Value error, "))
-            given = show(repr(one["input"]), 60)
-            fix = (
-                migrations.advice(one["input"]) if place == "schema" else "write the document with lightboard"
-            )
-            found.append(Problem(_name(path), place, given, expected, fix))
-    return found
 
 
 # --- runs ---------------------------------------------------------------------------------------------------

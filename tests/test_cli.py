@@ -152,12 +152,13 @@ def test_errors_are_one_line(
     assert len(err.strip().splitlines()) == 1
 
 
-def test_no_network_and_no_cache_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("hub", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
+def test_no_network_and_no_cache_is_one_line(hub: dict[str, str], tmp_path: Path) -> None:
     """In a process of its own, since the hub's library reads its environment once."""
     env = {
         **os.environ,
+        **hub,
         "HF_HOME": str(tmp_path),
-        "HF_HUB_OFFLINE": "1",
         "LIGHTBOARD_STORE": str(tmp_path / "s"),
     }
     env.pop("LIGHTBOARD_GLUE", None)

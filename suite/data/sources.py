@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 FOLDER_VARIABLE = "LIGHTBOARD_GLUE"
+SECONDS_TO_ANSWER = 10  # that the hub has before it counts as not reachable
 
 
 @dataclass(frozen=True)
@@ -136,25 +138,14 @@ def _as_columns(rows: Any) -> dict[str, Any]:
 
 
 def _from_hub(task: Task) -> Examples:
-    """The protocol's revision of GLUE, from the hub's cache when it is there.
-
-    The snapshot's folder is loaded, not the data set's name: by name, the hub is asked even with all cached.
-    """
-    from datasets import load_dataset
-    from datasets.exceptions import DatasetsError
-    from huggingface_hub import snapshot_download
-
+    """The protocol's revision of GLUE, from the hub's cache when it is there."""
     from suite.protocol import TRAINING
 
     pinned = TRAINING["data"]["glue"]
     where = f"{pinned['hub']} {task.hub_config}"
-    patterns = ["README.md", f"{task.hub_config}/*"]
     try:
-        snapshot = snapshot_download(
-            pinned["hub"], repo_type="dataset", revision=pinned["revision"], allow_patterns=patterns
-        )
-        splits = load_dataset(snapshot, task.hub_config)
-    except (OSError, ValueError, DatasetsError) as error:  # not there; not the layout; not readable
+        splits = _cached_or_fetched(pinned["hub"], pinned["revision"], str(task.hub_config))
+    except Exception as error:  # not there; not the layout; not readable: many kinds, and each means the same
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"{where}: not in the hub's cache and not reachable ({first}); "
@@ -171,6 +162,32 @@ def _from_hub(task: Task) -> Examples:
         for ours, theirs in task.hub_splits.items()
     }
     return Examples(made.pop("train"), made, "hub")
+
+
+def _cached_or_fetched(name: str, revision: str, config: str) -> Any:
+    """The splits of one configuration; the hub is asked only where its cache lacks some of it.
+
+    The snapshot's folder is loaded, not the data set's name: by name, the hub is asked even with all cached. Before
+    anything is fetched one question is asked, without the library's many attempts, so that who is offline waits for
+    none of them.
+    """
+    from datasets import load_dataset
+    from huggingface_hub import HfApi, snapshot_download
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells of each attempt in a line
+    patterns = ["README.md", f"{config}/*"]
+
+    def splits(cached: bool) -> Any:
+        folder = snapshot_download(
+            name, repo_type="dataset", revision=revision, allow_patterns=patterns, local_files_only=cached
+        )
+        return load_dataset(folder, config)
+
+    try:
+        return splits(cached=True)
+    except Exception:  # nothing, or a part: another task's, or an interrupted download's
+        HfApi().dataset_info(name, revision=revision, timeout=SECONDS_TO_ANSWER)
+    return splits(cached=False)
 
 
 def _hub_split(task: Task, split: Dataset, where: str) -> Dataset:

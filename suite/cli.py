@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -32,6 +32,7 @@ app.add_typer(store_app, name="store")
 cli_publish.register(app)
 cli_pick.register(app)
 
+WIDEST = 10_000  # columns of a table that no terminal shows
 INTERRUPTED = 130  # what typer turns Ctrl-C into
 
 out = Console(highlight=False)
@@ -93,15 +94,17 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _table(title: str, columns: list[str], rows: list[list[str]], numbers: int = 0) -> None:
-    """A table whose last ``numbers`` columns are numbers."""
+    """A table whose last ``numbers`` columns are numbers. Long words are folded, and nothing is cut: a terminal has
+    its width, a pipe or a file has none."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2))
-    longest = max((len(row[0]) for row in rows), default=0)  # names that people type again are never cut
     for index, column in enumerate(columns):
-        right, width = index >= len(columns) - numbers, longest if index == 0 else None
-        table.add_column(column, justify="right" if right else "left", min_width=width)
+        justify: Literal["left", "right"] = "right" if index >= len(columns) - numbers else "left"
+        first = index == 0  # names that people type again stay whole
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=first)
     for row in rows:
         table.add_row(*row)
-    out.print(table)
+    console = out if out.is_terminal else Console(highlight=False, width=WIDEST)
+    console.print(table)
 
 
 @app.callback(invoke_without_command=True)

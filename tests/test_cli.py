@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import example_results as example
 import pytest
+from rich.console import Console
 
 from suite import cli
 from suite.protocol import Track
@@ -233,6 +235,27 @@ def test_list(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "list", kind, "--json")
     assert code == 0
     assert len(json.loads(out)) >= 2
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_no_word_of_a_list_is_lost(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A terminal of 80 columns folds a long text; a pipe has each row in a line."""
+    from suite.loading import recipes
+
+    monkeypatch.setattr(
+        cli, "out", Console(highlight=False, width=80, force_terminal=terminal, no_color=True)
+    )
+    code, shown, _ = call(capsys, "list", "recipes")
+    shown = re.sub(r"\x1b\[[\d;]*m", "", shown)
+    rows = shown.splitlines()
+    assert code == 0 and (not terminal or max(map(len, rows)) <= 80)
+    for recipe in recipes():
+        assert any(row.startswith(f"{recipe.name} ") for row in rows)
+        assert terminal or any((recipe.ablation or "") in row for row in rows)
+    words = {word for recipe in recipes() for word in (recipe.ablation or "").split()}
+    assert not {word for word in words if len(word) < 8} - set(shown.split())
 
 
 def test_ctrl_c_is_one_line_and_loses_nothing(tmp_path: Path) -> None:

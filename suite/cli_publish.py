@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -223,7 +224,7 @@ def get(
     typer.echo(f"{got.folder}: trained on {got.task}, seed {got.seed}; weights from {got.source}")
     if got.others and task is None:
         typer.echo(f"other tasks: {', '.join(got.others)} (--task)")
-    typer.echo(f"try it: python {got.folder / SCRIPT} 'a text'")
+    typer.echo(f"try it: python {shlex.quote(str(got.folder / SCRIPT))} 'a text'")
 
 
 def register(app: typer.Typer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -235,6 +236,22 @@ def test_list(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "list", kind, "--json")
     assert code == 0
     assert len(json.loads(out)) >= 2
+
+
+def test_the_command_that_get_prints_can_be_pasted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from suite import get
+
+    made = get.Got(Path("/tmp/a b"), "mood", 11, "the store", ())
+    monkeypatch.setattr(get, "get", lambda *_, **__: made)
+    code, out, _ = call(capsys, "get", "demo/student/default", "--out", "/tmp/a b")
+    assert code == 0
+    assert shlex.split(out.splitlines()[-1].removeprefix("try it: ")) == [
+        "python",
+        "/tmp/a b/answer.py",
+        "a text",
+    ]
 
 
 @pytest.mark.parametrize("terminal", [True, False])

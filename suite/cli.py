@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -19,6 +19,9 @@ from rich.table import Table
 
 from suite import __version__, cli_pick, cli_publish
 from suite.errors import UserError
+
+if TYPE_CHECKING:
+    from suite.measure.todo import Todo
 
 app = typer.Typer(
     name="lightboard",
@@ -33,6 +36,12 @@ cli_publish.register(app)
 cli_pick.register(app)
 
 WIDEST = 10_000  # columns of a table that no terminal shows
+RESUMED = (
+    "run",
+    "measure",
+    "demo",
+    "retrain",
+)  # commands that keep what they have finished when they are stopped
 INTERRUPTED = 130  # what typer turns Ctrl-C into
 
 out = Console(highlight=False)
@@ -263,9 +272,14 @@ def _plan_measurements(
         )
     for cell in todo.tried:
         out.print(f"empty: {cell.name}: {cell.tried}", markup=False, soft_wrap=True)
+    _tell_not_here(todo, out)
+
+
+def _tell_not_here(todo: Todo, console: Console) -> None:
+    """Which profiles and runtimes cannot be measured on this machine, and why."""
     for what, reasons in (("profile", todo.profiles_elsewhere), ("runtime", todo.runtimes_missing)):
         for name, reason in reasons.items():
-            out.print(f"not here: {what} {name}: {reason}", markup=False, soft_wrap=True)
+            console.print(f"not here: {what} {name}: {reason}", markup=False, soft_wrap=True)
 
 
 def _recipes(names: list[str], track: str) -> list[str]:
@@ -520,6 +534,8 @@ def _measure_all(
                 typer.echo(json.dumps({**one.cell.as_dict(), "took_seconds": one.seconds, **outcome}))
             else:
                 out.print(one.line, markup=False, soft_wrap=True)
+    if not cells:
+        _tell_not_here(todo, err)
     told = f"{done - empty} measured, {empty} empty, {len(cells) - done} left"
     err.print(f"{told}; next: lightboard index --results {results}", markup=False, soft_wrap=True)
     if todo.waiting is not None:
@@ -585,6 +601,8 @@ def index(
     said = f"{len(found)} entries in {results}; next: lightboard verify {results}"
     if found:
         said += ", then see what an entry lacks: lightboard submit TRACK/RECIPE/VARIANT --out DIR --dry-run"
+    else:
+        said = f"no runs in {results}, so no entries; next: lightboard run RECIPE --track TRACK --results {results}"
     out.print(said, markup=False, soft_wrap=True)
 
 
@@ -785,11 +803,9 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as stop:
         if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:
             raise
-        err.print(
-            "lightboard: stopped; nothing finished is lost, the same command goes on from here",
-            markup=False,
-            soft_wrap=True,
-        )
+        goes_on = "; nothing finished is lost, the same command goes on from here"
+        resumed = sys.argv[1:2] and sys.argv[1] in RESUMED
+        err.print(f"lightboard: stopped{goes_on if resumed else ''}", markup=False, soft_wrap=True)
         sys.exit(1)
 
 

@@ -302,6 +302,61 @@ def test_ctrl_c_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     assert list((folder / "r").rglob("run.json"))
 
 
+@pytest.mark.parametrize(
+    ("command", "goes_on"),
+    [("run", True), ("measure", True), ("verify", False), ("site", False), ("plan", False)],
+)
+def test_only_what_goes_on_says_so(
+    command: str, goes_on: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", stopped)
+    code, _, err = call(capsys, command)
+    assert code == 1 and err.startswith("lightboard: stopped") and len(err.splitlines()) == 1
+    assert ("goes on from here" in err) == goes_on
+
+
+def test_ctrl_c_during_the_imports_is_one_line() -> None:
+    code = (
+        "import builtins, sys\n"
+        "from suite.__main__ import main\n"
+        "plain = builtins.__import__\n"
+        "def stopped(name, *more, **named):\n"
+        "    if name == 'rich.console': raise KeyboardInterrupt\n"
+        "    return plain(name, *more, **named)\n"
+        "builtins.__import__ = stopped\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "lightboard: stopped\n")
+
+
+def test_an_index_of_nothing_says_what_makes_something(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = call(capsys, "index", "--results", str(tmp_path))
+    assert code == 0
+    assert (
+        out.startswith(f"no runs in {tmp_path}, so no entries; next: lightboard run ") and "verify" not in out
+    )
+
+
+def test_measuring_all_of_another_machines_profile_says_why_there_is_nothing(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("-t", "demo", "-p", "raspberry-pi-5", "--results", str(results))
+    code, _, err = call(capsys, "measure", "--all", *more)
+    _, planned, _ = call(capsys, "plan", "--measure", *more)
+    (reason,) = [
+        line for line in planned.splitlines() if line.startswith("not here: profile raspberry-pi-5: ")
+    ]
+    assert code == 0 and reason in err.splitlines()
+
+
 def test_the_right_half_imports_no_heavy_library() -> None:
     code = (
         "import sys, suite.verify, suite.board, suite.index\n"

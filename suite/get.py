@@ -48,7 +48,7 @@ LINES = """\
 import json, os, sys, numpy, tokenizers{more}
 {load}
 os.chdir(os.path.dirname(os.path.abspath(__file__)))
-text = tokenizers.Tokenizer.from_file("tokenizer.json").encode(*sys.argv[1:])  # one text, or two
+text = tokenizers.Tokenizer.from_file("tokenizer.json").encode(*sys.argv[1:] or sys.exit("give it a text, or two"))
 given = {{"input_ids": text.ids, "attention_mask": text.attention_mask, "token_type_ids": text.type_ids}}
 logits = {answer}
 print(json.dumps(dict(zip(json.load(open("labels.json")), logits.tolist()))))

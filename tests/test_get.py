@@ -198,6 +198,9 @@ def test_by_command(made: dict[str, Any], tmp_path: Path, capsys: pytest.Capture
     code, out, err = call(capsys, *words, "--out", str(tmp_path / "new" / "out"))
     assert code == 0 and "trained on sst2, seed 11; weights from this machine's store" in out, err
     assert (tmp_path / "new" / "out" / "model.safetensors").is_file()
+    silent = [sys.executable, str(tmp_path / "new" / "out" / "answer.py")]
+    done = subprocess.run(silent, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1 and done.stderr.strip() == "give it a text, or two"
     code, out, err = call(capsys, *words, "--out", str(tmp_path / "new" / "out"))
     assert code == 2 and "not empty; name a new folder" in err and err.count("\n") == 1
 

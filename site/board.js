@@ -869,7 +869,10 @@
     const labelled = (compiled) => {
       compiled.marks.push({
         type: "text", name: "labels", interactive: false, from: { data: "marks_marks" },
-        encode: { update: { text: { field: "datum.label" }, fontSize: { value: frame.font }, fill: { signal: "ink" } } },
+        encode: { update: {
+          text: { field: "datum.label" }, fontSize: { value: frame.font }, fill: { signal: "ink" },
+          font: { value: getComputedStyle(document.body).fontFamily },
+        } },
         transform: [{
           type: "label", size: { signal: "[width, height]" }, offset: [5 * frame.k],
           anchor: ["right", "left", "top-right", "bottom-right", "top-left", "bottom-left", "top", "bottom"],

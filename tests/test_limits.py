@@ -195,7 +195,7 @@ def test_a_list_outlives_what_is_killed_before_anything_is_timed(
     plugins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An exporter's library can abort: its process ends and its cell says why; the next cell has a process again."""
-    head = 'import os, signal\nPRECISION, SHAPES = "fp32", "dynamic"\n'
+    head = 'import os, signal\nPRECISION, SHAPES = "fp32", "dynamic"\ndescribe = export = prepare = None\n'
     ends = "def available(): os.kill(os.getpid(), signal.SIGKILL)\n"
     (plugins / "runtimes" / "fragile.py").write_text(head + ends)
     (plugins / "runtimes" / "absent.py").write_text(head + 'def available(): return "not today"\n')

@@ -119,10 +119,15 @@ def test_a_published_profiles_claims_are_checked(tmp_path: Path) -> None:
 
     assert wrong("cpu-1-thread") == set()
     assert wrong("raspberry-pi-4") == {
+        "machine.affinity",
         "machine.requirements.architecture",
         "machine.requirements.device_model",
     }
-    here = {**document["machine"], "requirements": {"architecture": True, "device_model": True}}
+    here = {
+        **document["machine"],
+        "affinity": [0, 1, 2, 3],
+        "requirements": {"architecture": True, "device_model": True},
+    }
     assert wrong("raspberry-pi-4", machine=here) == set()
     assert wrong("edge-emulated") == {"memory.limit_bytes"}
     limited = {**document["memory"], "limit_bytes": 2**29}
@@ -130,7 +135,7 @@ def test_a_published_profiles_claims_are_checked(tmp_path: Path) -> None:
     assert wrong("edge-emulated", memory={**limited, "limited_by": "RLIMIT_DATA"}) == set()
     on_gpu = {**document["machine"], "accelerator": "A GPU, driver 1"}
     assert wrong("cpu-1-thread", machine=on_gpu) == {"machine.accelerator"}
-    assert wrong("gpu", machine=on_gpu) == {"reference_runtime"}
+    assert wrong("gpu", machine=on_gpu) == {"reference_runtime", "runtime"}
     times = {"nanoseconds": [3_000_000, 1_000_000, 2_000_000], "reference_nanoseconds": [8_000_000],
              "latency_ms": 2.0, "reference_latency_ms": 8.0}  # fmt: skip
     gpu = {"machine": on_gpu, "runtime": "torch_cuda", "reference_runtime": "torch_cuda"}

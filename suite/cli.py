@@ -440,7 +440,8 @@ def measure(
     as_json: JsonOption = False,
 ) -> None:
     """Time a model against the reference on this machine."""
-    from suite.measure.run import attempt, named
+    from suite.measure.run import attempt
+    from suite.stored import named
 
     if everything:
         if track is None:
@@ -559,7 +560,7 @@ def kit(
 ) -> None:
     """Pack what a bare device needs to time an entry; it needs only Python, numpy and onnxruntime."""
     from suite.measure.kit import pack
-    from suite.measure.run import named
+    from suite.stored import named
 
     known_track, recipe, its_variant = named(entry, track, variant, results)
     with err.status("exporting and packing"):

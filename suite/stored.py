@@ -20,6 +20,7 @@ from suite.canonical import digest
 from suite.documents import Attempt, Attestation, Latency, Level, Machine, Measurement, Run
 from suite.errors import UserError
 from suite.folder import Refused, parse
+from suite.protocol import TRACKS
 from suite.tasks import Task
 from suite.tasks import task as task_named
 
@@ -92,6 +93,43 @@ def place_for(m: Measurement, track: Path) -> Path:
 
 def _kind(machine: Machine) -> list[object]:
     return [machine.cpu, list(machine.flags), machine.cores, machine.accelerator]
+
+
+# --- which entry -----------------------------------------------------------------------------------------------------
+
+
+def named(
+    entry: str, track: str | None, variant: str | None, results: str | Path
+) -> tuple[str, str, str | None]:
+    """Track, recipe and variant (None: its ranked one) of RECIPE or RECIPE/VARIANT, either with TRACK/ before it.
+
+    Without a track, the one whose runs are in ``results``; UserError where that is none, or several.
+    """
+    if entry.endswith((".yaml", ".yml")):
+        recipe = entry
+    else:
+        parts = entry.strip("/").split("/")
+        if len(parts) == 3 or (len(parts) == 2 and parts[0] in TRACKS):
+            if track not in (None, parts[0]):
+                raise UserError(f"{entry}: --track says {track}")
+            track, *parts = parts
+        if (
+            len(parts) > 2
+            or not all(folders.FILE_NAME.fullmatch(part) for part in parts)
+            or (len(parts) == 2 and variant not in (None, parts[1]))
+        ):
+            raise UserError(
+                f"{entry!r} names no entry; expected RECIPE or RECIPE/VARIANT, either with TRACK/ before it"
+            )
+        recipe = parts[0]
+        variant = parts[1] if len(parts) == 2 else variant
+    if track is None:
+        found = sorted(folder.parents[1].name for folder in Path(results).glob(f"*/runs/{Path(recipe).stem}"))
+        if len(found) != 1:
+            where = f"on {', '.join(found)}" if found else f"nowhere below {results}"
+            raise UserError(f"{entry}: its runs are {where}; name one with --track")
+        track = found[0]
+    return track, recipe, variant
 
 
 # --- runs and measurements --------------------------------------------------------------------------------------

@@ -70,20 +70,8 @@ def find(results: Path, name: str, track: str | None = None) -> tuple[Path, Entr
     """
     if not results.is_dir():
         raise UserError(f"{results}: no such folder; name the one that lightboard run wrote to (--results)")
+    track, recipe, variant = stored.named(name, track, None, results)
     known = {folder.name: folder for folder in folders.tracks(results)}
-    parts = name.strip("/").split("/")
-    if len(parts) == 3 or (len(parts) == 2 and parts[0] in known):
-        if track not in (None, parts[0]):
-            raise UserError(f"{name}: --track says {track}")
-        track, *parts = parts
-    if len(parts) > 2 or not all(folders.FILE_NAME.fullmatch(part) for part in parts):
-        raise UserError(f"{name!r} names no entry; expected RECIPE or RECIPE/VARIANT, with TRACK/ before it")
-    if track is None:
-        holding = [one for one, folder in known.items() if (folder / "runs" / parts[0]).is_dir()]
-        if len(holding) != 1:
-            where = f"on {', '.join(holding)}" if holding else f"nowhere below {results}"
-            raise UserError(f"{name}: its runs are {where}; write TRACK/ before it, or --track")
-        track = holding[0]
     if track not in known:
         raise paths.unknown("track", track, known)
     folder = known[track]
@@ -92,9 +80,9 @@ def find(results: Path, name: str, track: str | None = None) -> tuple[Path, Entr
         raise UserError(f"{computed.unreadable[0]}; run lightboard verify {folder}", code=1)
     entries = {f"{entry.recipe}/{entry.variant}": entry for entry in computed.entries}
     ranked = {e.recipe: n for n, e in entries.items() if e.settings.get("default", "default") == e.variant}
-    if len(parts) == 1 and parts[0] not in ranked:
-        raise paths.unknown(f"recipe of {track}", parts[0], ranked)
-    wanted = ranked[parts[0]] if len(parts) == 1 else "/".join(parts)
+    if variant is None and recipe not in ranked:
+        raise paths.unknown(f"recipe of {track}", recipe, ranked)
+    wanted = f"{recipe}/{variant}" if variant else ranked[recipe]
     if wanted not in entries:
         raise paths.unknown(f"entry of {track}", wanted, entries)
     return folder, entries[wanted], [note for note in computed.notes if wanted in note]

@@ -288,14 +288,14 @@ def test_streams_and_spot_checks_are_recomputed(tmp_path: Path) -> None:
 
 def test_an_entry_is_named_as_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "mini" / "runs" / "student").mkdir(parents=True)
-    assert run.named("mini/student", None, "small", tmp_path) == ("mini", "student", "small")
-    assert run.named("demo/student/small", None, None, tmp_path) == ("demo", "student", "small")
-    assert run.named("student/small", None, None, tmp_path) == ("mini", "student", "small")
-    assert run.named("student", None, None, tmp_path) == ("mini", "student", None)
-    assert run.named("student", "base", "small", tmp_path) == ("base", "student", "small")
+    assert stored.named("mini/student", None, "small", tmp_path) == ("mini", "student", "small")
+    assert stored.named("demo/student/small", None, None, tmp_path) == ("demo", "student", "small")
+    assert stored.named("student/small", None, None, tmp_path) == ("mini", "student", "small")
+    assert stored.named("student", None, None, tmp_path) == ("mini", "student", None)
+    assert stored.named("student", "base", "small", tmp_path) == ("base", "student", "small")
     for name, track in (("a/b/c/d", None), ("demo/student/small", "mini"), ("other", None), ("/", "mini")):
         with pytest.raises(UserError):
-            run.named(name, track, None, tmp_path)
+            stored.named(name, track, None, tmp_path)
 
 
 def test_temperature_and_throttling_are_read_where_they_are(

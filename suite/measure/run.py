@@ -40,7 +40,7 @@ from suite.measure.trace import QUERIES, Inputs, Queries, asked_of, tokenise_sec
 from suite.paths import names as names_of
 from suite.profile import Profile
 from suite.progress import clock
-from suite.protocol import MEASURING, TRACKS, measuring_hash
+from suite.protocol import MEASURING, measuring_hash
 from suite.protocol import track as track_of
 from suite.recipe import TrackSettings
 from suite.runtimes import device_of, exported, runtime, shipped
@@ -140,36 +140,6 @@ def attempt(
                 continue  # that was not asked for: why it is empty stands
             attempts.record(Path(results), attempts.Cell.of(subject, wanted, name, arrival, inputs), reason)
     return made
-
-
-def named(
-    entry: str, track: str | None, variant: str | None, results: str | Path
-) -> tuple[str, str, str | None]:
-    """Track, recipe and variant (None: its ranked one) of RECIPE or RECIPE/VARIANT, either with TRACK/ before it.
-
-    Without a track, the one whose runs are in ``results``; UserError where that is none, or several.
-    """
-    if entry.endswith((".yaml", ".yml")):
-        recipe = entry
-    else:
-        parts = entry.strip("/").split("/")
-        if len(parts) == 3 or (len(parts) == 2 and parts[0] in TRACKS):
-            if track not in (None, parts[0]):
-                raise UserError(f"{entry}: --track says {track}")
-            track, *parts = parts
-        if len(parts) > 2 or not all(parts) or (len(parts) == 2 and variant not in (None, parts[1])):
-            raise UserError(
-                f"{entry!r} names no entry; expected RECIPE or RECIPE/VARIANT, either with TRACK/ before it"
-            )
-        recipe = parts[0]
-        variant = parts[1] if len(parts) == 2 else variant
-    if track is None:
-        found = sorted(folder.parents[1].name for folder in Path(results).glob(f"*/runs/{Path(recipe).stem}"))
-        if len(found) != 1:
-            where = f"on {', '.join(found)}" if found else f"nowhere below {results}"
-            raise UserError(f"{entry}: its runs are {where}; name one with --track")
-        track = found[0]
-    return track, recipe, variant
 
 
 def fits(profile: Profile) -> None:

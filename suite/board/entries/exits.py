@@ -39,9 +39,8 @@ def exits(site: Site, entry: Entry) -> Exits | None:
         task: [of_task.get(exit, 0) / sum(of_task.values()) for exit in numbers]
         for task, of_task in counts.items()
     }
-    most = max(
-        max(shares) for shares in shares_of.values()
-    )  # one scale: the panels are held against each other
+    # One scale: the panels are held against each other.
+    most = max(max(shares) for shares in shares_of.values())
     rows, charts = [], []
     for task, of_task in counts.items():
         examples = sum(of_task.values())

@@ -780,7 +780,8 @@ def test_a_caption_stays_whole_where_its_table_goes_on(made: Path, browser: Any)
     caption = frame.locator("caption")
     before = caption.bounding_box()
     assert before and before["x"] >= 0 and before["x"] + before["width"] <= 390
-    assert frame.evaluate("box => { box.scrollLeft = 80; return box.scrollLeft }") == 80
+    # As far as it goes: how far depends on the widths of the machine's own fonts.
+    assert frame.evaluate("box => { box.scrollLeft = box.scrollWidth; return box.scrollLeft }") > 0
     after = caption.bounding_box()
     assert after and after["x"] == pytest.approx(before["x"], abs=1)
     assert tab.locator("pre").first.evaluate("box => box.scrollWidth <= box.clientWidth")

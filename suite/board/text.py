@@ -102,6 +102,7 @@ def signed(value: float, decimals: int) -> str:
     return ("+" if value > 0 else "") + fixed(value, decimals)
 
 
+@lru_cache(8192)  # so do numbers
 def digits(value: float, significant: int = 3, most_decimals: int = 3) -> str:
     """About so many significant digits, never in powers of ten; small values say that they are small.
 

@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from suite.runtimes import Run, _exits, onnx, run_of
 
 if TYPE_CHECKING:
@@ -64,11 +66,15 @@ def load(file: Path, threads: int) -> _exits.Piece:
         "ENABLE_CPU_PINNING": False,  # whoever starts the process has pinned it
     }
     request = core.compile_model(core.read_model(file), "CPU", settings).create_infer_request()
-    taken = {name for port in request.model_inputs for name in port.get_names()}
+    names = [port.any_name for port in request.model_inputs]
     outputs = range(len(request.model_outputs))
 
     def answer(given: Mapping[str, _exits.Array]) -> list[_exits.Array]:
-        request.infer({name: value for name, value in given.items() if name in taken})
+        # Where they lie: arrays given by name are looked up and copied, which takes a tenth of a small block's time.
+        held = [np.ascontiguousarray(given[name]) for name in names]
+        for place, value in enumerate(held):
+            request.set_input_tensor(place, openvino.Tensor(value, shared_memory=True))
+        request.infer()
         return [request.get_output_tensor(place).data.copy() for place in outputs]
 
     return answer

@@ -137,7 +137,7 @@
         .sort(compare);
       if (!near.length) continue;
       const [more, , , one] = near[0];
-      steps.push({ limit, more, gain: best ? one.score - best.score : null, candidate: one, latency_ms: latency(one, reference) });
+      steps.push({ limit, more, gain: best ? one.score - best.score : null, tied: Boolean(best) && overlap(one, best), candidate: one, latency_ms: latency(one, reference) });
     }
     const unmeasured = candidates.filter((one) => wanted.some((limit) => figure(one, limit, reference) === null)).length;
     return { choices, steps, unmeasured };
@@ -492,7 +492,8 @@
 
     function measured(limit) {
       const scale = limit === "size" || limit === "memory" ? 1e6 : 1;
-      const values = candidates.map((c) => figure(c, limit, reference())).filter((v) => v !== null && (v > 0 || limit === "score")).map((v) => v / scale);
+      // Of the models that are compared: what guesses or counts words is far below them all.
+      const values = records.filter((row) => row.pick && !row.baseline).map((row) => row.pick).map((c) => figure(c, limit, reference())).filter((v) => v !== null && (v > 0 || limit === "score")).map((v) => v / scale);
       if (!values.length) return null;
       const [low, high] = [Math.min(...values), Math.max(...values)];
       return limit === "score" ? [low, high] : [low * 0.9, high * 1.1];
@@ -580,8 +581,10 @@
       const scale = one_step.limit === "size" || one_step.limit === "memory" ? 1e6 : 1;
       const more = digits(one_step.more / scale, 2, 2);
       const amount = one_step.limit === "score" ? `${more} points less` : `${more} ${UNITS[one_step.limit]} more${one_step.limit === "memory" ? " memory" : ""}`;
-      const buys = one_step.gain === null ? "admits" : `buys +${fixed(one_step.gain, one_step.gain < 0.1 ? 2 : 1)}:`;
-      return make("p", {}, make("strong", {}, `${amount} ${buys} `), link(one_step.candidate), ".");
+      const gain = one_step.gain === null ? "" : `+${fixed(one_step.gain, one_step.gain < 0.1 ? 2 : 1)}`;
+      const buys = !gain || one_step.tied ? "admits" : `buys ${gain}:`;
+      const doubt = one_step.tied ? `, ${gain}, which may be chance` : "";
+      return make("p", {}, make("strong", {}, `${amount} ${buys} `), link(one_step.candidate), `${doubt}.`);
     }
 
     // --- all of it ---
@@ -754,7 +757,7 @@
       const names = [...lacking].sort((a, b) => compare([drawn.has(a[0]), a[0]], [drawn.has(b[0]), b[0]]))
         .map(([method, name]) => (drawn.has(method) ? "some of " : "") + name);
       const told = names.length > NAMED ? [...names.slice(0, NAMED), `${names.length - NAMED} more`] : names;
-      return told.length ? ` Not measured in this view, so not drawn: ${told.join(", ")}.` : "";
+      return told.length ? ` Not drawn, with no figure above 0 in this view: ${told.join(", ")}.` : "";
     }
 
     const colour = (() => {
@@ -795,8 +798,8 @@
     const lines = () => {
       const [low, high] = data.y_domain;
       let below = 0;
-      return [...data.lines].sort((a, b) => b.y - a.y).map(({ y, wide, narrow }) => {
-        const label = frame.wide ? wide : narrow;
+      return [...data.lines].sort((a, b) => b.y - a.y).map(({ y, label: name, more }) => {
+        const label = name + (frame.wide && page.axis().key === "speed" ? more : "");
         const outside = y < low || y > high;
         return { y: outside ? low : y, below: outside ? below++ : -1, label: outside ? `${y < low ? "below" : "above"}: ${label}` : label };
       });
@@ -823,18 +826,19 @@
       const beside = data.reported.filter((one) => known.get(one.entry).at[key]).map(({ entry, y, hue, shape }) => ({
         id: null, label: "", x: known.get(entry).at[key][0], x_low: null, x_high: null, y, y_low: null, y_high: null,
         hue: inks.hues.get(hue), fill: inks.paper, stroke: inks.hues.get(hue), width: 1.6, shape: shapes[shape] ?? "circle",
-        family: `${entry}, reported`, size: 85 * frame.k ** 2, opacity: 1, reference: false, reported: true,
+        name: "", align: "left", dx: 0, dy: 0, family: `${entry}, reported`, size: 85 * frame.k ** 2, noisy: false, reference: false, reported: true,
       }));
-      return [...beside, ...drawable().map((row) => {
+      const order = (row) => 2 * row.reference + row.default; // what a reader looks for first is drawn last
+      return [...beside, ...drawable().sort((a, b) => order(a) - order(b)).map((row) => {
         const [x, from = null, to = null] = row.at[key];
         const [low, high] = row.pick.interval ?? [null, null];
         const hue = inks.hues.get(row.hue);
         return {
-          id: row.id, label: row.default ? row.name : "", x, x_low: from, x_high: to,
+          id: row.id, label: row.default ? row.name : "", name: "", align: "left", dx: 0, dy: 0, x, x_low: from, x_high: to,
           y: row.pick.score, y_low: low, y_high: high,
           hue, fill: row.default ? hue : inks.paper, stroke: row.default ? inks.paper : hue,
           width: row.default ? 1 : 1.6, shape: shapes[row.shape] ?? "circle", family: row.family,
-          size: (row.default ? 85 : 55) * frame.k ** 2, opacity: row.noisy && key === "speed" ? 0.45 : 1, reference: row.reference, reported: false,
+          size: (row.default ? 85 : 55) * frame.k ** 2, noisy: row.noisy && key === "speed", reference: row.reference, reported: false,
         };
       })];
     }
@@ -865,18 +869,68 @@
       };
     }
 
-    /** Names beside their points where there is room: the library's own placing, which its grammar lacks. */
+    const family = getComputedStyle(document.body).fontFamily;
+    const pen = make("canvas").getContext("2d");
+    const covered = ([left, top, right, bottom], others) => others.reduce((sum, [x1, y1, x2, y2]) =>
+      sum + Math.max(Math.min(right, x2) - Math.max(left, x1), 0) * Math.max(Math.min(bottom, y2) - Math.max(top, y1), 0), 0);
+
+    /** Where each name stands beside its point, as suite/board/scatter.py places them: on no mark and no other word,
+        on as little of lines as may be; a name without room is left to the legend. */
+    function named(drawn, corners) {
+      const { x_domain: [x0, x1], y_domain: [y0, y1], x_more } = parameters();
+      const { k, font } = frame;
+      const [width, height] = [frame.width - frame.left - frame.right, frame.height - frame.top - frame.bottom];
+      const inside = (share) => Math.min(Math.max(share, 0), 1);
+      const across = (value) => width * inside(Math.log(value / x0) / Math.log(x1 / x0));
+      const up = (value) => height * (1 - inside((value - y0) / (y1 - y0)));
+      pen.font = `${font}px ${family}`;
+      const long = (text) => pen.measureText(text).width;
+      const solid = drawn.map(({ x, y }) => [across(x) - 6 * k, up(y) - 6 * k, across(x) + 6 * k, up(y) + 6 * k]);
+      const soft = [];
+      const line = (ax, ay, bx, by) => soft.push([Math.min(ax, bx) - 1, Math.min(ay, by) - 1, Math.max(ax, bx) + 1, Math.max(ay, by) + 1]);
+      corners.slice(1).forEach((to, i) => line(across(corners[i].x), up(corners[i].y), across(to.x), up(to.y)));
+      for (const { x, x_low, x_high, y, y_low, y_high } of drawn) {
+        if (x_low !== null) line(across(x_low), up(y), across(x_high), up(y));
+        if (y_low !== null) line(across(x), up(y_low), across(x), up(y_high));
+      }
+      for (const { y, below, label } of lines()) {
+        const at = below < 0 ? up(y) - 8 : height - (8 + 15 * below) * k; // the middle of the words, as they are drawn
+        const start = below < 0 && x_more ? width - 2 - long(label) : 4;
+        solid.push([start, at - font / 2 - 2, start + long(label), at + font / 2 + 2]);
+        if (below < 0) line(0, up(y), width, up(y));
+      }
+      const places = (x, y, gap) => [
+        ["left", x + gap, y + 4.5 * k], ["right", x - gap, y + 4.5 * k],
+        ["left", x + gap - 3 * k, y - gap + 2 * k], ["left", x + gap - 3 * k, y + gap + 8 * k],
+        ["right", x - gap + 3 * k, y - gap + 2 * k], ["right", x - gap + 3 * k, y + gap + 8 * k],
+        ["center", x, y - gap - 3 * k], ["center", x, y + gap + font],
+      ];
+      const first = (point) => [-point.reference, -point.y, point.label];
+      for (const point of drawn.filter(({ label }) => label).sort((a, b) => compare(first(a), first(b)))) {
+        const [x, y, wide] = [across(point.x), up(point.y), long(point.label)];
+        let best = null;
+        places(x, y, (point.reference ? 12 : 9) * k).forEach(([align, tx, ty], order) => {
+          const start = { left: tx, right: tx - wide, center: tx - wide / 2 }[align];
+          const box = [start, ty - font + 2, start + wide, ty + 2];
+          if (box[0] < 0 || box[2] > width + frame.right - 2 || box[1] < -10 * k || box[3] > height || covered(box, solid)) return;
+          const cost = covered(box, soft) / k ** 2 + order;
+          if (!best || cost < best.cost) best = { cost, box, align, dx: tx - x, dy: ty - y };
+        });
+        if (best) solid.push([best.box[0] - 6 * k, best.box[1], best.box[2] + 6 * k, best.box[3]]); // words side by side stay two names
+        Object.assign(point, { name: best ? point.label : "", align: best?.align ?? "left", dx: best?.dx ?? 0, dy: best?.dy ?? 0 });
+      }
+      return drawn;
+    }
+
+    /** The names as marks of the library; its grammar has none that are placed one by one. */
     const labelled = (compiled) => {
+      const beside = Object.fromEntries(["align", "dx", "dy"].map((channel) => [channel, { field: `datum.${channel}` }]));
       compiled.marks.push({
         type: "text", name: "labels", interactive: false, from: { data: "marks_marks" },
         encode: { update: {
-          text: { field: "datum.label" }, fontSize: { value: frame.font }, fill: { signal: "ink" },
-          font: { value: getComputedStyle(document.body).fontFamily },
+          ...beside, x: { field: "x" }, y: { field: "y" }, text: { field: "datum.name" },
+          fontSize: { value: frame.font }, font: { value: family }, fill: { signal: "ink" },
         } },
-        transform: [{
-          type: "label", size: { signal: "[width, height]" }, offset: [5 * frame.k],
-          anchor: ["right", "left", "top-right", "bottom-right", "top-left", "bottom-left", "top", "bottom"],
-        }],
       });
       return compiled;
     };
@@ -887,17 +941,18 @@
       readInks();
       const own = structuredClone(spec);
       const drawn = points();
+      const corners = front(drawn);
       const values = parameters();
       for (const parameter of own.params) if (parameter.name in values) parameter.value = values[parameter.name];
       const brush = own.params.find((parameter) => parameter.name === "brush");
       if (page.state.brush) brush.value = structuredClone(page.state.brush);
-      Object.assign(own.datasets, { points: drawn, front: front(drawn), lines: lines() });
+      Object.assign(own.datasets, { points: named(drawn, corners), front: corners, lines: lines() });
       own.width = frame.width - frame.left - frame.right;
       own.height = frame.height - frame.top - frame.bottom;
       own.padding = { left: frame.left, right: frame.right, top: frame.top, bottom: frame.bottom };
       own.config.axis.labelFontSize = frame.font;
       own.config.text.fontSize = frame.font * 0.95;
-      own.config.font = getComputedStyle(document.body).fontFamily;
+      own.config.font = family;
       const made = await globalThis.vegaEmbed(place, own, {
         mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false, tooltip: false, patch: labelled,
       });
@@ -922,8 +977,9 @@
     const later = afterPaint();
     function redraw() {
       const drawn = points();
+      const corners = front(drawn);
       for (const [name, value] of Object.entries(parameters())) if (name !== "lit") view.signal(name, value);
-      view.data("points", drawn).data("front", front(drawn)).runAsync();
+      view.data("points", named(drawn, corners)).data("front", corners).data("lines", lines()).runAsync();
       tellAloud(drawn);
     }
     function tellAloud(drawn) {

@@ -140,8 +140,10 @@ def _step(step: Step) -> str:
         "memory": f"{bytes_words(step.more)} more memory",
         "score": f"{digits(step.more, 2)} points less",
     }[step.limit]
-    buys = "admits" if step.gain is None else f"buys +{fixed(step.gain, 2 if step.gain < 0.1 else 1)}:"
-    return f"{amount} {buys} {step.candidate.label} ({step.candidate.entry})"
+    gain = "" if step.gain is None else f"+{fixed(step.gain, 2 if step.gain < 0.1 else 1)}"
+    buys = f"buys {gain}:" if gain and not step.tied else "admits"
+    doubt = f", {gain}, which may be chance" if step.tied else ""
+    return f"{amount} {buys} {step.candidate.label} ({step.candidate.entry}){doubt}"
 
 
 def register(app: typer.Typer) -> None:

@@ -62,12 +62,14 @@ class Choice:
 class Step:
     """Widening one limit by ``more`` (ms, bytes; of the score: fewer points) admits ``candidate``.
 
-    ``gain`` is its score less the best that fits, in points; None where nothing fits yet.
+    ``gain`` is its score less the best that fits, in points; None where nothing fits yet. ``tied``: the two
+    scores' intervals overlap, so the gain may be chance.
     """
 
     limit: Limit
     more: float
     gain: float | None
+    tied: bool
     candidate: Candidate
     latency_ms: float | None
 
@@ -120,7 +122,8 @@ def pick(candidates: Sequence[Candidate], budget: Budget, reference_ms: float | 
         if near:
             more, _, _, one = min(near)
             gain = None if best is None else one.score - best.score
-            steps.append(Step(name, more, gain, one, latency_ms(one, reference_ms)))
+            tied = best is not None and overlap(one, best)
+            steps.append(Step(name, more, gain, tied, one, latency_ms(one, reference_ms)))
     unmeasured = sum(any(_figure(one, name, reference_ms) is None for name in wanted) for one in candidates)
     return Pick(choices, tuple(steps), unmeasured)
 

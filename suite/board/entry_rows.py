@@ -95,7 +95,7 @@ def view_columns(site: Site, links: Links, view: View) -> list[Column]:
     return [
         Column("Size", "MB", key="bytes", brief="MB"),
         Column("Speed", "times the reference’s", where, href, key="speed", brief="×"),
-        Column("Latency", "ms, from the speed", view.runtime or "best runtime", key="latency", brief="ms"),
+        Column("Latency", "ms, by speed", view.runtime or "best runtime", key="latency", brief="ms"),
     ]
 
 
@@ -111,7 +111,7 @@ def view_cells(entry: Entry, shown: Shown | Missing, links: Links) -> list[Cell]
 
 def _speed_cells(entry: Entry, shown: Shown | Missing, links: Links) -> list[Cell]:
     if isinstance(shown, Missing):
-        return [gap(shown, 2)]
+        return [gap(shown, 2, links.entry(entry, "speed") if entry.speed or entry.empty else None)]
     ratio, href = shown.ratio, links.measured(entry, *shown.measurements)
     small = ratio_span(ratio.interval) if ratio.interval else f"{counted(ratio.pairs, 'pair')}, no interval"
     where = shown.runtime + ("" if shown.precision == "fp32" else f" {shown.precision}")

@@ -156,7 +156,7 @@ def _own_quantities(site: Site, track: str) -> Sequence[Quantity]:
         flops = {name: _giga(e) for name, e in entries.items()}
         training = {name: e.training_cost.tflop for name, e in entries.items()}
         return (
-            _cost("parameters", "million parameters", "million parameters", parameters),
+            _cost("parameters", "parameters, millions", "million parameters", parameters),
             _cost("flops", "GFLOPs at 128 tokens", "GFLOPs", flops),
             _cost("training", "training cost, TFLOP", "TFLOP of training", training),
         )
@@ -271,10 +271,7 @@ def data(
         "after": front.AFTER,
         "axes": [_axis(one) for one in axes],
         "y_domain": _round(scatter.score_domain(ends, [line.y for line in lines])) if scored else None,
-        "lines": [
-            {"y": line.y, "wide": line.words(scatter.WIDE), "narrow": line.words(scatter.NARROW)}
-            for line in lines
-        ],
+        "lines": [{"y": line.y, "label": line.label, "more": line.more} for line in lines],
         "reported": [_paper(site, one) for one in beside],
         "rows": rows,
     }

@@ -89,21 +89,21 @@ def answer(site: Site, track: str, view: View) -> list[str]:
     others = [e for e in tied if not site.is_best(e)]
     first = students[0]
     if site.is_best(first):
-        said.append(f"{site.label(first)} scores highest with {score_words(first)}.")
+        said.append(f"{_named(site, first)} scores highest with {score_words(first)}.")
     if others:
         more = [f"{len(others) - 4} more"] if len(others) > 4 else []
-        names = listed([*(site.label(e) for e in others[:4]), *more])
+        names = listed([*(_named(site, e) for e in others[:4]), *more])
         of = f"Of {counted(len(students), 'compressed model')}, " if len(students) > 1 else ""
         said.append(f"{of}{names} cannot be told apart from the best row ({TOLD_APART}).")
     elif not site.is_best(first):
         said.append(
-            f"No compressed model matches the best row; {site.label(first)} comes closest with {score_words(first)}."
+            f"No compressed model matches the best row; {_named(site, first)} comes closest with {score_words(first)}."
         )
     chosen = _fastest(site, tied or [first], view)
     if chosen and view.profile:
         entry, shown = chosen
         who = "The fastest of them" if len(tied) > 1 else "It"
-        name = f", {site.label(entry)}," if len(tied) > 1 else ""
+        name = f", {_named(site, entry)}," if len(tied) > 1 else ""
         speed = times_faster(shown.ratio.value, "the reference")
         doubt = " in a noisy measurement" if shown.noisy else ""
         ms = f" (about {digits(shown.ms)} ms a query)" if shown.ms else ""
@@ -120,6 +120,12 @@ def answer(site: Site, track: str, view: View) -> list[str]:
     elif view.profile is None:
         said.append("Nothing has been timed yet.")
     return said
+
+
+def _named(site: Site, entry: Entry) -> str:
+    """A ranked row where names stand in a list: its variant in brackets, so that every comma parts two rows."""
+    variant = site.variant(entry)
+    return f"{site.title(entry.recipe)} ({variant})" if variant else site.title(entry.recipe)
 
 
 def _fastest(site: Site, entries: Sequence[Entry], view: View) -> tuple[Entry, Shown] | None:
@@ -285,7 +291,7 @@ def task_notes(site: Site, track: str) -> list[tuple[str, str]]:
 
 def legend(site: Site, links: Links, track: str) -> list[Legend]:
     """Every method drawn, by name; of very many the best rows' alone."""
-    names = sorted({e.recipe for e in site.known(track).scored[: cut.PRINTED]})
+    names = site.by_title({e.recipe for e in site.known(track).scored[: cut.PRINTED]})
     return [
         Legend(
             svg.swatch(site.mark(name)),

@@ -32,7 +32,7 @@ AT_ONCE = 100  # methods of a part
 
 def parts(site: Site) -> list[Part]:
     """Every page but the entries' own, in parts that do not depend on each other, the long ones first."""
-    recipes = sorted({entry.recipe for entry in site.entries if entry.ablation_of is None})
+    recipes = site.by_title({entry.recipe for entry in site.entries if entry.ablation_of is None})
     return [
         *(partial(front_pages, site, track) for track in site.tracks()),
         *(partial(compare_pages, site, track) for track in site.tracks()),
@@ -187,7 +187,8 @@ def _flags(site: Site, track: str, view: View) -> list[str]:
     if shown:
         said.append(
             "Speed: the reference’s time over the entry’s, in pairs, one query at a time, true lengths; "
-            "2 means twice as fast. Latency: the reference’s median time over the row’s speed, since rows were timed "
+            "2 means twice as fast. The reference was timed against itself like any row, so its own is near 1. "
+            "Latency: the reference’s median time over the row’s speed, since rows were timed "
             "in different sessions on different processors; each entry’s page has the time that was measured."
         )
     kinds = sorted({kind for one in shown for kind in one.processors})

@@ -28,6 +28,7 @@ from suite.statistics import Interval
 
 DRAWN = cut.PRINTED  # points of a chart, and those of its front
 NAMED = 8  # methods that a caption names
+BROKEN = "; a broken one is of a noisy time"
 
 PAPERS = (
     " Dashed, without bars: what a paper reports, at our measured cost; other rules than ours, never ranked."
@@ -127,12 +128,15 @@ def figure_of(site: Site, links: Links, drawn: Drawn, ident: str = "") -> Figure
         said = f"Up is better, right is faster {where}."
     else:
         title = "Score against parameters"
-        axis = Axis("million parameters, log scale", better)
+        axis = Axis("parameters, millions, log scale", better)
         said = "Up is better, left is smaller."
-    caption = (
-        f"{said} Bars are 95% intervals; the stepped line joins what no other compressed model beats on both counts "
-        "(baselines are drawn apart); curves join operating points of one method that differ in one setting."
-    )
+    bars = f"Bars are 95% intervals{BROKEN if any(point.noisy for point in points) else ''}"
+    caption = f"{said} {bars}; the stepped line joins what no other compressed model beats on both counts"
+    caption += " (baselines are drawn apart)" if baseline_entries else ""
+    families = [point.family for point in points]
+    if len(set(families)) < len(families):
+        caption += "; curves join operating points of one method that differ in one setting"
+    caption += "."
     if untimed:
         caption += f" Not timed in this view, so not drawn: {untimed}."
     if len(points) < rows:
@@ -145,7 +149,7 @@ def figure_of(site: Site, links: Links, drawn: Drawn, ident: str = "") -> Figure
         f"{counted(len(points), 'row')} drawn. On the front: {listed(shorten(p.label, 40) for p in best)}. "
         "The table below has the same numbers."
     )
-    lines = baselines(site, links, baseline_entries, view)
+    lines = baselines(site, links, baseline_entries, view if kind == "speed" else View(None))
     wide, narrow = (
         scatter.scatter(
             [*points, *papers],
@@ -181,12 +185,12 @@ def thinned(site: Site, placed: Sequence[Placed], better: Literal["more", "less"
 
 
 def _point(site: Site, links: Links, one: Placed, view: View, kind: Kind) -> Point:
-    entry, x_interval, faint = one.entry, None, False
+    entry, x_interval, noisy = one.entry, None, False
     words = f"{digits(one.x)} million parameters"
     shown = site.speed(entry, view) if kind == "speed" else UNTIMED
     if isinstance(shown, Shown):
         words = f"{digits(one.x)} times the reference’s speed with {shown.runtime}"
-        x_interval, faint = shown.ratio.interval, shown.noisy
+        x_interval, noisy = shown.ratio.interval, shown.noisy
     score = fixed(one.y, 1) + (f" {plus_minus(one.y, one.y_interval)}" if one.y_interval else "")
     return Point(
         x=one.x,
@@ -200,7 +204,7 @@ def _point(site: Site, links: Links, one: Placed, view: View, kind: Kind) -> Poi
         family=family(entry),
         hollow=not entry.default,
         reference=site.is_reference(entry),
-        faint=faint,
+        noisy=noisy,
         entry=f"{entry.recipe}/{entry.variant}",
     )
 
@@ -227,6 +231,7 @@ def _reported(site: Site, links: Links, one: Standing, view: View, kind: Kind) -
 
 
 def baselines(site: Site, links: Links, entries: Sequence[Entry], view: View) -> list[Line]:
+    """The baselines among the entries, the best first; with how fast they are in the view, where they were timed."""
     lines = []
     for entry in entries:
         if not site.is_baseline(entry) or not entry.board_score:

@@ -16,6 +16,7 @@ from suite.board.text import escaped, round_number, shorten
 
 WIDE = Size(620, 420, 40, 18, 30, 46, 12.5)
 NARROW = Size(360, 330, 34, 12, 28, 44, 12)
+APART = 6.0  # words side by side stay two names
 
 Place = tuple[float, float]  # on the drawing
 
@@ -37,7 +38,7 @@ class Point:
     family: str  # points of one family are joined
     hollow: bool = False
     reference: bool = False
-    faint: bool = False  # a noisy measurement
+    noisy: bool = False  # its cost is a noisy measurement
     reported: bool = False  # a paper's figure: no part of the front, of a family or of the names
     entry: str | None = None  # recipe/variant: the row that is this point
 
@@ -212,22 +213,22 @@ def _bars(point: Point, place: Place, across: Scale, up: Scale) -> Markup:
     bars = ""
     if point.x_interval:
         low, high = (across.clipped(max(end, across.low)) for end in point.x_interval)
-        bars += _bar(low, high, y, y)
+        bars += _bar(low, high, y, y, broken=point.noisy)
     if point.y_interval:
         low, high = (up.clipped(end) for end in point.y_interval)
         bars += _bar(x, x, low, high)
-    kind = f"bars {point.mark.hue}{' faint' if point.faint else ''}"
-    return Markup(f'<g class="{kind}" aria-hidden="true">{bars}</g>' if bars else "")
+    return Markup(f'<g class="bars {point.mark.hue}" aria-hidden="true">{bars}</g>' if bars else "")
 
 
-def _bar(x1: float, x2: float, y1: float, y2: float) -> str:
-    return f'<line x1="{number(x1)}" x2="{number(x2)}" y1="{number(y1)}" y2="{number(y2)}"/>'
+def _bar(x1: float, x2: float, y1: float, y2: float, *, broken: bool = False) -> str:
+    kind = ' class="broken"' if broken else ""
+    return f'<line{kind} x1="{number(x1)}" x2="{number(x2)}" y1="{number(y1)}" y2="{number(y2)}"/>'
 
 
 def _point(point: Point, place: Place) -> Markup:
     x, y = place
     detail = escaped(point.detail)
-    kind = ' class="reported"' if point.reported else ' class="faint"' if point.faint else ""
+    kind = ' class="reported"' if point.reported else ""
     entry = f' data-entry="{escaped(point.entry)}"' if point.entry is not None else ""
     ring = f'<circle class="ring" cx="{number(x)}" cy="{number(y)}" r="10"/>' if point.reference else ""
     mark = svg.mark(point.mark, x, y, 4.2 if point.hollow else 5.2, hollow=point.hollow)
@@ -263,7 +264,7 @@ def _labels(
                 best = (cost, anchor, tx, ty, box)
         if best is not None:
             _, anchor, tx, ty, box = best
-            solid.append(box)
+            solid.append((box[0] - APART, box[1], box[2] + APART, box[3]))
             drawn.append(el("text", text, class_="label", x=tx, y=ty, text_anchor=anchor, aria_hidden="true"))
     return drawn
 

@@ -13,7 +13,7 @@ from suite.board import colours
 from suite.board.evidence import Evidence, is_place
 from suite.board.local import Local
 from suite.board.svg import Mark
-from suite.board.text import Missing, lower_first
+from suite.board.text import Missing, listed, lower_first
 from suite.documents import EmptyCell, Entry, Level, Measurement, Ratio, Speed
 from suite.errors import UserError
 from suite.profile import Profile
@@ -26,7 +26,7 @@ from suite.verify import gold
 UNKNOWN = Mark("hue-none", "circle")
 FP32 = "fp32"
 BASELINES = frozenset(REPORTING["baselines"].values())
-ONE_SEED = "One seed so far: its intervals are over examples alone."
+ONE_SEED = "No row has a second seed here yet, so intervals are over examples alone."
 
 Part = Literal["training", "measuring", "reporting"]
 T = TypeVar("T")
@@ -163,6 +163,10 @@ class Site:
     def title(self, recipe: str) -> str:
         known = self.recipes.get(recipe)
         return known.about.title if known else recipe
+
+    def by_title(self, recipes: Iterable[str]) -> list[str]:
+        """Recipes as a reader looks them up: by title, the baselines last."""
+        return sorted(recipes, key=lambda name: (name in BASELINES, self.title(name).lower(), name))
 
     def label(self, entry: Entry) -> str:
         """The method's title, what an ablation changes, and the variant where the recipe has several."""
@@ -353,9 +357,13 @@ class Site:
         measured = self._ways(entry, view.profile)
         found = {way: one for way, one in measured.items() if view.runtime in (None, way[0])}
         if not found:
-            for cell in entry.empty:
-                if cell.profile == view.profile and _ranked(cell) and view.runtime in (None, cell.runtime):
-                    return Missing(f"tried on {cell.date}: {cell.reason}")
+            tried = {
+                cell.runtime
+                for cell in entry.empty
+                if cell.profile == view.profile and _ranked(cell) and view.runtime in (None, cell.runtime)
+            }
+            if tried:
+                return Missing(f"tried with {listed(sorted(tried))}, without a time that holds")
             if measured:
                 return Missing(f"not measured with {view.runtime} yet")
             return Missing("not measured on this profile yet")
@@ -398,7 +406,7 @@ class Site:
             known = TRACKS.get(entry.track)
             lacking = [t for t in (known.core if known else ()) if t not in tasks]
             if lacking:
-                return Missing(f"timed task by task; missing: {', '.join(lacking)}")
+                return Missing(f"timed task by task; {listed(self.task(t).title for t in lacking)} not yet")
         first = lines[0]
         if len(lines) == 1:
             ratio, p50, p90 = first.ratio, first.latency_ms.p50, first.latency_ms.p90

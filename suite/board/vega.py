@@ -88,7 +88,7 @@ def specification() -> dict[str, Any]:
     """Layers from the ground up: baselines, front, families, intervals, points, ring, titles of the axes.
 
     Data, filled in the browser: ``points`` (id, x, x_low, x_high, y, y_low, y_high, hue, fill, stroke, shape,
-    family, size, opacity, reference, reported), ``front`` (x, y, order), ``lines`` (y, label, below: place at the lower
+    family, size, noisy, reference, reported), ``front`` (x, y, order), ``lines`` (y, label, below: place at the lower
     edge of one that lies under the chart, else -1). Parameters hold the axes, the
     inks, and which row is lit or pinned; ``brush`` is a selection over both axes.
     """
@@ -121,7 +121,7 @@ def specification() -> dict[str, Any]:
     x_scale = alt.Scale(type="log", nice=False, domain=alt.expr("x_domain"))
     y_scale = alt.Scale(zero=False, nice=False, domain=alt.expr("y_domain"))
     x, y = alt.X("x:Q", scale=x_scale, axis=x_axis), alt.Y("y:Q", scale=y_scale, axis=y_axis)
-    hue, opacity = plain(alt.Stroke, "hue:N"), alt.Opacity("opacity:Q", scale=None, legend=None)
+    hue = plain(alt.Stroke, "hue:N")
 
     rows = alt.Chart(alt.NamedData(name="points"))
     words = alt.Chart(alt.NamedData(name="lines"))
@@ -143,7 +143,6 @@ def specification() -> dict[str, Any]:
         stroke=plain(alt.Stroke, "stroke:N"),
         strokeWidth=alt.StrokeWidth("width:Q", scale=None, legend=None),
         strokeDash=alt.condition("datum.reported", alt.value([2.5, 2]), alt.value([1, 0])),
-        opacity=opacity,
     )
     brush = alt.selection_interval(
         name="brush", encodings=["x", "y"], mark=alt.BrushConfig(fillOpacity=0.08, strokeOpacity=0.5)
@@ -158,8 +157,14 @@ def specification() -> dict[str, Any]:
         .encode(x=alt.value(4), y=alt.value(alt.expr("height - (8 + 15 * datum.below) * k")), text="label:N"),
         front.encode(x=x, y=y, order=alt.Order("order:Q")),
         families.encode(x=x, y=y, stroke=hue, detail="family:N", order=alt.Order("x:Q")),
-        wide.encode(x=alt.X("x_low:Q"), x2="x_high:Q", y=y, stroke=hue, opacity=opacity),
-        tall.encode(x=x, y=alt.Y("y_low:Q"), y2="y_high:Q", stroke=hue, opacity=opacity),
+        wide.encode(
+            x=alt.X("x_low:Q"),
+            x2="x_high:Q",
+            y=y,
+            stroke=hue,
+            strokeDash=alt.condition("datum.noisy", alt.value([4, 3]), alt.value([1, 0])),
+        ),
+        tall.encode(x=x, y=alt.Y("y_low:Q"), y2="y_high:Q", stroke=hue),
         marks.add_params(brush).properties(name="marks"),
         rings.mark_point(shape="circle", filled=False, stroke=alt.expr("ink"), fill=None).encode(
             x=x,

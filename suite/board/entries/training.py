@@ -21,7 +21,6 @@ from suite.board.text import (
     escaped,
     field_label,
     listed,
-    seconds_words,
 )
 from suite.documents import Entry
 
@@ -89,7 +88,8 @@ def printed(given: Curves) -> Markup:
         for one in given.drawn
     )
     twin = f"<details><summary>The same in figures</summary>\n{markup.table(given.twin)}\n</details>\n"
-    return Markup(f'<ul class="multiples">\n{drawn}</ul>\n{twin}')
+    said = "<p>One line per seed, over optimiser steps. Selection: the score on training examples kept apart.</p>"
+    return Markup(f'{said}\n<ul class="multiples">\n{drawn}</ul>\n{twin}')
 
 
 def _curve(site: Site, entry: Entry, of: str, course: Course, ident: str) -> Curve:
@@ -135,10 +135,10 @@ def stages(site: Site, entry: Entry, ident: str = "stages", of: str = "") -> Tab
         return None
     columns = [
         Column("Stage", kind="text"),
-        Column("Made", "times"),
+        Column("Times made"),
         Column("Training", "TFLOP"),
         Column("Tokens"),
-        Column("Time", kind="text"),
+        Column("Time", "s"),
         Column("Counts", kind="text"),
     ]
     rows = [
@@ -148,7 +148,7 @@ def stages(site: Site, entry: Entry, ident: str = "stages", of: str = "") -> Tab
                 Cell(text=f"{line[0]:,.0f}", number=True),
                 value(digits(line[1])),
                 Cell(text=f"{line[2]:,.0f}", number=True),
-                Cell(text=seconds_words(line[3])),
+                value(digits(line[3], 3, 1)),
                 Cell(text="shared: outside the budget" if shared else "inside the budget"),
             ),
         )

@@ -13,7 +13,11 @@ MOST = 40  # rows; the table of all measurements below has the rest
 
 def matrix(site: Site, links: Links, profile: str, track: str) -> Table | None:
     """Ratios to the reference, the fastest runtime of a row marked; also the runtimes that the profile asks for."""
-    entries = [e for e in site.of(track) if e.default and any(s.profile == profile for s in e.speed)]
+    entries = [
+        e
+        for e in site.of(track)
+        if e.default and (any(s.profile == profile for s in e.speed) or _tried([e], profile))
+    ]
     known = site.profiles.get(profile)
     runtimes = sorted(
         {s.runtime for e in entries for s in e.speed if s.profile == profile}

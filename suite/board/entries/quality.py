@@ -20,7 +20,7 @@ from suite.board.text import (
     span,
 )
 from suite.documents import Entry, Estimate, Run
-from suite.fronts import FLOPS
+from suite.fronts import FLOPS, START
 
 RANKED = "of ranked variants only"
 
@@ -109,31 +109,38 @@ def retention_cell(retention: Estimate | None, reason: str | None, href: str | N
 
 
 def fronts(site: Site, entry: Entry) -> Table | None:
+    family = any(front.area for front in entry.fronts.values())
     columns = [
         Column("Cost", kind="text"),
         Column("Of the reference’s", "%"),
         Column("Above the curve", "points"),
-        Column("Family above it", "points"),
+        *([Column("Whole family above it", "points")] if family else []),
         Column("Hypervolume", "decades × points"),
     ]
-    alone = "a single model is no family" if entry.default else RANKED
     rows = [
         Row(
             Cell(text=_cost_title(site, axis)),
             (
                 value(digits(100 * front.cost)),
                 _points(front.above),
-                _points(front.area) if front.area else Cell(reason=alone),
+                *([_points(front.area) if front.area else Cell(reason=RANKED)] if family else []),
                 value(fixed(front.hypervolume, 1)) if front.hypervolume is not None else Cell(reason=RANKED),
             ),
         )
         for axis, front in entry.fronts.items()
     ]
-    note = (
+    notes = [
         "The curve runs through the n-gram linear model, the reference with layers left off, and the reference. "
-        "A model is held against it at its own cost; a family’s front on average over the logarithm of cost."
-    )
-    return table("Against leaving layers off", columns, rows, "fronts", notes=[note]) if rows else None
+        "A model is held against it at its own cost. Hypervolume: what the method beats of all costs below the "
+        "reference’s and scores above the majority class’s; more is better."
+    ]
+    if family:
+        notes.append(
+            "A whole family is held against the curve on average over the logarithm of cost, from "
+            f"{digits(100 * START)}% of the reference’s to all of it. Below its cheapest model it counts as the "
+            "majority class, so a family of few sizes can lie below the curve though each of its models lies above."
+        )
+    return table("Against leaving layers off", columns, rows, "fronts", notes=notes) if rows else None
 
 
 def _cost_title(site: Site, axis: str) -> str:

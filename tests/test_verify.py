@@ -487,6 +487,39 @@ def test_a_measurement_of_another_model_is_refused(measurement_folder: Path) -> 
     assert "graph" in fields(verify(measurement_folder))
 
 
+def test_all_that_stand_beside_each_other_ask_the_same(results: Path) -> None:
+    """The reference's trace counts, else the commonest; nothing is said of a trace that nobody else asks."""
+    (folder,) = (results / "demo" / "measurements" / "majority" / "default").iterdir()
+    document = example.read(folder, "measurement.json")
+    example.forge(folder, "measurement.json", changed(document, ("trace",), digest("another")))
+    assert fields(verify(results)) == {"trace"} == fields(verify(folder))
+    shorter = {**document, "trace_lengths": [1] * len(document["trace_lengths"])}
+    example.forge(folder, "measurement.json", shorter)
+    assert fields(verify(folder)) == {"trace_lengths"}
+    foreign = {**shorter, "trace": digest("another"), "reference_trace_lengths": document["trace_lengths"]}
+    example.forge(folder, "measurement.json", foreign)
+    assert verify(folder).ok
+
+
+def test_a_trace_is_drawn_from_the_dev_examples(results: Path) -> None:
+    """Of both tasks half of the queries, at lengths that dev examples have: under profiles that are published."""
+    (folder,) = (results / "demo" / "measurements" / "reference" / "default").iterdir()
+    dev = example.read(results / "demo/runs/reference/default/mood-11", "run.json")["model"]["dev_lengths"]
+    drawn = [int(tokens) for tokens, count in dev.items() for _ in range(count)][:128] * 2
+    document = example.read(folder, "measurement.json") | {"profile": "quick"}
+
+    def wrong(lengths: list[int], **more: Any) -> str:
+        example.forge(folder, "measurement.json", {**document, "trace_lengths": lengths, **more})
+        return " ".join(p.found for p in verify(folder).problems if p.field == "trace_lengths")
+
+    assert wrong(drawn) == ""
+    assert wrong(drawn[:-8]) == "248 queries"
+    assert wrong([1] * 256) == "256 queries of 1 tokens"
+    assert wrong(drawn, task="mood") != ""  # more of some lengths than one task has
+    fixed = [tokens for tokens in (16, 32, 64) for _ in range(8)]
+    assert wrong(fixed, inputs="lengths") == "" != wrong(fixed[1:], inputs="lengths")
+
+
 def test_a_ratio_against_another_model_is_refused(measurement_folder: Path) -> None:
     """Not even against one that has runs here: only the protocol's reference makes a ratio comparable."""
     document = example.read(measurement_folder, "measurement.json")

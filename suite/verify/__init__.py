@@ -25,10 +25,10 @@ from suite import folder as folders
 from suite import index as indexing
 from suite import log as logs
 from suite.canonical import pretty_json
-from suite.documents import Attestation, Entry, Level, Signature
+from suite.documents import Attestation, Entry, Level, Measurement, Signature
 from suite.errors import UserError
 from suite.folder import Problem, Refused, show
-from suite.verify import changes, recounted, rescored, valid
+from suite.verify import changes, recounted, rescored, traces, valid
 from suite.verify.accuracy import placed
 from suite.verify.copies import Answers
 from suite.verify.gold import Gold
@@ -224,6 +224,7 @@ class _Verifier:
     report: Report = field(init=False)
     visited: set[Path] = field(default_factory=set)
     graphs: dict[Path, dict[str, recounted.Graph]] = field(default_factory=lambda: defaultdict(dict))
+    asked: dict[Path, traces.Asked] = field(default_factory=lambda: defaultdict(traces.Asked))
     complete: set[Path] = field(default_factory=set)  # tracks all of whose runs were checked for graphs
     computed: dict[Path, indexing.Computed | None] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
@@ -416,6 +417,7 @@ class _Verifier:
             if loaded is not None:
                 graphs = self._graphs_of(_track_of(folder))
                 wrong = run_checks(loaded.file, recounted.MEASUREMENT, loaded, graphs)
+                wrong += run_checks(loaded.file, traces.MEASUREMENT, loaded, self.asked[_track_of(folder)])
                 self.add(wrong)
                 outcomes["recounted"] = "failed" if wrong or loaded.samples is None else "passed"
                 self._say_what_was_not_checked(loaded, graphs)
@@ -504,11 +506,13 @@ class _Verifier:
             graph = recounted.graph_of(loaded.run)
         except Exception:
             return  # its operations were already refused
+        self.asked[_track_of(loaded.folder)].add_run(loaded.run)
         there, name = self.graphs[_track_of(loaded.folder)], loaded.run.model.graph
         there[name] = there[name] | graph if name in there else graph
 
     def _graphs_of(self, track: Path) -> dict[str, recounted.Graph]:
-        """Graph -> arithmetic of the track's runs; reads those that were not checked in this call."""
+        """Graph -> arithmetic of the track's runs; reads those that were not checked in this call, and what all
+        measurements of the track were asked."""
         if track not in self.complete:
             self.complete.add(track)
             for folder in folders.documents(track, "runs"):
@@ -519,6 +523,11 @@ class _Verifier:
                         continue  # checked by whoever names it; here it only lends its arithmetic
                     if loaded is not None:
                         self._keep_graph(loaded)
+            for folder in folders.documents(track, "measurements"):
+                path = folder / folders.DOCUMENTS["measurements"]
+                _, measurement, _ = valid.load_document(path, Measurement, folders.MAX_JSON_BYTES)
+                if measurement is not None:
+                    self.asked[track].add(measurement)
         return self.graphs[track]
 
     def _say_what_was_not_checked(

@@ -583,6 +583,11 @@ def _published(name: str) -> Profile | None:
     return load_profile(name)
 
 
+def is_published(profile: str) -> bool:
+    """Whether a profile of that name ships with lightboard, or lies on the search path."""
+    return _published(profile) is not None
+
+
 def _reference_runtime(name: str) -> str:
     profile = _published(name)
     return profile.against if profile else str(MEASURING["reference"]["runtime"])

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -43,6 +43,7 @@ from suite.documents import (
     Quality,
     Ranks,
     Ratio,
+    Run,
     RunLine,
     Speed,
     TrainingCost,
@@ -259,7 +260,8 @@ def compute(track: Path) -> Computed:
         return result
     left = logs.left(log)
     runs = list(_read(track, "runs", read_run, result, left))
-    speeds = _Speeds(_read(track, "measurements", read_measurement, result, left))
+    references = {facts.run.model.graph for facts in runs if _is_reference(facts.run)}
+    speeds = _Speeds(_read(track, "measurements", read_measurement, result, left), references)
     levels = _Levels(read_levels(track), {s: retrainings(a)[0] for s, a in read_attestations(track).items()})
     groups, notes = _group(runs, track.name, known)
     result.notes += notes
@@ -572,16 +574,18 @@ def _training_cost(by_task: Mapping[str, Sequence[RunFacts]]) -> TrainingCost:
 
 
 class _Speeds:
-    """The track's measurements, found by the graph that was timed."""
+    """The track's measurements, found by the graph that was timed. ``references``: the graphs of the reference's
+    runs; where it has none here, what is named as the reference is taken for it."""
 
-    def __init__(self, measurements: Iterable[MeasurementFacts]) -> None:
+    def __init__(self, measurements: Iterable[MeasurementFacts], references: Set[str]) -> None:
         self._by_graph: dict[str, list[MeasurementFacts]] = defaultdict(list)
+        self._graphs = references
         self._references: list[Measurement] = []  # of the reference itself, whatever its last layer's width
         for facts in measurements:
             m = facts.measurement
             if m.protocol == measuring_hash():
                 self._by_graph[m.graph].append(facts)
-                if _is_reference(m) and m.against == "reference":
+                if self._is_the_references(m) and m.against == "reference":
                     self._references.append(m)
 
     def of(self, group: _Group) -> list[Speed]:
@@ -613,6 +617,9 @@ class _Speeds:
                 lines.append(_speed(facts, alone, group))
         return lines
 
+    def _is_the_references(self, m: Measurement) -> bool:
+        return _is_reference(m) and (m.graph in self._graphs or not self._graphs)
+
     def _alone(self, m: Measurement) -> Ratio | None:
         """The reference's time in the entry's own runtime over the entry's, where nobody paired the two.
 
@@ -620,7 +627,7 @@ class _Speeds:
         """
         if (m.runtime, m.precision) == (m.reference_runtime, MEASURING["reference"]["precision"]):
             return m.ratio
-        if _is_reference(m):
+        if self._is_the_references(m):
             return Ratio(value=1.0, interval=(1.0, 1.0), pairs=m.ratio.pairs)
         beside = [other for other in self._references if _surroundings(other) == _surroundings(m)]
         if not beside:
@@ -632,9 +639,9 @@ class _Speeds:
         return Ratio(value=found[0], interval=found[1], pairs=min(m.ratio.pairs, theirs.pairs))
 
 
-def _is_reference(m: Measurement) -> bool:
+def _is_reference(one: Measurement | Run) -> bool:
     reference = MEASURING["reference"]
-    return (m.recipe, m.variant) == (reference["recipe"], reference["variant"])
+    return (one.recipe, one.variant) == (reference["recipe"], reference["variant"])
 
 
 def _surroundings(m: Measurement) -> tuple[object, ...]:

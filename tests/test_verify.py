@@ -520,6 +520,27 @@ def test_a_trace_is_drawn_from_the_dev_examples(results: Path) -> None:
     assert wrong(fixed, inputs="lengths") == "" != wrong(fixed[1:], inputs="lengths")
 
 
+def test_another_model_called_the_reference_speaks_for_nobody(tmp_path: Path) -> None:
+    """Neither verify nor the index takes a measurement for one of the reference because it says so."""
+    reference = next(row for row in example.ROWS if row.recipe == "reference")
+    for row in SMALL:
+        for name in example.TASKS:
+            example.add_run(tmp_path, row, name)
+    example.add_measurement(tmp_path, STUDENT, "torch")
+    folder = example.add_measurement(tmp_path, reference, "torch")
+
+    def alone() -> Any:
+        (entry,) = (entry for entry in index(tmp_path) if entry.recipe == "student")
+        return entry.speed[0].alone_ratio
+
+    assert alone() is not None and verify(tmp_path).ok
+    graph = example.read(tmp_path / "demo/runs/student/default/mood-11", "run.json")["model"]["graph"]
+    document = example.read(folder, "measurement.json") | {"graph": graph, "recipe_hash": digest("another")}
+    example.forge(folder, "measurement.json", document)
+    assert alone() is None
+    assert fields(verify(tmp_path)) == {"graph"}
+
+
 def test_a_ratio_against_another_model_is_refused(measurement_folder: Path) -> None:
     """Not even against one that has runs here: only the protocol's reference makes a ratio comparable."""
     document = example.read(measurement_folder, "measurement.json")

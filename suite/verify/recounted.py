@@ -416,9 +416,11 @@ def checks_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Pro
 def graph_is_a_runs(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
     """The timed model is one of the recipe variant that the measurement names, where its runs are here."""
     m = loaded.measurement
-    named = (m.recipe, m.variant, m.recipe_hash)
-    own = {graph for graph, one in graphs.items() if named in one.models}
-    if own and m.graph not in graphs:
+    here = {(name, graph) for graph, one in graphs.items() for name in one.models}
+    same = {graph for name, graph in here if name == (m.recipe, m.variant, m.recipe_hash)}
+    # Made on an older run of the variant, it may be inherited, as long as its graph stayed what it was.
+    own = same or {graph for name, graph in here if name[:2] == (m.recipe, m.variant)}
+    if own and m.graph not in own:
         expected = " or ".join(sorted(own)[:3]) + f" (a run of {m.recipe}/{m.variant})"
         yield Problem(loaded.file, "graph", m.graph, expected, "measure the model of the run")
 

@@ -373,6 +373,7 @@ MEASUREMENT_EVIDENCE: dict[str, tuple[Change, str]] = {
     "another recipe": (put("recipe", "theseus"), ""),
     "more threads than the profile's": (put("threads", 8), "threads"),
     "more cores than threads": (put("machine.affinity", list(range(8))), "machine.affinity"),
+    "no cores at all": (put("machine.affinity", []), "machine.affinity"),
     "another precision than the runtime's": (put("precision", "int8"), "precision"),
     "a runtime of another device": (put("runtime", "torch_cuda"), "runtime"),
     "memory that shrank": (put("memory.baseline_bytes", 10**15), "memory.peak_bytes"),

@@ -26,7 +26,7 @@ from suite.folder import Problem, read_json, subject
 from suite.index import index
 from suite.protocol import row_list
 from suite.tasks import task
-from suite.verify import Report, attest, gold, physics, verify
+from suite.verify import Report, attest, gold, physics, recounted, verify
 from suite.verify.compare import close, differences
 
 SMALL = tuple(row for row in example.ROWS if row.recipe in ("reference", "majority", "student"))
@@ -487,6 +487,25 @@ def test_a_measurement_of_another_model_is_refused(measurement_folder: Path) -> 
     assert "graph" in fields(verify(measurement_folder))
 
 
+def test_one_huge_time_hides_no_impossible_ones(measurement_folder: Path) -> None:
+    """The ratio is made of medians: a time that moves no ratio makes no rate possible."""
+    path = measurement_folder / "samples.parquet"
+    columns = tables.read_samples(path.read_bytes(), path)
+    entry = columns["side"] == 1
+    columns["nanoseconds"] = np.where(entry, columns["nanoseconds"] // 10**6 + 1, columns["nanoseconds"])
+    columns["nanoseconds"][np.flatnonzero(entry)[0]] = 10**13
+    example.forge(measurement_folder, path.name, tables.write_samples(columns))
+    assert any("GFLOP/s" in problem.found for problem in verify(measurement_folder).problems)
+
+
+def test_cores_that_nobody_names_are_the_threads(measurement_folder: Path) -> None:
+    document = example.read(measurement_folder, "measurement.json")
+    document["machine"] |= {"affinity": [], "cores": 64}
+    for profile, threads, cores in (("mine", 3, 3), ("mine", None, 64), ("raspberry-pi-5", None, 4)):
+        given = Measurement.model_validate({**document, "profile": profile, "threads": threads})
+        assert recounted.cores_of(given) == cores
+
+
 def test_all_that_stand_beside_each_other_ask_the_same(results: Path) -> None:
     """The reference's trace counts, else the commonest; nothing is said of a trace that nobody else asks."""
     (folder,) = (results / "demo" / "measurements" / "majority" / "default").iterdir()
@@ -812,8 +831,6 @@ def test_a_name_is_never_taken_for_a_file(
 
 
 def test_an_exception_in_a_check_becomes_a_problem(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from suite.verify import recounted
-
     def unlucky(loaded: object) -> Iterator[Problem]:
         raise ZeroDivisionError("\x1b[31m")
         yield

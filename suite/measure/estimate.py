@@ -117,6 +117,21 @@ def pair_log_ratios(samples: Samples) -> Floats:
     return np.array([np.median(part) for part in np.split(logs, starts[1:])])
 
 
+def rates(samples: Samples, side: int, work: Floats) -> tuple[float, float]:
+    """What a side does per second, from the ``work`` of each query of the trace: in the middle, and over all its time.
+
+    The middle is made as the ratio is (the median round of each process pair, the geometric mean of pairs), so that a
+    time that moves nothing there moves nothing here.
+    """
+    one = samples.where(samples.side == side)
+    rounds, index = np.unique(np.stack([one.pair, one.block]), axis=1, return_inverse=True)
+    index = index.reshape(-1)
+    done, seconds = np.bincount(index, work[one.query]), np.bincount(index, one.nanoseconds) / 1e9
+    medians = [np.median((done / seconds)[rounds[0] == pair]) for pair in np.unique(rounds[0])]
+    middle = float(np.exp(np.mean(np.log(medians)))) if min(medians) > 0 else 0.0
+    return middle, float(done.sum() / seconds.sum())
+
+
 def ratio(logs: Floats | Sequence[float]) -> Ratio:
     """Geometric mean over pairs with Student's t interval on the log scale; none with fewer than 3 pairs."""
     value, interval = statistics.pairs_estimate([float(log) for log in logs])

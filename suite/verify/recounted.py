@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from suite.budget import bert_flops, budget_tflop
 from suite.documents import Entry, Measurement, Model, Op, Run
 from suite.folder import Problem, show
@@ -26,6 +28,7 @@ from suite.runtimes import device_of
 from suite.verify import physics
 from suite.verify.compare import problems
 from suite.verify.loaded import LoadedEntry, LoadedMeasurement, LoadedRun, Problems
+from suite.verify.valid import threads_of
 
 WIDTHS = {"float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1}  # bytes
 
@@ -278,8 +281,8 @@ def graph_of(run: Run) -> Graph:
 
 
 def cores_of(m: Measurement) -> int:
-    """Those that the processes may run on."""
-    return max(1, len(m.machine.affinity) or m.machine.cores)
+    """Those that the processes may run on; where none are named, one a thread."""
+    return max(1, len(set(m.machine.affinity)) or threads_of(m) or m.machine.cores)
 
 
 def peak_of(m: Measurement, precision: str) -> float | None:
@@ -459,14 +462,17 @@ class Achieved:
     field: str
     runtime: str
     precision: str
-    flop_per_second: float
+    flop_per_second: float  # in the middle, as the ratio is made
+    sustained: float  # over all of its time
 
 
 def achieved(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Iterator[Achieved]:
     """Both sides' operations per second; of a side whose arithmetic no run here tells, nothing."""
     m = loaded.measurement
-    if loaded.samples is None:
-        return
+    try:
+        samples = estimate.from_columns(loaded.samples or {})
+    except (KeyError, ValueError):
+        return  # what is wrong with them was named
     reference = str(MEASURING["reference"]["precision"]) if m.against == "reference" else m.precision
     for side, graph, runtime, precision, field in (
         (raw.REFERENCE, m.reference_graph, m.reference_runtime, reference, "reference_latency_ms"),
@@ -475,21 +481,14 @@ def achieved(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Iterator
         known = graphs.get(graph)
         if known is None:
             continue
-        here = loaded.samples["side"] == side
         a, b, c = known.polynomial
         lengths = m.trace_lengths
         if side == raw.REFERENCE and m.reference_trace_lengths is not None:
             lengths = m.reference_trace_lengths
-        done = 0
-        asked = loaded.samples["query"][here].tolist()
-        if not all(0 <= query < len(lengths) for query in asked):
+        if not 0 <= int(samples.query.min()) <= int(samples.query.max()) < len(lengths):
             continue  # of no trace: refused for that
-        for query in asked:
-            n = lengths[query]
-            done += a + b * n + c * n * n
-        seconds = float(loaded.samples["nanoseconds"][here].sum()) / 1e9
-        if seconds > 0:
-            yield Achieved(field, runtime, precision, done / seconds)
+        work = np.array([a + b * n + c * n * n for n in lengths], dtype=np.float64)
+        yield Achieved(field, runtime, precision, *estimate.rates(samples, side, work))
 
 
 def time_is_possible(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
@@ -500,7 +499,7 @@ def time_is_possible(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> 
     if m.machine.accelerator is not None and not (module and device_of(module) == "cpu"):
         return  # the table is of processors
     peaks = (
-        Achieved(f"peaks.{place}.flop_per_second", one.runtime, one.precision, one.flop_per_second)
+        Achieved(f"peaks.{place}.flop_per_second", one.runtime, one.precision, *[one.flop_per_second] * 2)
         for place, one in enumerate(m.peaks)
     )
     for one in (*achieved(loaded, graphs), *peaks):
@@ -522,11 +521,11 @@ def too_close_to_the_peak(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]
     rates = {(one.runtime, one.precision): one.flop_per_second for one in m.peaks}
     for one in achieved(loaded, graphs):
         peak = rates.get((one.runtime, one.precision))
-        if peak is not None and one.flop_per_second > peak * float(
+        if peak is not None and one.sustained > peak * float(
             MEASURING["physics"]["review_above_measured_peak"]
         ):
-            share = f"{one.flop_per_second / peak:.0%} of the {peak / 1e9:.3g} that {one.runtime} reached"
-            yield f"{one.field}: {one.flop_per_second / 1e9:.3g} GFLOP/s, {share} on nothing but products"
+            share = f"{one.sustained / peak:.0%} of the {peak / 1e9:.3g} that {one.runtime} reached"
+            yield f"{one.field}: {one.sustained / 1e9:.3g} GFLOP/s, {share} on nothing but products"
 
 
 MEASUREMENT: tuple[Callable[[LoadedMeasurement, Mapping[str, Graph]], Problems], ...] = (

@@ -522,12 +522,12 @@ def timed_as_profile_and_runtime_say(loaded: LoadedMeasurement) -> Problems:
     if m.memory.peak_bytes < m.memory.baseline_bytes:
         expected = f"{m.memory.baseline_bytes} or more, where it began"
         yield Problem(loaded.file, "memory.peak_bytes", str(m.memory.peak_bytes), expected, fix)
-    profile, cores = _published(m.profile), len(m.machine.affinity)
+    profile, cores, threads = _published(m.profile), len(set(m.machine.affinity)), threads_of(m)
     if profile is not None and profile.threads != "all" and m.threads not in (None, profile.threads):
         yield Problem(loaded.file, "threads", str(m.threads), f"{profile.threads}, as the profile says", fix)
-    threads = profile.threads if profile is not None and profile.threads != "all" else m.threads
-    if profile is not None and profile.pin and cores and threads is not None and cores != threads:
-        yield Problem(loaded.file, "machine.affinity", f"{cores} cores", f"{threads}: one a thread", fix)
+    if profile is not None and profile.pin and cores != (threads or max(1, cores)):
+        expected = f"{threads or 'one or more'}: one a thread"
+        yield Problem(loaded.file, "machine.affinity", f"{cores} cores", expected, fix)
     if m.runtime in paths.names("runtimes"):
         module = paths.load_module("runtimes", m.runtime)
         if m.precision != module.PRECISION:
@@ -535,6 +535,12 @@ def timed_as_profile_and_runtime_say(loaded: LoadedMeasurement) -> Problems:
         if profile is not None and device_of(module) != profile.device:
             expected = f"a runtime on {profile.device}, which the profile is of"
             yield Problem(loaded.file, "runtime", m.runtime, expected, fix)
+
+
+def threads_of(m: Measurement) -> int | None:
+    """Those of a published profile, else those that the measurement had; None in documents older than the field."""
+    profile = _published(m.profile)
+    return m.threads if profile is None or profile.threads == "all" else profile.threads
 
 
 def offline_says_so(loaded: LoadedMeasurement) -> Problems:

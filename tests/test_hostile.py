@@ -254,13 +254,27 @@ def drop_ops(document: dict[str, Any]) -> None:
     document["model"]["ops"] = [o for o in document["model"]["ops"] if o["kind"] == "linear"]
 
 
+def all_shared(document: dict[str, Any]) -> None:
+    for stage in document["stages"]:
+        stage["shared"] = True
+    document["training_cost"].update(tflop=0.0, tokens=0, device_hours=0.0)
+
+
 RUN_EVIDENCE: dict[str, tuple[Change, str]] = {
     "a table of a tenth": (shrink_table, "model.weights"),
     "no biases": (drop_biases, "model.weights"),
     "no attention": (drop_ops, "model.ops"),
     "no operations": (put("model.ops", []), "model.weights"),
     "an operation called shorter": (put("model.ops.0.rows", 1), "model.ops"),
-    "an operation done no time": (put("model.ops.0.times", 0), "model.ops"),
+    "an operation done no time": (put("model.ops.0.times", 0), "model.ops.0.times"),
+    "an operation on no rows": (put("model.ops.0.rows", 0), "model.ops.0.rows"),
+    "a tensor of no size": (put("model.weights.0.shape", [0, 384]), "model.weights.0.shape"),
+    "an architecture that nobody has": (
+        both(put("model.architecture", "mine"), put("model.config.architecture", "mine")),
+        "model.architecture",
+    ),
+    "training that others paid for": (all_shared, "stages"),
+    "a model that nobody made": (put("stages", []), "stages"),
     "an operation of another shape": (put("model.ops.0.shape", [384, 3]), "model.ops.0.shape"),
     "an operation of no weight": (put("model.ops.0.weight", None), "model.ops.0.weight"),
     "an operation of a strange weight": (put("model.ops.0.weight", "nobody"), "model.ops.0.weight"),

@@ -506,6 +506,35 @@ def test_cores_that_nobody_names_are_the_threads(measurement_folder: Path) -> No
         assert recounted.cores_of(given) == cores
 
 
+def test_a_matrix_that_multiplies_is_no_table(run_folder: Path) -> None:
+    """Nor can it become one to be rid of its operations, whatever the configuration names or leaves out."""
+    document = example.read(run_folder, "run.json")
+    document["model"]["ops"] = document["model"]["ops"][-1:]
+    for weight in document["model"]["weights"]:
+        weight["embedding"] = weight["name"] != document["model"]["ops"][0]["weight"]
+    sizes = {"vocab": 60, "positions": 64, "types": 2}
+    every = {f"type_{i}": weight["shape"][0] for i, weight in enumerate(document["model"]["weights"])}
+    for named in (sizes, {}, every):
+        config = {"architecture": "slim", **named}
+        document["model"] |= {"architecture": "slim", "config": config}
+        example.forge(run_folder, "run.json", document)
+        (problem,) = (p for p in verify(run_folder).problems if p.field == "model.weights")
+        assert "tables" in problem.found
+
+
+def test_an_architecture_of_ones_own_is_for_the_open_division(run_folder: Path) -> None:
+    document = example.read(run_folder, "run.json")
+    document["model"] |= {
+        "architecture": "mine",
+        "config": {**document["model"]["config"], "architecture": "mine"},
+    }
+    example.forge(run_folder, "run.json", document)
+    assert fields(verify(run_folder)) == {"model.architecture"}
+    example.forge(run_folder, "run.json", {**document, "division": "open"})
+    report = verify(run_folder)
+    assert report.ok and any("review" in note and "no architecture mine" in note for note in report.notes)
+
+
 def test_all_that_stand_beside_each_other_ask_the_same(results: Path) -> None:
     """The reference's trace counts, else the commonest; nothing is said of a trace that nobody else asks."""
     (folder,) = (results / "demo" / "measurements" / "majority" / "default").iterdir()

@@ -372,6 +372,11 @@ class _Verifier:
                 self.add(wrong)
                 outcomes["recounted"] = "failed" if wrong else "passed"
                 self._keep_graph(loaded)
+                if loaded.run.division == "open" and not recounted.is_known(loaded.run.model):
+                    what = f"no architecture {loaded.run.model.architecture} is here"
+                    self._note(
+                        f"review: {loaded.file}: {what}: its size and arithmetic are its author's word"
+                    )
             self._compare_answers(loaded)
         else:
             outcomes |= {name: "failed" for name in LEVELS[1:] if self.wants(name)}

@@ -30,6 +30,9 @@ from suite.verify.compare import problems
 from suite.verify.loaded import LoadedEntry, LoadedMeasurement, LoadedRun, Problems
 from suite.verify.valid import threads_of
 
+# Times the protocol's share of the largest score: examples of other tasks are asked as well, and answered larger.
+TOLERATED = 10
+MAX_TABLES = 4  # words, positions, segments, and one more
 WIDTHS = {"float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1}  # bytes
 
 # --- runs ---------------------------------------------------------------------------------------------------
@@ -58,6 +61,10 @@ def operations_use_the_weights(loaded: LoadedRun) -> Problems:
     used = set()
     for place, op in enumerate(model.ops):
         field = f"model.ops.{place}"
+        for name, sizes in (("times", [op.times]), ("rows", [op.rows]), ("shape", op.shape)):
+            if 0 in sizes:
+                fix = "trace the model again; leave out what is never done"
+                yield Problem(loaded.file, f"{field}.{name}", "0", "at least 1", fix)
         if sum(size == "n" for size in (op.rows, *op.shape)) > 2:
             found = show(repr([op.rows, *op.shape]))
             yield Problem(
@@ -94,6 +101,59 @@ def operations_use_the_weights(loaded: LoadedRun) -> Problems:
             expected = "every matrix in model.ops, or marked as embedding"
             fix = "trace the model again; a look-up table is an nn.Embedding, or is named embeddings.*"
             yield Problem(loaded.file, f"model.weights.{place}", f"{show(name)} in no product", expected, fix)
+
+
+def tables_are_looked_up(loaded: LoadedRun) -> Problems:
+    """What is in no product is a table of words, positions or segments, of which there are few: a product's matrix
+    cannot be called one to be rid of its arithmetic and its size."""
+    model = loaded.run.model
+    for place, weight in enumerate(model.weights):
+        if 0 in weight.shape:
+            found = show(repr(list(weight.shape)))
+            yield Problem(
+                loaded.file, f"model.weights.{place}.shape", found, "sizes of 1 or more", "correct it"
+            )
+    if loaded.run.division == "open" and not is_known(model):
+        return  # somebody's own module: a person looks at it
+    used = {op.weight for op in model.ops}
+    rows = Counter(
+        weight.shape[0]
+        for weight in model.weights
+        if len(weight.shape) >= 2 and weight.embedding and weight.name not in used
+    )
+    sizes = Counter(_table_sizes(model.config))
+    strange = rows - sizes if sizes else Counter()
+    if strange or rows.total() > MAX_TABLES:
+        found = f"tables of {_listed(strange or rows)} rows"
+        expected = f"at most {MAX_TABLES} in no product{f', of {_listed(sizes)}' if sizes else ''}"
+        fix = "trace the model again; its configuration names their sizes vocab, positions, types"
+        yield Problem(loaded.file, "model.weights", found, expected, fix)
+
+
+def _listed(sizes: Counter[int]) -> str:
+    return show(", ".join(str(size) for size in sorted(sizes.elements())), 100)
+
+
+def _table_sizes(config: Mapping[str, Any]) -> Iterator[int]:
+    """Sizes that a configuration names of vocabulary, positions (or buckets of them) and types, at any depth."""
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from _table_sizes(value)
+        elif type(value) is int and any(word in name for word in ("vocab", "position", "bucket", "type")):
+            yield value
+
+
+def is_known(model: Model) -> bool:
+    return model.architecture in names("models")
+
+
+def architecture_is_known(loaded: LoadedRun) -> Problems:
+    """In division ``standard`` what a model is can be looked up; in ``open`` it may be somebody's own."""
+    run = loaded.run
+    if run.division == "standard" and not is_known(run.model):
+        expected = f"one of {', '.join(names('models'))}"
+        fix = "add its module to models/, or use division open"
+        yield Problem(loaded.file, "model.architecture", show(run.model.architecture), expected, fix)
 
 
 def _fits(op: Op, shape: tuple[int, ...]) -> bool:
@@ -211,6 +271,10 @@ def training_cost_follows(loaded: LoadedRun) -> Problems:
     for place, stage in enumerate(run.stages):
         if stage.tflop < 0 or stage.seconds < 0:
             yield Problem(loaded.file, f"stages.{place}", "a cost below zero", "zero or more", "correct it")
+    if not run.stages or run.stages[-1].shared:
+        found = "a shared stage" if run.stages else "nothing"
+        expected = "last the stage that made the model, which is the recipe's own"
+        yield Problem(loaded.file, "stages", found, expected, "write the run with lightboard")
     track = TRACKS.get(run.track)
     if track is not None and task is not None:
         if track.budget_u is not None and not run.data.train_lengths:
@@ -243,11 +307,13 @@ def dev_subset_follows(loaded: LoadedRun) -> Problems:
 RUN: tuple[Callable[[LoadedRun], Problems], ...] = (
     parameters_follow,
     operations_use_the_weights,
+    tables_are_looked_up,
     arithmetic_follows,
     arithmetic_is_the_architectures,
     tensors_are_the_architectures,
     file_holds_the_tensors,
     architecture_is_the_configs,
+    architecture_is_known,
     training_cost_follows,
     budget_is_kept,
     dev_subset_follows,

@@ -366,6 +366,10 @@ MEASUREMENT_EVIDENCE: dict[str, tuple[Change, str]] = {
     "answers said to be equal": (put("answers.largest_difference", 9.0), "answers.equal"),
     "a difference below zero": (put("answers.largest_difference", -1.0), "answers.largest_difference"),
     "a tolerance below zero": (put("answers.tolerance", -1.0), "answers.tolerance"),
+    "a tolerance for any answer": (
+        both(put("answers.tolerance", 1e6), put("answers.largest_difference", 5e5)),
+        "answers.tolerance",
+    ),
     "repeats said to be the same": (put("repeat_check.ratio", 3.0), "repeat_check.passed"),
     "another profile's content": (put("profile_hash", "sha256:" + "1" * 64), "profile_hash"),
     "another reference": (put("reference_runtime", "torch"), "reference_runtime"),

@@ -506,6 +506,15 @@ def test_cores_that_nobody_names_are_the_threads(measurement_folder: Path) -> No
         assert recounted.cores_of(given) == cores
 
 
+def test_a_runtime_that_is_not_here_is_to_be_looked_at(measurement_folder: Path) -> None:
+    document = example.read(measurement_folder, "measurement.json")
+    moved = measurement_folder.with_name(measurement_folder.name.replace("onnx", "warp"))
+    measurement_folder.rename(moved)
+    example.forge(moved, "measurement.json", changed(document, ("runtime",), "warp"))
+    report = verify(moved)
+    assert report.ok and any("review" in note and "no runtime warp" in note for note in report.notes)
+
+
 def test_a_matrix_that_multiplies_is_no_table(run_folder: Path) -> None:
     """Nor can it become one to be rid of its operations, whatever the configuration names or leaves out."""
     document = example.read(run_folder, "run.json")

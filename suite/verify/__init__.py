@@ -28,6 +28,7 @@ from suite.canonical import pretty_json
 from suite.documents import Attestation, Entry, Level, Measurement, Signature
 from suite.errors import UserError
 from suite.folder import Problem, Refused, show
+from suite.paths import names
 from suite.verify import changes, recounted, rescored, traces, valid
 from suite.verify.accuracy import placed
 from suite.verify.copies import Answers
@@ -508,7 +509,7 @@ class _Verifier:
 
     def _keep_graph(self, loaded: LoadedRun) -> None:
         try:
-            graph = recounted.graph_of(loaded.run)
+            graph = recounted.graph_of(loaded.run, loaded.predictions)
         except Exception:
             return  # its operations were already refused
         self.asked[_track_of(loaded.folder)].add_run(loaded.run)
@@ -542,6 +543,9 @@ class _Verifier:
         if not m.repeat_check.passed:
             ratio = f"{m.repeat_check.ratio:.3g}"
             self._note(f"review: {loaded.file}: different inputs take {ratio} times as long as one repeated")
+        if m.runtime not in names("runtimes"):
+            what = f"no runtime {m.runtime} is here: that its arithmetic is {m.precision} was not checked"
+            self._note(f"review: {loaded.file}: {what}")
         for note in recounted.too_close_to_the_peak(loaded, graphs):
             self._note(f"review: {loaded.file}: {note}")
         if m.graph not in graphs:

@@ -25,6 +25,7 @@ from suite.measure import samples as raw
 from suite.paths import load_module, names
 from suite.protocol import MEASURING, TRACKS
 from suite.runtimes import device_of
+from suite.tables import Split
 from suite.verify import physics
 from suite.verify.compare import problems
 from suite.verify.loaded import LoadedEntry, LoadedMeasurement, LoadedRun, Problems
@@ -331,18 +332,26 @@ class Graph:
     models: frozenset[tuple[str, str, str]]  # recipe, variant, recipe hash of every run that has it
     bytes: int = 0  # of its tensors
     exits: bool = False  # whether examples leave early
+    largest: float = math.inf  # of its runs' scores, whatever the sign
 
     def __or__(self, other: Graph) -> Graph:
         """The same graph, of the runs of both."""
-        return replace(self, models=self.models | other.models)
+        largest = max(self.largest, other.largest)
+        return replace(self, models=self.models | other.models, largest=largest)
 
 
-def graph_of(run: Run) -> Graph:
-    """The arithmetic of a run's model, for :func:`time_is_possible`; with early exits, up to the first of them."""
+def graph_of(run: Run, predictions: Mapping[str, Split] | None = None) -> Graph:
+    """The arithmetic of a run's model, for :func:`time_is_possible`; with early exits, up to the first of them.
+    Without its predictions, nothing is known of how large its answers are."""
     polynomial = recount.polynomial(recount.until(run.model.ops, 1))
     size = sum(WIDTHS.get(weight.dtype, 0) * prod(weight.shape) for weight in run.model.weights)
+    scores = [split.scores for split in (predictions or {}).values() if split.scores.size]
     return Graph(
-        polynomial, frozenset({(run.recipe, run.variant, run.recipe_hash)}), size, bool(run.model.exits)
+        polynomial,
+        frozenset({(run.recipe, run.variant, run.recipe_hash)}),
+        size,
+        bool(run.model.exits),
+        max((float(abs(one).max()) for one in scores), default=math.inf),
     )
 
 
@@ -472,6 +481,11 @@ def checks_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Pro
         if getattr(m.answers, field) < 0:
             found = repr(getattr(m.answers, field))
             yield Problem(loaded.file, f"answers.{field}", found, "zero or more", "measure again")
+    largest = graphs[m.graph].largest if m.graph in graphs else math.inf
+    most = TOLERATED * float(MEASURING["answers"]["fp32_tolerance_of_spread"]) * max(1.0, largest)
+    if m.answers.tolerance > most:
+        found, expected = repr(m.answers.tolerance), f"at most {most:.3g}, by the scores of its runs"
+        yield Problem(loaded.file, "answers.tolerance", found, expected, "measure again")
     equal = estimate.answers_equal(m.answers.largest_difference, m.answers.tolerance)
     yield from problems(loaded.file, m.answers.equal, equal, "answers.equal")
     if not equal:

@@ -544,6 +544,22 @@ def test_an_architecture_of_ones_own_is_for_the_open_division(run_folder: Path) 
     assert report.ok and any("review" in note and "no architecture mine" in note for note in report.notes)
 
 
+def test_training_that_nobody_else_has_is_not_shared(results: Path) -> None:
+    """Nobody's teacher and nobody's general distillation: it would spend outside the budget what it likes."""
+    folder = results / "demo" / "runs" / "student" / "default" / "mood-11"
+    document = example.read(folder, "run.json")
+    document["stages"][1]["shared"] = True
+    last = document["stages"][2]
+    hours = last["seconds"] / 3600
+    document["training_cost"] |= {"tflop": last["tflop"], "tokens": last["tokens"], "device_hours": hours}
+    example.forge(folder, "run.json", document)
+    index(results)
+    report = verify(results)
+    assert report.ok, told(report)
+    (note,) = (note for note in report.notes if "shared" in note)
+    assert "review" in note and "student/default/mood-11" in note and "distil" in note
+
+
 def test_all_that_stand_beside_each_other_ask_the_same(results: Path) -> None:
     """The reference's trace counts, else the commonest; nothing is said of a trace that nobody else asks."""
     (folder,) = (results / "demo" / "measurements" / "majority" / "default").iterdir()

@@ -34,6 +34,7 @@ from suite.verify.accuracy import placed
 from suite.verify.copies import Answers
 from suite.verify.gold import Gold
 from suite.verify.loaded import LoadedMeasurement, LoadedRun, broke, run_checks
+from suite.verify.shared import Shared
 
 __all__ = ["Checked", "Problem", "Report", "attest", "verify", "write_attestation"]
 
@@ -229,6 +230,7 @@ class _Verifier:
     complete: set[Path] = field(default_factory=set)  # tracks all of whose runs were checked for graphs
     computed: dict[Path, indexing.Computed | None] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
+    shared: Shared = field(default_factory=Shared)
     attestations: list[tuple[Path, Path, Attestation]] = field(default_factory=list)
     signatures: list[tuple[Path, Signature]] = field(default_factory=list)
     tracks: list[Path] = field(default_factory=list)  # those that were checked whole
@@ -373,6 +375,7 @@ class _Verifier:
                 self.add(wrong)
                 outcomes["recounted"] = "failed" if wrong else "passed"
                 self._keep_graph(loaded)
+                self.shared.add(loaded.file, loaded.run)
                 if loaded.run.division == "open" and not recounted.is_known(loaded.run.model):
                     what = f"no architecture {loaded.run.model.architecture} is here"
                     self._note(
@@ -642,7 +645,7 @@ class _Verifier:
 
     def finish(self) -> Report:
         self._check_attestations()
-        for note in self.answers.alike():
+        for note in (*self.answers.alike(), *self.shared.doubtful()):
             self._note(note)
         for path, signature in self.signatures:
             track = path.parents[1]

@@ -15,10 +15,13 @@ from suite import index
 from suite.documents import Entry, Interval, Ranks, Speed
 from suite.errors import UserError
 from suite.markdown import cell
+from suite.protocol import MEASURING, REPORTING
 
 TOLERANCE = 0.001
 """Points that a published score may move without a reason."""
 NEAREST = 2
+HELD_BETWEEN = (MEASURING["reference"]["recipe"], REPORTING["baselines"]["majority"])
+"""The recipes that retention is measured between."""
 
 
 # --- figures of one entry -----------------------------------------------------------------------------------
@@ -29,33 +32,49 @@ class Figure:
     """A published figure and what it became; ``interval``: where it may go without a reason."""
 
     field: str
-    old: float
-    new: float | None  # None: it is gone
+    old: float | str
+    new: float | str | None  # None: it is gone
     interval: tuple[float, float] | None
     places: tuple[str, ...]  # how the places of the documents begin that it follows from
 
     def found(self) -> str:
-        return "nothing" if self.new is None else repr(self.new)
+        if self.new is None or isinstance(self.new, str):
+            return self.new or "nothing"
+        return repr(self.new)
 
     def allowed(self) -> str:
         """What would need no reason."""
         if self.interval is not None:
             return f"{self.interval[0]!r} to {self.interval[1]!r}, as published, or a reason in the log"
+        if isinstance(self.old, str):
+            return f"{self.old}, as published, or a reason in the log"
         return f"{self.old!r}, as published (to {TOLERANCE}), or a reason in the log"
 
 
 def beyond(old: Entry, new: Entry) -> list[Figure]:
-    """Scores that moved by more than 0.001 points, and speeds that left their published interval or are gone.
+    """Scores that moved by more than 0.001 points; speeds and retentions that left their published interval or are
+    gone; another division, and ranks that are gone.
 
-    A speed without an interval (too few process pairs) has none to leave.
+    A speed without an interval (too few process pairs) has none to leave. Ranks may move: whatever is added moves
+    them. Retention moves with the rows that it is held between, so a reason given for those covers it too.
     """
     found: list[Figure] = []
+    own = (f"runs/{old.recipe}/{old.variant}/",)
+    if old.division != new.division:
+        found.append(Figure("division", old.division, new.division, None, own))
+    if old.ranks is not None and new.ranks is None:
+        found.append(Figure("ranks", _range(old.ranks), None, None, own))
     for task, quality in old.quality.items():
         after = new.quality.get(task)
         score = after.score if after else None
         if score is None or abs(score - quality.score) > TOLERANCE:
             places: tuple[str, ...] = (f"runs/{old.recipe}/{old.variant}/{task}-",)
             found.append(Figure(f"quality.{task}.score", quality.score, score, None, places))
+        elif after is not None and (was := quality.retention) is not None and was.interval is not None:
+            kept = after.retention.value if after.retention else None
+            if kept is None or not _inside(kept, was.interval):
+                places = tuple(f"runs/{recipe}/" for recipe in (old.recipe, *HELD_BETWEEN))
+                found.append(Figure(f"quality.{task}.retention", was.value, kept, was.interval, places))
     lines = _by_what(new.speed)
     for key, line in _by_what(old.speed).items():
         after_line = lines.get(key)

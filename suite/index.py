@@ -3,9 +3,11 @@
 An entry holds nothing that does not follow from documents beside it, so it can be thrown away and computed
 again, and a verifier does. How runs become one entry:
 
-- An entry is the runs of one recipe, variant, recipe hash and training protocol. Where a recipe was changed
-  and older runs still lie in its folder, the runs of the current protocol, then the larger group, make the
-  entry; the others are named in the notes and wait for their replacements.
+- An entry is the runs of one recipe, variant, recipe hash, training protocol and division. Where several such
+  groups lie in one folder (a recipe was changed, and older runs wait for their replacements), the current
+  protocol's, then the standard division's, then the larger one makes the entry; the notes name the others. So
+  no run that is added can move an entry into another division.
+- Of a recipe one variant is ranked, and all its runs name the same one: two are refused.
 - Rows are compared only within one training protocol, and task by task only where the dev rows are the same
   (equal fingerprints). Ranks are within a division.
 - A measurement belongs to an entry when it timed one of the entry's graphs. Made on another recipe, variant
@@ -21,7 +23,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from suite import folder as folders
 from suite import log as logs
@@ -49,7 +51,7 @@ from suite.documents import (
     TrainingCost,
 )
 from suite.errors import UserError
-from suite.folder import Refused, parse, show
+from suite.folder import Problem, Refused, parse, show
 from suite.fronts import FULL, fronts
 from suite.protocol import MEASURING, REPORTING, TRACKS, Track, hashes, measuring_hash, training_hash
 from suite.stored import (
@@ -70,11 +72,12 @@ from suite.stored import (
 
 @dataclass
 class Computed:
-    """All entries of a track, what was left out and why, and the documents that could not be read."""
+    """All entries of a track, what was left out and why, what could not be read, and what cannot stand together."""
 
     entries: list[Entry] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
 def _empty(group: _Group, speed: Sequence[Speed], attempts: Sequence[Attempt]) -> tuple[EmptyCell, ...]:
@@ -104,6 +107,7 @@ class _Group:
     variant: str
     recipe_hash: str
     training: str
+    division: Literal["standard", "open"]
     runs: list[RunFacts]
     track: Track | None
 
@@ -118,16 +122,16 @@ class _Group:
 
     @property
     def headline(self) -> bool:
-        return bool(self.runs[0].run.settings.get("default", "default") == self.variant)
+        return self.ranked_variant == self.variant
+
+    @property
+    def ranked_variant(self) -> str:
+        return str(self.runs[0].run.settings.get("default", "default"))
 
     @property
     def ablation_of(self) -> str | None:
         parent = self.runs[0].run.settings.get("ablation_of")
         return parent if isinstance(parent, str) else None
-
-    @property
-    def division(self) -> str:
-        return "open" if any(facts.run.division == "open" for facts in self.runs) else "standard"
 
     def by_task(self) -> dict[str, list[RunFacts]]:
         """Task -> its runs, both in the track's order."""
@@ -147,17 +151,22 @@ class _Group:
 
 def _group(runs: Iterable[RunFacts], name: str, track: Track | None) -> tuple[list[_Group], list[str]]:
     """One group per recipe and variant, and a note on each group that had to stand back."""
-    groups: dict[tuple[str, str, str, str], _Group] = {}
+    groups: dict[tuple[str, str, str, str, Literal["standard", "open"]], _Group] = {}
     for facts in runs:
         run = facts.run
-        key = (run.recipe, run.variant, run.recipe_hash, run.protocol)
+        key = (run.recipe, run.variant, run.recipe_hash, run.protocol, run.division)
         groups.setdefault(key, _Group(*key, runs=[], track=track)).runs.append(facts)
     current = training_hash(name)
     chosen: dict[str, _Group] = {}
     notes: list[str] = []
 
-    def weight(group: _Group) -> tuple[bool, int, str]:
-        return (group.training == current, len(group.runs), group.recipe_hash)
+    def weight(group: _Group) -> tuple[bool, bool, int, str]:
+        return (
+            group.training == current,
+            group.division == "standard",
+            len(group.runs),
+            group.recipe_hash,
+        )
 
     for group in groups.values():
         best = chosen.get(group.name)
@@ -166,7 +175,8 @@ def _group(runs: Iterable[RunFacts], name: str, track: Track | None) -> tuple[li
             continue
         winner, loser = (group, best) if weight(group) > weight(best) else (best, group)
         chosen[group.name] = winner
-        what = "recipe hash" if winner.training == loser.training else "training protocol"
+        kinds = {"training protocol": "training", "division": "division", "recipe hash": "recipe_hash"}
+        what = next(kind for kind, of in kinds.items() if getattr(winner, of) != getattr(loser, of))
         paths = ", ".join(sorted(facts.path for facts in loser.runs)[:4])
         notes.append(f"{loser.name}: {len(loser.runs)} runs of another {what} are in no entry: {paths}")
     return [chosen[name] for name in sorted(chosen)], notes
@@ -207,12 +217,19 @@ def _dev_rows(groups: Sequence[_Group], reference: str) -> dict[str, Fingerprint
     for group in groups:
         for task, runs in group.by_task().items():
             votes[task].update(facts.fingerprints for facts in runs)
-            if group.recipe == reference and group.default and group.division == "standard":
+            if _is_anchor(group, reference):
                 found[task] = runs[0].fingerprints
     for task, counter in votes.items():
         most = max(counter.values())
         found.setdefault(task, min(key for key, count in counter.items() if count == most))
     return found
+
+
+def _is_anchor(group: _Group, recipe: str) -> bool:
+    """Whether this is the one entry of a recipe that other rows are held against."""
+    reference = MEASURING["reference"]
+    its_variant = recipe != reference["recipe"] or group.variant == reference["variant"]
+    return group.recipe == recipe and its_variant and group.default and group.division == "standard"
 
 
 def _table(groups: list[_Group], track: Track | None) -> _Table:
@@ -239,11 +256,23 @@ def _table(groups: list[_Group], track: Track | None) -> _Table:
         for division in ("standard", "open"):
             family = {g.name: rows[g.name] for g in groups if g.default and g.division == division}
             ranks |= statistics.rank_ranges(family, ranked)
-    anchors = {
-        group.recipe: rows[group.name] for group in groups if group.default and group.division == "standard"
-    }
-    row, floor = anchors.get(reference, {}), anchors.get(majority, {})
+    row, floor = (
+        next((rows[group.name] for group in groups if _is_anchor(group, recipe)), {})
+        for recipe in (reference, majority)
+    )
     return _Table(groups, rows, spreads, ranks, core, reference, row, floor)
+
+
+def _two_ranked(track: Path, groups: Sequence[_Group]) -> Iterator[Problem]:
+    """Each group that names another ranked variant than its recipe's first group: a recipe has one."""
+    first: dict[str, _Group] = {}
+    for group in groups:
+        other = first.setdefault(group.recipe, group)
+        if group.ranked_variant != other.ranked_variant:
+            expected = f"{show(other.ranked_variant)}, as {other.runs[0].path} says of the same recipe"
+            fix = "give all variants of a recipe the same ranked one, or your variant a recipe of its own"
+            file = show(str(track / group.runs[0].path / folders.DOCUMENTS["runs"]), 300)
+            yield Problem(file, "settings.default", show(group.ranked_variant), expected, fix)
 
 
 def compute(track: Path) -> Computed:
@@ -272,6 +301,7 @@ def compute(track: Path) -> Computed:
     entries: dict[str, Entry] = {}
     for training in sorted(trainings):
         table = _table(trainings[training], known)
+        result.problems += _two_ranked(track, table.groups)
         made = {g.name: _entry(track.name, g, table, speeds, levels, log, attempts) for g in table.groups}
         placed = _fronts(made.values(), table)
         entries |= {n: e.model_copy(update={"fronts": placed.get(n, {})}) for n, e in made.items()}
@@ -335,7 +365,7 @@ def _entry(
     departures = dict.fromkeys(d for runs in by_task.values() for facts in runs for d in facts.run.departures)
     return Entry(
         track=track,
-        division="open" if group.division == "open" else "standard",
+        division=group.division,
         recipe=group.recipe,
         variant=group.variant,
         default=group.default,
@@ -718,13 +748,14 @@ def entry_bytes(entry: Entry) -> bytes:
 def index(results: Path | str, track: str | None = None) -> list[Entry]:
     """Compute the entries of a results tree (or of one track) and write them; gives all of them.
 
-    Entry files that no longer have runs are removed. UserError names every document that cannot be read.
+    Entry files that no longer have runs are removed. UserError names documents that cannot be read, or cannot stand
+    beside others.
     """
     written: list[Entry] = []
     for folder in _track_folders(Path(results), track):
         computed = compute(folder)
-        if computed.unreadable:
-            said = "; ".join(computed.unreadable[:5])
+        if wrong := computed.unreadable + [str(problem) for problem in computed.problems]:
+            said = "; ".join(wrong[:5])
             raise UserError(f"{said}; run lightboard verify {folder}", code=1)
         wanted = {entry_path(folder, entry): entry_bytes(entry) for entry in computed.entries}
         for path, content in wanted.items():

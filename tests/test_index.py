@@ -17,6 +17,7 @@ from suite.documents import Entry, Ratio
 from suite.errors import UserError
 from suite.folder import write
 from suite.index import compute, entries, entry_path, index
+from suite.verify import verify
 
 ROWS = {(row.recipe, row.variant): row for row in example.ROWS}
 REFERENCE, MAJORITY, STUDENT = (ROWS[name, "default"] for name in ("reference", "majority", "student"))
@@ -344,3 +345,32 @@ def test_an_ablation_stands_on_its_parents_page_and_in_no_ranking(results: Path,
     assert not (site / "methods" / "student-short.html").exists()
     assert "student-short" not in (site / "tracks" / "demo" / "index.html").read_text()
     assert (site / "tracks" / "demo" / "entries" / "student-short" / "default.html").is_file()
+
+
+def test_no_foreign_run_moves_a_row_into_another_division(results: Path) -> None:
+    """Whoever adds a run of the same settings, but trained as they like, adds it beside the entry, not to it."""
+    before = by_name(entries(results))["half/default"]
+    for seed in (11, 23, 37, 41):
+        example.add_run(results, replace(ROWS["half", "default"], division="open"), "same", seed)
+    computed = compute(results / "demo")
+    assert by_name(computed.entries)["half/default"] == before
+    (note,) = computed.notes
+    assert "4 runs of another division" in note and "runs/half/default/same-11" in note
+
+
+def test_a_recipe_has_one_ranked_variant(results: Path) -> None:
+    """A second one would be ranked twice, or stand for the reference that every row is held against."""
+    before = by_name(entries(results))
+    second = replace(REFERENCE, variant="zzz", default="zzz", skill=0.6, timed=False)
+    for task in example.TASKS:
+        example.add_run(results, second, task)
+    computed = compute(results / "demo")
+    (problem,) = computed.problems
+    assert (problem.field, problem.found) == ("settings.default", "zzz")
+    assert "runs/reference/zzz/" in problem.file and "runs/reference/default/" in problem.expected
+    for name, entry in by_name(computed.entries).items():
+        if name in before:
+            assert entry.quality["mood"].retention == before[name].quality["mood"].retention
+    assert "settings.default" in {found.field for found in verify(results).problems}
+    with pytest.raises(UserError, match=r"settings\.default.*lightboard verify"):
+        index(results)

@@ -317,6 +317,25 @@ def test_a_speed_may_move_within_its_interval(results: Path) -> None:
     assert compare.beyond(entry, entry.model_copy(update={"speed": (newer, *entry.speed[1:])})) == []
 
 
+def test_a_row_does_not_leave_its_division_ranking_or_retention_unseen(results: Path) -> None:
+    entry = entry_of(results)
+    assert entry.ranks is not None
+    (figure,) = compare.beyond(entry, entry.model_copy(update={"division": "open"}))
+    assert (figure.field, figure.found()) == ("division", "open") and "standard" in figure.allowed()
+    (figure,) = compare.beyond(entry, entry.model_copy(update={"ranks": None}))
+    assert (figure.field, figure.found()) == ("ranks", "nothing")
+    lower = entry.ranks.model_copy(update={"lowest": 2, "highest": 3, "of": 3})
+    assert compare.beyond(entry, entry.model_copy(update={"ranks": lower})) == [], "a better row may be added"
+
+    quality = entry.quality["mood"]
+    assert quality.retention is not None and quality.retention.interval is not None
+    for value, fields in ((quality.retention.interval[1], []), (9.0, ["quality.mood.retention"])):
+        moved = quality.retention.model_copy(update={"value": value})
+        there = {**entry.quality, "mood": quality.model_copy(update={"retention": moved})}
+        found = compare.beyond(entry, entry.model_copy(update={"quality": there}))
+        assert [figure.field for figure in found] == fields
+
+
 def test_removed_documents_entries_logs_and_tracks_are_missed(results: Path, tmp_path: Path) -> None:
     write_log(results, "extended", [MOOD])
     index(results)

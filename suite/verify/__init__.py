@@ -576,6 +576,7 @@ class _Verifier:
                 self.add([broke(where, "entries", error)])
                 return None
             self.report.notes += computed.notes
+            self.add(computed.problems)
             if computed.unreadable:
                 found = f"{len(computed.unreadable)} documents that cannot be read"
                 fix = "mend what is listed here, then run lightboard index"

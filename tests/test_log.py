@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import shutil
@@ -14,7 +15,7 @@ import example_results as example
 import pytest
 from test_submit import call
 
-from suite import board, compare
+from suite import board, compare, protocol
 from suite import log as logs
 from suite.documents import Entry
 from suite.errors import UserError
@@ -157,6 +158,24 @@ def test_a_word_of_nobody_or_of_nothing_is_not_written(
         attest(verify(results), by="")
 
 
+def test_no_seed_is_left_out_but_by_the_log(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    three = dataclasses.replace(protocol.TRACKS["demo"], seeds=(11, 23, 37))
+    monkeypatch.setitem(protocol.TRACKS, "demo", three)
+    for seed in (23, 37):
+        example.add_run(results, STUDENT, "mood", seed)
+    index(results)
+    assert verify(results).ok
+    write_log(results, "withdrawn", [MOOD])
+    index(results)
+    assert verify(results).ok, "the log says why the first is not among them"
+    shutil.rmtree(results / "demo/log")
+    shutil.rmtree(results / "demo" / MOOD)
+    index(results)
+    (problem,) = verify(results).problems
+    assert problem.field == "quality.mood.runs"
+    assert (problem.found, problem.expected) == ("seeds 23, 37", "11, 23: the track's, in order")
+
+
 # --- it only grows ------------------------------------------------------------------------------------------
 
 
@@ -223,8 +242,6 @@ def test_a_linked_log_is_not_followed(results: Path, tmp_path: Path) -> None:
 
 def rerun(results: Path, skill: float) -> None:
     """Replace a run by another one of the same name, as an author who found a mistake would."""
-    import dataclasses
-
     folder = results / "demo" / MOOD
     shutil.rmtree(folder)
     example.add_run(results, dataclasses.replace(STUDENT, skill=skill), "mood")

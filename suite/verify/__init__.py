@@ -576,12 +576,13 @@ class _Verifier:
                 self.add([broke(where, "entries", error)])
                 return None
             self.report.notes += computed.notes
-            self.add(computed.problems)
             if computed.unreadable:
                 found = f"{len(computed.unreadable)} documents that cannot be read"
                 fix = "mend what is listed here, then run lightboard index"
                 self.add([Problem(where, "", found, "readable runs and measurements", fix)])
                 return None
+            self.add(computed.problems)
+            self.add(valid.seeds_come_in_order(track, computed.entries, logs.read(track)))
             self.computed[track] = computed
         return self.computed[track]
 

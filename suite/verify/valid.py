@@ -18,10 +18,11 @@ import numpy as np
 from pydantic import ValidationError
 
 from suite import folder as folders
+from suite import log as logs
 from suite import paths, stored, tables
 from suite.canonical import digest
 from suite.data.rows import fingerprint
-from suite.documents import Attempt, Attestation, Entry, Measurement, Run
+from suite.documents import Attempt, Attestation, Entry, LogEntry, Measurement, Run
 from suite.folder import Problem, Refused, show
 from suite.measure import machine
 from suite.profile import Profile
@@ -304,6 +305,26 @@ def run_follows_the_protocol(loaded: LoadedRun) -> Problems:
         yield Problem(
             loaded.file, "seed", str(run.seed), expected, "use the protocol's seeds, or division open"
         )
+
+
+def seeds_come_in_order(track: Path, entries: Iterable[Entry], log: Iterable[LogEntry]) -> Problems:
+    """In division ``standard`` a task has the first of the track's seeds: whoever left one out could leave out the
+    worst. A run that the log took out had its turn."""
+    known = TRACKS.get(track.name)
+    if known is None:
+        return
+    out = {named.place for line in log if line.action in logs.LEAVING for named in line.documents}
+    for entry in entries:
+        for task, quality in entry.quality.items() if entry.division == "standard" else ():
+            used = [seed for seed in known.seeds if seed in {line.seed for line in quality.runs}]
+            place = f"runs/{entry.recipe}/{entry.variant}/{task}"
+            turn = [s for s in known.seeds if s in used or f"{place}-{s}" not in out][: len(used)]
+            if used != turn:
+                file = _name(track / "entries" / entry.recipe / f"{entry.variant}.json")
+                found = "seeds " + ", ".join(map(str, used))
+                expected = ", ".join(map(str, turn)) + ": the track's, in order"
+                fix = "add the runs of the seeds left out; one that was taken back stands in the log"
+                yield Problem(file, f"quality.{show(task)}.runs", found, expected, fix)
 
 
 def rows_are_the_tracks(loaded: LoadedRun) -> Problems:

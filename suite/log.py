@@ -53,6 +53,12 @@ def left(entries: Iterable[LogEntry]) -> dict[str, LogEntry]:
     return found
 
 
+def strangers(entry: LogEntry) -> list[str]:
+    """Places of documents that are another recipe variant's: its changelog would not say why they left."""
+    own = [entry.recipe, entry.variant]
+    return [named.place for named in entry.documents if named.place.split("/")[1:3] != own]
+
+
 def changelog(entries: Iterable[LogEntry], recipe: str, variant: str) -> tuple[Change, ...]:
     """The lines about one entry, oldest first."""
     return tuple(
@@ -99,6 +105,10 @@ def append(
         reason=reason.strip(),
         by=by.strip(),
     )
+    if others := strangers(entry):
+        raise UserError(
+            f"{others[0]} is none of {recipe}/{variant}; write a log entry for each recipe variant"
+        )
     path = track / FOLDER / file_name(number)
     if path.exists():
         raise UserError(f"{path} exists, so the log has a gap; run lightboard verify {track}", code=1)

@@ -124,6 +124,7 @@ def test_an_entry_says_nothing_that_the_log_does_not(results: Path) -> None:
         ("withdrawn", ["runs/student/default/mood-12"], "Why.", "is no document"),
         ("withdrawn", ["../demo/runs/student/default/mood-11"], "Why.", "is no document"),
         ("withdrawn", ["entries/student/default"], "Why.", "is no document"),
+        ("withdrawn", ["runs/majority/default/mood-11"], "Why.", "is none of student/default"),
     ],
 )
 def test_a_log_entry_that_says_too_little_is_not_written(
@@ -205,6 +206,13 @@ FORGERIES: dict[str, tuple[Callable[[Path], Any], set[tuple[str, str]]]] = {
     "no such day": (changed("0003.json", date="2026-02-31"), {("log/0003.json", "date")}),
     "no reason": (changed("0003.json", reason=" "), {("log/0003.json", "reason")}),
     "no documents": (changed("0003.json", documents=[]), {("log/0003.json", "documents")}),
+    "another recipe's run": (
+        changed(
+            "0003.json",
+            documents=[{"place": "runs/majority/default/mood-11", "subject": "sha256:" + "0" * 64}],
+        ),
+        {("log/0003.json", "documents")},
+    ),
     "a place outside": (
         changed("0003.json", documents=[{"place": "runs/../../x/y", "subject": "sha256:" + "0" * 64}]),
         {("log/0003.json", "documents.0.place")},

@@ -67,6 +67,9 @@ def _in_order(
         yield Problem(file, "date", entry.date, f"{previous.date} or later", "correct it")
     if not entry.documents and entry.action in ("superseded", "withdrawn"):
         yield Problem(file, "documents", "none", f"the documents that were {entry.action}", "name them")
+    if others := logs.strangers(entry):
+        expected = f"documents of {entry.recipe}/{entry.variant}, which this is about"
+        yield Problem(file, "documents", show(others[0], 300), expected, "write a log entry for each")
 
 
 # --- signatures ---------------------------------------------------------------------------------------------

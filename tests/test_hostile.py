@@ -181,6 +181,19 @@ def test_accuracy_follows_even_without_labels(runs: list[Document]) -> None:
         assert_refused(("sst2", "accuracy", str(other)), report, "metrics.accuracy", repr(honest))
 
 
+@pytest.mark.parametrize("factor", [30.0, 0.001, 0.0])
+def test_influence_has_a_scale_even_without_labels(runs: list[Document], factor: float) -> None:
+    """Of a task whose only metric is accuracy; wider or narrower, every interval and rank would follow it."""
+    run = next(run for run in runs if "sst2" in run.folder.name)
+    name, about = "predictions.parquet", task("sst2")
+    honest = tables.read_predictions(run.files[name], run.folder / name, about)
+    scaled = {key: tables.Split(s.row, s.scores, factor * s.influence) for key, s in honest.items()}
+    example.forge(run.folder, name, tables.write_predictions(about, scaled))
+    report = run.forge({**run.honest, "score_sd": factor * run.honest["score_sd"]})
+    found = {p.field.split(",")[0] for p in report.problems}
+    assert found == ({"influence of dev"} if factor else {"metrics.accuracy"}), told(report)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suite.folder import Problem, show
-from suite.scoring import Scored, pearson, score
+from suite.scoring import Scored, accuracy, pearson, score
 from suite.tables import Split
 from suite.verify.compare import ABSOLUTE, RELATIVE, problems
 from suite.verify.gold import GoldSplit
@@ -181,15 +181,24 @@ def deviation_follows_the_influence(loaded: LoadedRun) -> Problems:
 
 
 def accuracy_follows_the_influence(loaded: LoadedRun) -> Problems:
-    """Where accuracy is a dev set's only metric, right answers are those of positive influence: count them."""
+    """Where accuracy is a dev set's only metric, right answers are those of positive influence: count them.
+
+    Their number alone says how large every influence is. Where none is positive or negative, all answers were
+    right, or none was.
+    """
     task, run = loaded.task, loaded.run
     if loaded.predictions is None or task is None or tuple(task.metrics) != ("accuracy",):
         return
     for name, split in loaded.predictions.items():
         metric = "accuracy" if len(task.dev_splits) == 1 else f"accuracy_{name.removeprefix('dev_')}"
-        if metric in run.metrics and (split.influence != 0).any():
-            computed = float((split.influence > 0).mean())
-            yield from problems(loaded.file, run.metrics[metric], computed, f"metrics.{metric}")
+        if metric not in run.metrics:
+            continue  # said above
+        right = split.influence > 0
+        if not (split.influence != 0).any():
+            right[:] = run.metrics[metric] > 0.5
+        computed, influence = accuracy(right, np.ones(len(right), dtype=bool))
+        yield from problems(loaded.file, run.metrics[metric], computed, f"metrics.{metric}")
+        yield from _influence(loaded.table, name, split, 100 / len(task.dev_splits) * influence)
 
 
 def diverged_follows(loaded: LoadedRun) -> Problems:

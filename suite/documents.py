@@ -34,6 +34,10 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Times = Annotated[float, Field(gt=1e-9, lt=1e9, allow_inf_nan=False)]
 """A ratio of times: whoever takes its logarithm, or divides by it, gets a number."""
 Count = Annotated[int, Field(ge=0, le=2**53)]
+Amount = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+"""What a run spent, or a part of it: whoever adds up those of many gets a number."""
+Tokens = Annotated[int, Field(ge=0, le=10**12)]
+Flops = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
 Interval = Annotated[tuple[Number, Number], Field(description="lower and upper end, 95%")]
 
 
@@ -125,7 +129,7 @@ class Model(Strict):
     ops: Annotated[tuple[Op, ...], EVIDENCE]
     graph: Annotated[Hash, DERIVED]  # digest of ops, shapes and dtypes: equal graphs take equal time
     parameters: Annotated[Parameters, DERIVED]
-    flops_per_example: Annotated[dict[str, Number], DERIVED]
+    flops_per_example: Annotated[dict[str, Flops], DERIVED]
     """"dev": mean over the dev examples, each at its true length and up to the exit it took. "128": at 128 tokens;
     with early exits the mean over the exits that the dev examples took."""
     dev_lengths: Annotated[dict[str, Count], EVIDENCE]  # tokens -> number of dev examples
@@ -141,17 +145,17 @@ class StageCost(Strict):
 
     stage: Annotated[Name, EVIDENCE]
     key: Annotated[Hash, EVIDENCE]
-    tflop: Annotated[Number, EVIDENCE]
-    tokens: Annotated[Count, EVIDENCE]
-    seconds: Annotated[Number, EVIDENCE]
+    tflop: Annotated[Amount, EVIDENCE]
+    tokens: Annotated[Tokens, EVIDENCE]
+    seconds: Annotated[Amount, EVIDENCE]
     shared: Annotated[bool, EVIDENCE]  # the teacher and general distillation: outside the budget
 
 
 class TrainingCost(Strict):
-    tflop: Annotated[Number, DERIVED]
-    tokens: Annotated[Count, DERIVED]
-    device_hours: Annotated[Number, DERIVED]
-    budget_tflop: Annotated[Number | None, DERIVED]
+    tflop: Annotated[Amount, DERIVED]
+    tokens: Annotated[Tokens, DERIVED]
+    device_hours: Annotated[Amount, DERIVED]
+    budget_tflop: Annotated[Amount | None, DERIVED]
     """Sum over the stages that are not shared; the budget is 3u of the protocol, None where there is none."""
 
 
@@ -731,6 +735,15 @@ class Change(Strict):
     log: Annotated[str, DERIVED]  # file below results/<track>/
 
 
+class SeedCost(Strict):
+    """What one seed of every task took to train: the sum of the tasks' :class:`TrainingCost`."""
+
+    tflop: Annotated[Number, DERIVED]
+    tokens: Annotated[Count, DERIVED]
+    device_hours: Annotated[Number, DERIVED]
+    budget_tflop: Annotated[Number | None, DERIVED]
+
+
 class Cost(Strict):
     parameters: Annotated[Parameters, DERIVED]
     flops_per_example: Annotated[dict[str, Number], DERIVED]  # "128", and "dev/<task>"
@@ -758,7 +771,7 @@ class Entry(Many):
     cost: Annotated[Cost, DERIVED]
     speed: Annotated[tuple[Speed, ...], DERIVED]
     empty: Annotated[tuple[EmptyCell, ...], DERIVED] = Field((), exclude_if=_is_empty)
-    training_cost: Annotated[TrainingCost, DERIVED]
+    training_cost: Annotated[SeedCost, DERIVED]
     level: Annotated[Level, DERIVED]
     retrained: Annotated[Count, DERIVED] = Field(0, exclude_if=_is_none_or_zero)
     """By how many verifiers, each with a key of their own, all its runs' scores were met again."""

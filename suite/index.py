@@ -47,8 +47,8 @@ from suite.documents import (
     Ratio,
     Run,
     RunLine,
+    SeedCost,
     Speed,
-    TrainingCost,
 )
 from suite.errors import UserError
 from suite.folder import Problem, Refused, parse, show
@@ -581,7 +581,7 @@ def _cost(by_task: Mapping[str, Sequence[RunFacts]], speed: Sequence[Speed]) -> 
     )
 
 
-def _training_cost(by_task: Mapping[str, Sequence[RunFacts]]) -> TrainingCost:
+def _training_cost(by_task: Mapping[str, Sequence[RunFacts]]) -> SeedCost:
     """One seed of every task: the mean over a task's runs, summed over the tasks."""
 
     def total(name: str) -> float:
@@ -592,7 +592,7 @@ def _training_cost(by_task: Mapping[str, Sequence[RunFacts]]) -> TrainingCost:
         return math.fsum(parts)
 
     budgets = [f.run.training_cost.budget_tflop for runs in by_task.values() for f in runs]
-    return TrainingCost(
+    return SeedCost(
         tflop=total("tflop"),
         tokens=round(total("tokens")),
         device_hours=total("device_hours"),

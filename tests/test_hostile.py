@@ -331,6 +331,9 @@ RUN_EVIDENCE: dict[str, tuple[Change, str]] = {
     "a stage that gives work back": (put("stages.0.tflop", -1.0), "stages.0"),
     "a stage that gives time back": (put("stages.0.seconds", -1.0), "stages.0"),
     "a stage called shared": (put("stages.2.shared", True), "training_cost.tflop"),
+    "a stage beyond all numbers": (put("stages.0.tflop", 1.5e308), "stages.0.tflop"),
+    "a sum beyond all numbers": (put("training_cost.tflop", 1.5e308), "training_cost.tflop"),
+    "a model beyond all numbers": (put("model.flops_per_example.dev", 1e308), "model.flops_per_example.dev"),
     "a stage left out": (lambda d: d["stages"].pop(), "training_cost"),
     "beyond the budget": (
         both(put("stages.2.tflop", 1e6), put("training_cost.tflop", 1e6)),

@@ -374,3 +374,14 @@ def test_a_recipe_has_one_ranked_variant(results: Path) -> None:
     assert "settings.default" in {found.field for found in verify(results).problems}
     with pytest.raises(UserError, match=r"settings\.default.*lightboard verify"):
         index(results)
+
+
+def test_costs_beyond_all_numbers_are_no_documents(results: Path) -> None:
+    """Each is a number, and their sum is none."""
+    for seed in (11, 23):
+        folder = results / f"demo/runs/student/default/mood-{seed}"
+        document = example.read(folder, "run.json")
+        document["stages"][-1]["tflop"] = document["training_cost"]["tflop"] = 1.5e308
+        example.forge(folder, "run.json", document)
+    with pytest.raises(UserError, match=r"tflop.*lightboard verify"):
+        index(results)

@@ -22,13 +22,12 @@ DERIVED = _origin("derived")
 EVIDENCE = _origin("evidence")
 DECLARED = _origin("declared")
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+_PART = r"[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9_-]+)*"  # two dots in a row would lead out of a folder
+Name = Annotated[str, StringConstraints(pattern=rf"^{_PART}$", max_length=64)]
 Hash = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
-_PART = r"[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9_-]+)*"
-Place = Annotated[
-    str, StringConstraints(pattern=rf"^(?:runs|measurements)/{_PART}/{_PART}/{_PART}$", max_length=300)
-]
-"""A document's folder below results/<track>/."""
+PLACE = rf"^(?:runs|measurements)/{_PART}/{_PART}/{_PART}$"
+Place = Annotated[str, StringConstraints(pattern=PLACE, max_length=400)]
+"""A document's folder below results/<track>/: of names, so that whatever has a name can be named in the log."""
 Text = Annotated[str, StringConstraints(max_length=2000)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Times = Annotated[float, Field(gt=1e-9, lt=1e9, allow_inf_nan=False)]

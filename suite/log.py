@@ -14,14 +14,13 @@ from pathlib import Path
 
 from suite import folder as folders
 from suite.canonical import digest, pretty_json
-from suite.documents import Action, Change, LogEntry, Named
+from suite.documents import PLACE, Action, Change, LogEntry, Named
 from suite.errors import UserError
 from suite.folder import Refused
 
 FOLDER = "log"
 MAX_BYTES = 256 * 1024
 LEAVING: frozenset[Action] = frozenset(("corrected", "superseded", "withdrawn"))
-_PLACE = re.compile(r"(runs|measurements)(/[a-z0-9][a-z0-9_.-]*){3}")
 
 
 def file_name(number: int) -> str:
@@ -138,7 +137,7 @@ def named(track: Path, places: Iterable[str]) -> list[Named]:
     found = []
     for place in places:
         wanted = place.strip("/")
-        if not _PLACE.fullmatch(wanted) or not (track / wanted).is_dir():
+        if not re.fullmatch(PLACE, wanted) or not (track / wanted).is_dir():
             raise UserError(
                 f"{place!r} is no document of {track}; name a folder below it, such as "
                 "runs/theseus/default/cola-11"

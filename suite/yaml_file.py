@@ -381,7 +381,7 @@ def _constants(schema: Mapping[str, Any]) -> list[Any]:
 
 _PATTERNS = {
     r"^#[0-9a-fA-F]{6}$": "a colour such as '#1f77b4'",
-    r"^[a-z0-9][a-z0-9_.-]{0,63}$": "a name of a-z, 0-9, dot, dash and underscore, at most 64 long",
+    r"^[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9_-]+)*$": "a name of a-z, 0-9, dash, underscore and single dots, at most 64 long",
     r"^sha256:[0-9a-f]{64}$": "sha256: and 64 hex digits",
     r"^\d{4}-\d{2}-\d{2}$": "a date such as '2026-01-31'",
     r"^\d{4}\.\d{4,5}$": "an arXiv number such as '1909.10351', in quotes",

@@ -341,6 +341,8 @@ RUN_EVIDENCE: dict[str, tuple[Change, str]] = {
     ),
     "a curve without steps": (put("curves.0.steps", []), "curves.0.values"),
     "a recipe from elsewhere": (put("recipe", "distillation"), ""),
+    "a recipe of two dots": (put("recipe", "a..b"), "recipe"),
+    "a recipe of a long name": (put("recipe", 65 * "a"), "recipe"),
     "a variant from elsewhere": (put("variant", "fast"), ""),
     "a task from elsewhere": (put("task", "rte"), ""),
     "a task nobody knows": (put("task", "sorcery"), "task"),

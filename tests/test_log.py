@@ -135,6 +135,12 @@ def test_a_log_entry_that_says_too_little_is_not_written(
     assert not logs.files(results / "demo")
 
 
+def test_a_folder_that_no_document_can_name_is_refused_in_words(results: Path) -> None:
+    shutil.copytree(results / "demo" / MOOD, results / "demo/runs/a..b/default/mood-11")
+    with pytest.raises(UserError, match="is no document"):
+        write_log(results, "withdrawn", ["runs/a..b/default/mood-11"])
+
+
 def test_a_word_of_nobody_or_of_nothing_is_not_written(
     results: Path, old: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

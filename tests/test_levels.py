@@ -13,6 +13,7 @@ from typing import Any
 import example_results as example
 import numpy as np
 import pytest
+from scipy import stats
 from test_cli import call
 
 from suite import tables
@@ -628,6 +629,17 @@ def test_a_copy_in_disguise_is_pointed_out(
     assert "nearly the scores" in note and str(honest) in note and str(other) in note
 
 
+@pytest.mark.parametrize("hard", [True, False], ids=["hard labels", "every row otherwise sure"])
+def test_a_copy_of_the_answers_alone_is_pointed_out(pair: tuple[Path, Path], hard: bool) -> None:
+    honest, other = pair
+    scores, random = scores_of(honest), np.random.default_rng(1)
+    sure = np.eye(2)[scores.argmax(axis=1)] * (1.0 if hard else random.uniform(1, 9, (len(scores), 1)))
+    with_scores(other, sure.astype(np.float32), NEW_STAGE)
+    notes = reviews(results_of(honest))
+    assert any("gives every answer" in note and str(honest) in note for note in notes)
+    assert any("distinct scores" in note and str(other) in note for note in notes) == hard
+
+
 def test_an_honest_rerun_is_not_flagged(pair: tuple[Path, Path], tmp_path: Path) -> None:
     again = shutil.copytree(results_of(pair[0]), tmp_path / "rerun")
     report = verify([results_of(pair[0]) / "demo", again / "demo"])
@@ -651,6 +663,18 @@ def test_two_seeds_with_the_same_scores_are_reviewed(tmp_path: Path) -> None:
     with_scores(second, scores_of(first))
     (note,) = reviews(results)
     assert "another seed" in note
+
+
+def test_one_training_under_two_seeds_is_reviewed(tmp_path: Path) -> None:
+    first, second = (
+        example.add_run(tmp_path / "results", student("honest", division="open"), "mood", seed)
+        for seed in (11, 23)
+    )
+    scores = scores_of(first)
+    noise = np.random.default_rng(1).normal(0, 1e-4, scores.shape)
+    with_scores(second, (scores + noise).astype(np.float32))
+    (note,) = reviews(tmp_path / "results")
+    assert "of another seed" in note and str(first) in note and str(second) in note
 
 
 def test_the_seed_plays_no_part_in_a_baseline(tmp_path: Path) -> None:
@@ -679,7 +703,21 @@ def test_a_model_of_few_answers_has_no_sketch() -> None:
     assert sketch_of(np.zeros((100, 2), np.float32)) is None
     assert sketch_of(np.repeat(np.eye(2, dtype=np.float32), 50, axis=0)) is None
     full = sketch_of(np.random.default_rng(0).normal(size=(1000, 3)).astype(np.float32))
-    assert full is not None and full.shape == (512,) and float(full @ full) == pytest.approx(1, abs=1e-5)
+    assert full is not None and full.shape == (2000,) and float(full @ full) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_folded_sketch_keeps_the_correlation_and_every_row() -> None:
+    random = np.random.default_rng(0)
+    one = random.normal(size=(40_000, 2)).astype(np.float32)
+    other = (one + random.normal(0, 0.1, one.shape)).astype(np.float32)
+    a, b = sketch_of(one), sketch_of(other)
+    assert a is not None and b is not None and len(a) == 4096
+    exact = stats.spearmanr(one[:, 0] - one[:, 1], other[:, 0] - other[:, 1]).statistic
+    assert float(a @ b) == pytest.approx(exact, abs=0.001)
+    for row in (1, 20_001):
+        changed = one.copy()
+        changed[row] = -changed[row]
+        assert not np.array_equal(sketch_of(changed), a)
 
 
 def test_the_board_says_by_how_many() -> None:

@@ -8,10 +8,15 @@ hash. What cannot be told from documents is who copied whom: a finding names bot
 - Nearly the same: the correlation of the scores' ranks, so that neither noise nor another scale hides a copy. More
   than :data:`ALIKE`, and more than two seeds of either recipe show, is to be reviewed. (Rows of one table share
   teachers and starting weights: up to 0.99 is usual between a recipe and its variants.)
-- The very same scores for two seeds of one recipe are to be reviewed: does the seed play a part at all? (In the
-  protocol's baselines it plays none.)
+- The same class for every example under two recipes that do not say why is to be reviewed, whatever the scores: a
+  copy can keep its answers and hide how sure it was of them.
+- The very same scores for two seeds of one recipe, or nearly the same, are to be reviewed: does the seed play a part
+  at all, or was one training entered twice? (In the protocol's baselines it plays none.)
+- Fewer than :data:`CONTINUOUS` distinct scores say nothing of where they are from: of a trained model, to be
+  reviewed.
 
-Of every run a digest and the ranks of 256 examples are kept, about a kilobyte.
+Every example counts, so that no few of them can hide the others. Of every run digests are kept and the ranks of its
+scores, folded to :data:`SKETCH` numbers where there are more: 16 kilobytes at most where two labels are told apart.
 """
 
 from __future__ import annotations
@@ -29,7 +34,7 @@ from suite.protocol import REPORTING
 from suite.scoring import average_ranks
 from suite.verify.loaded import LoadedRun
 
-SKETCH = 256  # examples kept of a run, evenly spaced
+SKETCH = 4096  # numbers kept of a run, per column of scores
 ALIKE = 0.999  # correlation of ranks; without noise above it between any two honest recipes tried
 CONTINUOUS = 16  # distinct scores; a model with fewer says nothing of where they are from
 BLOCK = 512  # runs compared at a time
@@ -49,7 +54,8 @@ class _Kept:
     made_by: str  # the stage of its model
     made_from: frozenset[str]  # that one and those before it
     digest: str
-    sketch: Sketch
+    answers: str | None  # a digest of the class of every example; None of numbers
+    sketch: Sketch  # empty: too few distinct scores
 
 
 @dataclass
@@ -65,9 +71,10 @@ class Answers:
         if loaded.predictions is None or run.diverged:
             return [], []
         scores = [split.scores for _, split in sorted(loaded.predictions.items())]
-        sketch = sketch_of(np.concatenate(scores)) if scores else None
-        if sketch is None:
+        if not scores:
             return [], []
+        together = np.concatenate(scores)
+        classes, sketch = together.shape[1] > 1, sketch_of(together)
         stages = [stage.key[7:23] for stage in run.stages]
         one = _Kept(
             file=loaded.file,
@@ -79,10 +86,16 @@ class Answers:
             made_by=stages[-1] if stages else "",
             made_from=frozenset(stages),
             digest=digest_bytes(b"".join(part.tobytes() for part in scores)),
-            sketch=sketch,
+            answers=digest_bytes(together.argmax(axis=1).tobytes()) if classes else None,
+            sketch=np.zeros(0, np.float32) if sketch is None else sketch,
         )
         key = (run.task, *sorted((name, split.fingerprint) for name, split in run.data.dev.items()))
         self.kept[key].append(one)
+        if sketch is None:
+            few = (
+                f"review: {one.file} has fewer than {CONTINUOUS} distinct scores: are they a trained model's?"
+            )
+            return [], [] if one.recipe in SOLVED else [few]
         other = self.first[key].setdefault(one.digest, one)
         return ([], []) if other is one else _equal(loaded, one, other)
 
@@ -95,44 +108,61 @@ class Answers:
         digest = digest_bytes(b"".join(part.tobytes() for part in scores))
         key = (run.task, *sorted((name, split.fingerprint) for name, split in run.data.dev.items()))
         for one in self.kept.get(key, ()):
-            if (one.digest, one.recipe_hash, one.variant) == (digest, run.recipe_hash, run.variant):
+            same = (one.digest, one.recipe_hash, one.variant) == (digest, run.recipe_hash, run.variant)
+            if same and len(one.sketch):
                 found, fix = f"exactly the scores of {one.file}", "score the lower precision's own answers"
                 yield Problem(loaded.table, "scores", found, "those of the precision named", fix)
 
     def alike(self) -> Iterator[str]:
-        """A line for every two runs of different recipes whose answers are nearly the same."""
+        """A line for every two runs, of two recipes or of two seeds, whose answers are nearly the same."""
         for runs in self.kept.values():
             usual = _between_seeds(runs)
+            told = set()
             for a, b, r in _near(runs):
-                limit = max(ALIKE, min(usual.get(_name(a), 0.0), usual.get(_name(b), 0.0)))
-                if (
-                    a.recipe_hash != b.recipe_hash
-                    and a.digest != b.digest
-                    and r > limit
-                    and not _related(a, b)
-                ):
-                    yield (
-                        f"review: {b.file} has nearly the scores of {a.file}, of another recipe: their ranks "
-                        f"correlate at {r:.5f}, more than {limit:.5f}"
-                    )
+                same = a.recipe_hash == b.recipe_hash
+                limit = ALIKE if same else max(ALIKE, min(usual.get(_name(a), 0.0), usual.get(_name(b), 0.0)))
+                if a.digest == b.digest or r <= limit:
+                    continue
+                if same and (a.variant != b.variant or a.seed == b.seed or a.recipe in SOLVED):
+                    continue
+                if not same and _related(a, b):
+                    continue
+                told.add((a.file, b.file))
+                yield (
+                    f"review: {b.file} has nearly the scores of {a.file}, of another "
+                    f"{'seed' if same else 'recipe'}: their ranks correlate at {r:.5f}, more than {limit:.5f}"
+                )
+            for a, b in _same_answers(runs):
+                if (a.file, b.file) not in told:
+                    yield f"review: {b.file} gives every answer that {a.file} gives, which is of another recipe"
 
 
 def sketch_of(scores: NDArray[np.float32]) -> Sketch | None:
-    """Ranks of what tells the labels apart, centred, of length 1; [n, outputs] -> [256 or fewer x columns].
+    """Ranks of what tells the labels apart, centred, of length 1; [n, outputs] -> [columns x n or SKETCH].
 
     None where the scores take so few values that they say nothing of their origin.
     """
-    rows = np.unique(np.linspace(0, len(scores) - 1, min(SKETCH, len(scores))).astype(np.int64))
     x = scores.astype(np.float64)
     if x.shape[1] > 1:  # a shift of all labels changes nothing; the last column follows from the others
         x = (x - x.mean(axis=1, keepdims=True))[:, :-1]
-    x = x[rows]
-    if len(np.unique(x, axis=0)) < min(CONTINUOUS, len(rows)):
+    if len(np.unique(x, axis=0)) < min(CONTINUOUS, len(x)):
         return None
     ranks = np.stack([average_ranks(column) for column in x.T])
     ranks -= ranks.mean(axis=1, keepdims=True)
+    ranks = _folded(ranks)
     length = float(np.linalg.norm(ranks))
     return (ranks.ravel() / length).astype(np.float32) if length > 0 else None
+
+
+def _folded(ranks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums of rows with random signs, [columns, n] -> [columns, SKETCH or fewer]: a correlation r keeps its value to
+    about (1 - r^2) / 64, and no example is left out of it."""
+    columns, rows = ranks.shape
+    if rows <= SKETCH:
+        return ranks
+    signed = ranks * np.random.default_rng(0).choice((-1.0, 1.0), rows)
+    padded = np.pad(signed, ((0, 0), (0, -rows % SKETCH)))
+    return np.asarray(padded.reshape(columns, -1, SKETCH).sum(axis=1))
 
 
 def _equal(loaded: LoadedRun, one: _Kept, other: _Kept) -> tuple[list[Problem], list[str]]:
@@ -153,6 +183,20 @@ def _related(a: _Kept, b: _Kept) -> bool:
     return ablation or a.made_by in b.made_from or b.made_by in a.made_from
 
 
+def _same_answers(runs: list[_Kept]) -> Iterator[tuple[_Kept, _Kept]]:
+    """Each run whose every class is an earlier one's, of another recipe and unrelated, beside the first such run;
+    those with the very same continuous scores are told apart."""
+    groups: dict[str, list[_Kept]] = defaultdict(list)
+    for run in runs:
+        if run.answers is not None:
+            for other in groups[run.answers]:
+                copied = other.digest == run.digest and len(run.sketch) > 0
+                if other.recipe_hash != run.recipe_hash and not copied and not _related(other, run):
+                    yield other, run
+                    break
+            groups[run.answers].append(run)
+
+
 def _name(run: _Kept) -> tuple[str, str]:
     return run.recipe_hash, run.variant
 
@@ -161,7 +205,8 @@ def _between_seeds(runs: list[_Kept]) -> dict[tuple[str, str], float]:
     """Recipe variant -> the highest correlation between two of its seeds."""
     groups: dict[tuple[str, str], list[_Kept]] = defaultdict(list)
     for run in runs:
-        groups[_name(run)].append(run)
+        if len(run.sketch):
+            groups[_name(run)].append(run)
     found = {}
     for name, group in groups.items():
         if len(group) > 1 and len({run.sketch.shape for run in group}) == 1:
@@ -175,7 +220,8 @@ def _near(runs: list[_Kept]) -> Iterator[tuple[_Kept, _Kept, float]]:
     """Pairs of runs that correlate at more than :data:`ALIKE`, each once, in the order in which they were read."""
     sizes: dict[int, list[_Kept]] = defaultdict(list)
     for run in runs:
-        sizes[len(run.sketch)].append(run)
+        if len(run.sketch):
+            sizes[len(run.sketch)].append(run)
     for group in sizes.values():
         sketches = np.stack([run.sketch for run in group])
         for start in range(0, len(group), BLOCK):

@@ -50,8 +50,11 @@
       let squares = 0;
       for (let i = 0; i < one.influence.length; i++) squares += (one.influence[i] - other.influence[i]) ** 2;
       fixed += squares / names.length ** 2;
-      const weight = ((one.seedless ? 0 : 1 / one.runs) + (other.seedless ? 0 : 1 / other.runs)) / names.length ** 2;
-      tasks.get(name).seeds.forEach((part, i) => { draws[i] += weight * part; });
+      for (const side of [one, other]) {
+        if (side.seedless) continue;
+        const weight = 1 / side.runs / names.length ** 2;
+        (side.own || tasks.get(name).seeds).forEach((part, i) => { draws[i] += weight * part; }); // own: runs of it diverged
+      }
     }
     const variances = Array.from(draws, (draw) => draw + fixed), half = halfWidth(variances);
     const p = value === 0 ? 1 : variances.reduce((sum, v) => sum + 2 * tail(Math.abs(value) / Math.sqrt(v)), 0) / variances.length;

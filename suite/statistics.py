@@ -236,14 +236,20 @@ def _seed_parts(runs: Sequence[Evidence], spread: SeedSpread, tasks: int) -> lis
     for row, e in enumerate(runs):
         weight = np.zeros(len(runs))
         weight[row] = 1 / e.runs / tasks**2
-        own = float(np.var(e.scores, ddof=1)) if e.runs > 1 and any(e.diverged) else 0.0
-        if own > spread.variance:
+        own = _own_variance(e, spread)
+        if own is not None:
             parts.append(_Seeds(own, 0.0, e.runs - 1, weight))
         elif not e.seedless:
             pooled += weight
     if spread.sd is not None and pooled.any():
         parts.append(_Seeds(spread.variance, spread.overlap, spread.degrees, pooled))
     return parts
+
+
+def _own_variance(e: Evidence, spread: SeedSpread) -> float | None:
+    """Of a row of which some runs diverged, where that is larger than the pooled one."""
+    own = float(np.var(e.scores, ddof=1)) if e.runs > 1 and any(e.diverged) else 0.0
+    return own if own > spread.variance else None
 
 
 @lru_cache(maxsize=256)
@@ -342,6 +348,19 @@ def seed_draws(spreads: Mapping[str, SeedSpread]) -> dict[str, Floats]:
         known += 1
         found[task] = np.maximum(spread.variance / ratio - spread.overlap, 0.0)
     return found
+
+
+def own_seed_draws(evidence: Evidence, spread: SeedSpread, name: str) -> Floats | None:
+    """[draws] the same for a row of which some runs diverged, where its own variance counts; None for all others.
+
+    Those of different names are independent of each other, and of :func:`seed_draws`.
+    """
+    own = _own_variance(evidence, spread)
+    if own is None:
+        return None
+    random = np.random.default_rng([DRAW_SEED, *name.encode()])
+    result: Floats = random.permutation(own / _chi_squared(evidence.runs - 1))
+    return result
 
 
 def _resolved(joint: _Joint) -> _Joint:

@@ -19,10 +19,12 @@ from suite.errors import UserError
 from suite.protocol import MEASURING, REPORTING
 from suite.statistics import (
     NO_TEACHER,
+    RESOLUTION,
     Evidence,
     SeedSpread,
     board_score,
     estimate,
+    own_seed_draws,
     paired_difference,
     pairs_estimate,
     percentile_bound,
@@ -31,6 +33,7 @@ from suite.statistics import (
     rank_ranges,
     ranking,
     retention,
+    seed_draws,
     seed_spreads,
     t_interval,
 )
@@ -201,6 +204,23 @@ def test_a_recipe_with_a_diverged_run_is_known_by_its_own_spread() -> None:
     assert torn.value < whole.value - 5  # the diverged run counts
     assert torn.se > 3 * whole.se
     assert torn.se >= np.std(broken.scores, ddof=1) / math.sqrt(3)
+
+
+def test_what_pages_draw_of_the_seeds_gives_the_same_differences() -> None:
+    """Also of a row with a diverged run: its own spread is far larger than what rows share."""
+    rows = simulate(np.random.default_rng(5), [0.8, 0.8, 0.7], [3, 3, 2])
+    broken = Evidence((*rows[0].scores[:2], 0.0), rows[0].influences, (False, False, True))
+    spread = spread_of([*rows[1:], broken])
+    shared = seed_draws({"t": spread})["t"]
+    assert own_seed_draws(rows[1], spread, "x") is None
+    for one in (rows[2], broken):
+        own = own_seed_draws(one, spread, "broken/t")
+        u = one.influence - rows[1].influence
+        drawn = u @ u + 2 * RESOLUTION**2 + shared / 3 + (shared if own is None else own) / one.runs
+        expected = paired_difference({"t": one}, {"t": rows[1]}, {"t": spread})
+        assert statistics._half_width(drawn) == pytest.approx(expected.interval[1] - expected.value, rel=0.02)
+        assert statistics._p_value(abs(expected.value), drawn) == pytest.approx(expected.p, abs=0.01)
+    assert expected.p > 0.2, "three scores of which one is 0 say little"
 
 
 def test_intervals_stay_within_the_range_of_a_score() -> None:

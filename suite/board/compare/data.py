@@ -2,7 +2,8 @@
 
 Any two of n entries can be compared from n files: what a pair needs is the distance of two influence vectors, which the
 script computes, and the seeds' part of the variance, which is here as the same thousand equally likely values that
-:mod:`suite.statistics` uses. Plain scripts, since pages opened from a folder may not fetch.
+:mod:`suite.statistics` uses: a task's for all rows, and a row's own where runs of it diverged. Plain scripts, since
+pages opened from a folder may not fetch.
 """
 
 from __future__ import annotations
@@ -124,8 +125,18 @@ def _line(site: Site, links: Links, entry: Entry) -> dict[str, Any]:
 def _entry(found: Comparable, entry: Entry) -> dict[str, Any]:
     return {
         "id": name_of(entry),
-        "tasks": {task: _vectors(one) for task, one in found.rows[name_of(entry)].items()},
+        "tasks": {
+            task: _vectors(one) | _own_seeds(found, entry, task)
+            for task, one in found.rows[name_of(entry)].items()
+        },
     }
+
+
+def _own_seeds(found: Comparable, entry: Entry, task: str) -> dict[str, list[float]]:
+    """What one run's seed adds for a row of which some runs diverged, in place of the task's; no others have it."""
+    evidence = found.rows[name_of(entry)][task].evidence
+    draws = statistics.own_seed_draws(evidence, found.spreads[task], f"{name_of(entry)}/{task}")
+    return {} if draws is None else {"own": [float(f"{value:.6g}") for value in draws]}
 
 
 def _vectors(one: Scored) -> dict[str, Any]:

@@ -92,14 +92,8 @@ def _inside(value: float, interval: Interval) -> bool:
 
 
 def _by_what(lines: Sequence[Speed]) -> dict[tuple[str, ...], Speed]:
-    """Speeds by what was measured: a newer measurement of the same thing has the same key.
-
-    The folder's name less its date also tells the task that was timed.
-    """
-    return {
-        (s.profile, s.runtime, s.precision, s.arrival, s.inputs, s.measurement.rsplit("/", 1)[-1][:-11]): s
-        for s in lines
-    }
+    """Speeds by what was measured: a newer measurement of the same thing has the same key, wherever it lies."""
+    return {(s.profile, s.runtime, s.precision, s.arrival, s.inputs, s.task or ""): s for s in lines}
 
 
 # --- a whole tree -------------------------------------------------------------------------------------------

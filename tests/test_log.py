@@ -344,8 +344,10 @@ def test_a_speed_may_move_within_its_interval(results: Path) -> None:
         assert figure.field == "speed.example/onnx/fp32/single-stream/trace.ratio.value"
     (gone,) = compare.beyond(entry, entry.model_copy(update={"speed": entry.speed[1:]}))
     assert gone.new is None
-    newer = entry.speed[0].model_copy(update={"measurement": entry.speed[0].measurement[:-2] + "30"})
-    assert compare.beyond(entry, entry.model_copy(update={"speed": (newer, *entry.speed[1:])})) == []
+    for name in ("30", "30-deadbeef"):  # of a later day; and of another machine of the same day
+        place = entry.speed[0].measurement[:-2] + name
+        newer = entry.speed[0].model_copy(update={"measurement": place})
+        assert compare.beyond(entry, entry.model_copy(update={"speed": (newer, *entry.speed[1:])})) == []
 
 
 def test_a_row_does_not_leave_its_division_ranking_or_retention_unseen(results: Path) -> None:

@@ -20,13 +20,13 @@ import pytest
 from suite import tables
 from suite.canonical import digest
 from suite.data.rows import fingerprint
-from suite.documents import Entry, Measurement, Run
+from suite.documents import Attestation, Entry, Measurement, Run
 from suite.errors import UserError
 from suite.folder import Problem, read_json, subject
 from suite.index import index
 from suite.protocol import row_list
 from suite.tasks import task
-from suite.verify import Report, attest, gold, physics, recounted, verify
+from suite.verify import Report, attest, gold, physics, recounted, verify, write_attestation
 from suite.verify.compare import close, differences
 
 SMALL = tuple(row for row in example.ROWS if row.recipe in ("reference", "majority", "student"))
@@ -670,6 +670,17 @@ def test_one_run_below_holds_the_entry_down(results: Path) -> None:
     levels = {entry.recipe: entry.level for entry in index(results)}
     assert levels["student"] == "valid"
     assert levels["reference"] == "recounted"
+
+
+def test_a_failure_that_the_check_does_not_find_is_pointed_out(results: Path) -> None:
+    """It costs somebody else's entry its level."""
+    run = results / "demo/runs/student/default/mood-11"
+    said = Attestation(
+        subject=subject(run), level="valid", outcome="failed", by="a rival", date="2026-02-01", lightboard="1"
+    )
+    path = write_attestation(results / "demo", said)
+    notes = [note for note in verify(results / "demo").notes if note.startswith(f"review: {path}")]
+    assert len(notes) == 1 and str(run) in notes[0] and "passes here" in notes[0]
 
 
 def test_an_attestation_that_the_check_contradicts_is_refused(results: Path) -> None:

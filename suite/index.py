@@ -471,15 +471,18 @@ def _quality(task: str, runs: Sequence[RunFacts], group: _Group, table: _Table) 
 def _own_evidence(runs: Sequence[RunFacts]) -> statistics.Evidence:
     """Of runs on other dev rows than the table's: they stand for themselves.
 
-    Where even they differ among each other, their examples cannot be averaged: the runs of the commonest
-    number of examples speak for the sampling variance, and the scores are averaged all the same.
+    Where even they differ among each other, their examples cannot be averaged: the first run of the commonest
+    number of examples (the larger of equally common ones) speaks for the sampling variance, and the scores are
+    averaged all the same.
     """
     if len({len(facts.influence) for facts in runs}) == 1:
         return _evidence(runs)
-    longest = max(runs, key=lambda facts: len(facts.influence)).influence
+    sizes = Counter(len(facts.influence) for facts in runs)
+    size = max(sizes, key=lambda size: (sizes[size], size))
+    speaks = next(facts.influence for facts in runs if len(facts.influence) == size)
     return statistics.Evidence(
         tuple(facts.run.score for facts in runs),
-        tuple(longest for _ in runs),
+        tuple(speaks for _ in runs),
         tuple(facts.run.diverged for facts in runs),
     )
 

@@ -6,8 +6,11 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import example_results as example
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -16,6 +19,7 @@ from suite.canonical import digest
 from suite.documents import Entry, Ratio
 from suite.errors import UserError
 from suite.folder import write
+from suite.index import _own_evidence as own_evidence
 from suite.index import compute, entries, entry_path, index
 from suite.verify import verify
 
@@ -248,6 +252,17 @@ def test_other_dev_rows_never_share_a_table(results: Path) -> None:
     assert entry.quality["mood"].retention_reason == "n/a: other dev rows than the reference's"
     assert math.isfinite(entry.quality["mood"].score)
     assert entry.quality["same"].retention is not None
+
+
+@pytest.mark.parametrize(("sizes", "speaks"), [((100, 100, 900), 100), ((100, 300, 900), 900)])
+def test_of_runs_on_several_numbers_of_rows_the_commonest_speaks(sizes: tuple[int, ...], speaks: int) -> None:
+    runs: Any = [
+        SimpleNamespace(influence=np.ones(size), run=SimpleNamespace(score=50.0 + size, diverged=False))
+        for size in sizes
+    ]
+    evidence = own_evidence(runs)
+    assert len(evidence.influence) == speaks
+    assert evidence.score == pytest.approx(50 + sum(sizes) / 3)
 
 
 def test_open_rows_are_ranked_among_themselves(results: Path) -> None:

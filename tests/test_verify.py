@@ -438,7 +438,7 @@ def test_everything_wrong_is_listed_at_once(run_folder: Path) -> None:
         (("model", "weights", 0, "nonzero"), 10**9, "model.weights.0.nonzero"),
         (("data", "train_lengths", "8"), 10**6, "data.train_lengths"),
         (("model", "dev_lengths", "8"), 10**6, "model.dev_lengths"),
-        (("stages", 1, "tflop"), -5.0, "stages.1"),
+        (("stages", 1, "tflop"), -5.0, "stages.1.tflop"),
         (("settings", "default"), None, "settings.default"),
         (("curves", 0, "values"), [0.5], "curves.0.values"),
     ],

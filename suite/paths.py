@@ -137,12 +137,37 @@ def _foreign(kind: str, stem: str, path: Path) -> ModuleType:
         raise UserError(f"{path}: not a Python module")
     module = importlib.util.module_from_spec(spec)
     sys.modules[qualified] = module  # before it runs: dataclasses and pydantic look their module up there
+    _SOURCES[qualified] = _source(path)
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[qualified]
         raise
     return module
+
+
+_SOURCES: dict[
+    str, str
+] = {}  # name of a module from LIGHTBOARD_PATH -> sha256 of its source when it was loaded
+
+
+def _source(path: Path) -> str:
+    """sha256 of a module's file, or of every Python file of a package, with their names inside it."""
+    package = path.name == "__init__.py"
+    found = hashlib.sha256()
+    for file in sorted(path.parent.rglob("*.py")) if package else [path]:
+        content = file.read_bytes()
+        name = file.relative_to(path.parent).as_posix() if package else ""
+        found.update(f"{name}\n{len(content)}\n".encode() + content)
+    return found.hexdigest()
+
+
+def own_code(module: str) -> str | None:
+    """sha256 of the source of a module from ``LIGHTBOARD_PATH`` by its ``__name__``; None for any other module.
+
+    What it imports from elsewhere is not part of it; a package's own modules are.
+    """
+    return _SOURCES.get(module.partition(".")[0])
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -70,6 +70,35 @@ def test_closure_lists_inputs_first_and_each_stage_once() -> None:
     assert [s.params["text"] for s in closure([last, first])] == ["a", "b", "c", "d"]
 
 
+def test_code_of_ones_own_is_part_of_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copied method whose loss was edited, or an edited model, never gets another's weights."""
+    from functools import partial
+
+    from suite.paths import load_module
+    from suite.pipeline.phase import Phase
+
+    def keys(folder: str, more: str) -> list[str]:
+        for kind in ("methods", "models"):
+            (tmp_path / folder / kind).mkdir(parents=True)
+        code = "Parameters = students = plan = None\ndef build(*given): ...\n"
+        (tmp_path / folder / "methods" / "mine.py").write_text(code + more)
+        (tmp_path / folder / "models" / "grown_up.py").write_text(code + more)
+        monkeypatch.setenv("LIGHTBOARD_PATH", str(tmp_path / folder))
+        build = load_module("methods", "mine").build
+        phase = Phase("p", 1, build, *[write_text] * 4)  # type: ignore[arg-type]
+        model = stage("a", inputs={"x": replace(stage("b"), params={"config": {"architecture": "grown-up"}})})
+        stages = [
+            replace(stage("a"), function=build),
+            replace(stage("a"), function=partial(write_text, phase)),
+        ]
+        return [one.key for one in (*stages, model)]
+
+    first, same, other = keys("a", ""), keys("b", ""), keys("c", "# another loss\n")
+    assert first == same
+    assert not {stage("a").key, *first} & set(other)
+    assert stage("a").key not in first
+
+
 # --- the store ----------------------------------------------------------------------------------------------
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cached_property, partial
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
 from suite.canonical import digest
+from suite.paths import load_module, modules, own_code
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,10 @@ class Context:
 @dataclass(frozen=True)
 class Stage:
     """``function(context)`` writes files into ``context.folder``. Everything but ``tflop``, ``tokens``, ``shared``
-    and ``function`` decides the key; bump ``version`` by hand when the function's result changes."""
+    and ``function`` decides the key; bump ``version`` by hand when the function's result changes.
+
+    Code from ``LIGHTBOARD_PATH`` carries no versions that anybody tests: its source is part of the key.
+    """
 
     name: str
     version: int
@@ -45,8 +50,10 @@ class Stage:
     @cached_property
     def key(self) -> str:
         """``sha256:...`` of what decides the result; never the commit, never the executor."""
+        code = sorted(_own_code(self.function, self.params))
         return digest(
             {
+                **({"code": code} if code else {}),
                 "name": self.name,
                 "version": self.version,
                 "params": dict(self.params),
@@ -58,6 +65,43 @@ class Stage:
                 "torch": ".".join(installed("torch").split(".")[:2]),
             }
         )
+
+
+def _own_code(function: Any, params: Mapping[str, Any]) -> set[str]:
+    """Hashes of the modules from ``LIGHTBOARD_PATH`` that a stage runs: its functions' and its architectures'."""
+    if not os.environ.get("LIGHTBOARD_PATH"):
+        return set()
+    names = set(_modules(function))
+    known = modules("models")
+    for name in set(_architectures(params)):
+        if name in known or name.replace("-", "_") in known:
+            names.add(load_module("models", name).__name__)
+    return {found for name in names if (found := own_code(name)) is not None}
+
+
+def _modules(value: Any) -> Iterator[str]:
+    """The modules of a function or an object, and of all that is bound to it, as a phase's functions are."""
+    if isinstance(value, partial):
+        parts = [value.func, *value.args, *value.keywords.values()]
+    elif is_dataclass(value) and not isinstance(value, type):
+        parts = [getattr(value, part.name) for part in fields(value)]
+    else:
+        parts = []
+    for part in parts:
+        yield from _modules(part)
+    if isinstance(name := getattr(value, "__module__", None), str):
+        yield name
+
+
+def _architectures(value: Any) -> Iterator[str]:
+    """The architecture of every model configuration inside a stage's settings."""
+    if isinstance(value, Mapping):
+        if isinstance(name := value.get("architecture"), str):
+            yield name
+        value = list(value.values())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        for part in value:
+            yield from _architectures(part)
 
 
 def closure(stages: Iterable[Stage]) -> Iterator[Stage]:

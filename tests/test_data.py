@@ -273,6 +273,51 @@ def test_an_own_task_is_found_on_the_search_path_by_name_and_by_file(
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("[calm, urgent]", "[urgent, calm]", r"labels: found \[urgent, calm\], expected \[calm, urgent\]"),
+        ("[accuracy, f1]", "[accuracy]", "metrics: found"),
+        ("[subject, body]", "[body, subject]", "text: found"),
+    ],
+)
+def test_a_second_file_of_an_own_task_must_say_the_same(
+    old: str, new: str, field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own(tmp_path / "tasks")
+    monkeypatch.setenv("LIGHTBOARD_PATH", str(tmp_path))
+    other = own(tmp_path / "elsewhere", OWN.replace(old, new))
+    with pytest.raises(UserError, match=field) as caught:
+        sources.load(tasks.task("tickets"), f"own:{other}")
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_and_metrics_of_an_own_task_decide_its_stages(tmp_path: Path) -> None:
+    from suite.pipeline.cell import Tokenizer, encoding
+
+    def key(folder: str, old: str = "", new: str = "") -> str:
+        task = tasks.task(str(own(tmp_path / folder, OWN.replace(old, new))))
+        drawn = rows.draw(sources.load(task), track("demo"), task)
+        return encoding(drawn, track("demo"), Tokenizer("t", lambda: tmp_path)).key
+
+    found = [
+        key("a"),
+        key("b", "[calm, urgent]", "[urgent, calm]"),
+        key("c", "[accuracy, f1]", "[accuracy]"),
+    ]
+    assert len(set(found)) == 3
+    assert key("d", "title: Support", "title: Your") == found[0]
+
+
+def test_small_differences_of_an_own_regression_are_in_its_content(tmp_path: Path) -> None:
+    mine = replace(GLUE["stsb"], base=str(tmp_path))
+    near = {"a": ["x"], "b": ["y"], "label": [0.0004]}, {"a": ["x"], "b": ["y"], "label": [0.0001]}
+    first, second = (int(rows.content_hashes(mine, columns)[0]) for columns in near)
+    assert first != second
+    stored = {"a": "x", "b": "y", "label": float(np.float32(0.0004))}
+    assert rows.content_hash(mine, stored) == first, "as it was read, and as it is stored"
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("name: tickets", "nane: tickets", r"tickets\.yaml:2: .*name"),

@@ -46,8 +46,11 @@ def normal(text: str) -> str:
 
 
 def label_name(task: Task, label: float) -> str:
-    """The label's name, or the score with three decimals (as the files have it; the hub stores float32)."""
-    return f"{label:.3f}" if task.regression else task.labels[int(label)]
+    """The label's name, or the score: GLUE's with three decimals (as the files have it; the hub stores float32), of a
+    task of one's own all digits that a float32 has."""
+    if not task.regression:
+        return task.labels[int(label)]
+    return str(np.float32(label)) if task.base else f"{label:.3f}"
 
 
 def _texts(columns: Columns) -> list[str]:

@@ -109,8 +109,23 @@ def _from_own(task: Task, place: str) -> Examples:
             raise UserError(
                 f"{path}: found task {named.name}, expected {task.name}; name the task's own YAML"
             )
+        _must_agree(path, named, task)
         task = named
     return _from_tables(task, _folder(task, Path(task.base)), "own")
+
+
+def _must_agree(path: Path, named: Task, task: Task) -> None:
+    """The rows are read as one file says and learnt as the other says: nothing that decides either may differ."""
+    for field, theirs, ours in (
+        ("text", named.columns, task.columns),
+        ("labels", named.labels, task.labels),
+        ("metrics", named.metrics, task.metrics),
+    ):
+        if theirs != ours:
+            raise UserError(
+                f"{path}: {field}: found [{', '.join(theirs)}], expected [{', '.join(ours)}] as {task.name} in "
+                f"{task.base} has it; make them equal, or give one another name"
+            )
 
 
 def _from_generator(task: Task) -> Examples:

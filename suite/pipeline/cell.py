@@ -115,15 +115,19 @@ class Tokenizer:
 
 def encoding(draw: Draw, track: Track, tokenizer: Tokenizer) -> Stage:
     """The stage that tokenises a draw for a track."""
+    task = draw.task
+    # A task of one's own can be edited: labels in another order are other outputs, other metrics other selections.
+    own = {"labels": list(task.labels), "metrics": list(task.metrics)} if task.base else {}
     return Stage(
         name="encode",
         version=1,
         function=partial(encode_draw, draw, tokenizer),
         params={
-            "task": draw.task.name,
+            "task": task.name,
             "max_length": track.max_length,
-            "outputs": draw.task.outputs,
+            "outputs": task.outputs,
             "tokenizer": tokenizer.fingerprint,
+            **own,
         },
         data=digest(draw.fingerprints),
         tokens=0,

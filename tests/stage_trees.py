@@ -19,9 +19,13 @@ SINGLE = (
     "data/candidates.py",
     "data/batching.py",
     "data/corpus.py",
+    "data/generated.py",
+    "data/lexicon.py",
     "pipeline/augment.py",
+    "pipeline/cell.py",
     "pipeline/corpus.py",
     "pipeline/exits.py",
+    "pipeline/general.py",
     "pipeline/importance.py",
     "pipeline/phase.py",
     "pipeline/released.py",
@@ -29,6 +33,7 @@ SINGLE = (
     "pipeline/supervised.py",
     "pipeline/transfer.py",
     "pipeline/tuning.py",
+    "scoring.py",
 )
 
 

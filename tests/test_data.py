@@ -779,7 +779,6 @@ def test_batches_pad_little(lengths_of: np.ndarray) -> None:
 
     shuffled_only = batching.batches(lengths_of, 32, 11, 0, bucket=1)
     assert padded(batching.batches(lengths_of, 32, 11, 0)) < 1.1 < 1.5 < padded(shuffled_only)
-    assert padded(batching.in_order(lengths_of, 32)) < 1.05
 
 
 @pytest.fixture(scope="module")
@@ -789,7 +788,7 @@ def lengths_of() -> np.ndarray:
 
 def test_padding_equals_a_loop(lengths_of: np.ndarray) -> None:
     encoded = ragged(lengths_of[:300])
-    for index in [*batching.in_order(encoded.lengths, 64), np.array([7]), np.zeros(0, np.int64)]:
+    for index in [*batching.batches(encoded.lengths, 64, 11, 0), np.array([7]), np.zeros(0, np.int64)]:
         ids, mask, types = batching.pad(encoded, index)
         width = max((int(encoded.lengths[i]) for i in index), default=0)
         assert ids.shape == mask.shape == types.shape == (len(index), width)
@@ -800,12 +799,6 @@ def test_padding_equals_a_loop(lengths_of: np.ndarray) -> None:
             assert ids[row].tolist() == encoded.ids[start:end].tolist() + rest
             assert types[row].tolist() == encoded.types[start:end].tolist() + rest
             assert mask[row].tolist() == [1] * (end - start) + rest
-
-
-def test_scoring_order_starts_with_the_largest(lengths_of: np.ndarray) -> None:
-    made = batching.in_order(lengths_of, 100)
-    assert lengths_of[made[0]].max() == lengths_of.max()
-    assert sorted(np.concatenate(made)) == list(range(len(lengths_of)))
 
 
 @pytest.fixture(autouse=True)

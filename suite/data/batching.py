@@ -31,12 +31,6 @@ def batches(lengths: NDArray[np.int64], size: int, seed: int, epoch: int, bucket
     return [made[i] for i in _shuffled(len(made), generator)]
 
 
-def in_order(lengths: NDArray[np.int64], size: int) -> list[Indices]:
-    """For scoring: every example once, longest first, so that the largest batch comes at the start."""
-    order = np.argsort(-lengths, kind="stable")
-    return [order[i : i + size] for i in range(0, len(order), size)]
-
-
 def pad(
     encoded: Encoded, index: Indices, pad_id: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

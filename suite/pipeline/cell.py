@@ -52,7 +52,6 @@ class Cell:
     encoded: Stage
     lengths: Mapping[str, np.ndarray]  # split -> tokens of each example
     reference: Stage | None = None  # the fine-tuned teacher of this task and seed
-    corpus: Stage | None = None
 
     @cached_property
     def threads(self) -> int:

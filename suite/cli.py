@@ -209,6 +209,10 @@ def plan(
 ) -> None:
     """Show the stages a run would make, or the measurements that are missing, and the time that takes."""
     if to_measure:
+        if tasks is not None or seeds is not None or data != "auto":
+            raise UserError(
+                "plan --measure takes every task that has landed; of --tasks, --seeds, --data it takes none"
+            )
         _plan_measurements(track, recipes or [], profile, results, as_json)
         return
     if not recipes:
@@ -230,7 +234,7 @@ def plan(
             s.recipes[0] if len(s.recipes) == 1 else f"{len(s.recipes)} recipes",
             s.task,
             str(s.seed or ""),
-            "" if s.needed else "yes" if s.cached else "landed",
+            "" if s.needed else "yes" if s.cached else "not needed",
             f"{s.tflop:.2f}",
             clock(s.seconds),
         ]
@@ -761,7 +765,7 @@ def demo(
 @store_app.command("ls")
 def store_ls(as_json: JsonOption = False) -> None:
     """What the store holds, the longest unused first."""
-    from suite.pipeline.store import Store
+    from suite.pipeline.store import Store, size
 
     store = Store()
     records = [artifact.record for artifact in store.artifacts()]
@@ -771,8 +775,10 @@ def store_ls(as_json: JsonOption = False) -> None:
     rows = [[r["key"][7:19], r["stage"], str(r["seed"]), f"{r['bytes'] / 1e6:,.1f}"] for r in records]
     _table("", ["key", "stage", "seed", "MB"], rows, numbers=1)
     total = sum(r["bytes"] for r in records)
+    left = store.leftovers()
+    begun = f"; {len(left)} begun and not finished, {sum(map(size, left)) / 1e9:.2f} GB" if left else ""
     out.print(
-        f"{len(records)} artifacts, {total / 1e9:.2f} of {store.limit_bytes / 1e9:.1f} GB in {store.root}"
+        f"{len(records)} artifacts, {total / 1e9:.2f} of {store.limit_bytes / 1e9:.1f} GB in {store.root}{begun}"
     )
 
 
@@ -782,10 +788,10 @@ def store_gc(
         float | None, typer.Option("--limit", min=0, help="GB to keep; default: the store's limit")
     ] = None,
 ) -> None:
-    """Remove artifacts, least recently used first, until the store is within its limit."""
+    """Remove artifacts, least recently used first, until the store is within its limit, and what killed stages left."""
     from suite.pipeline.store import Store
 
-    freed = Store().gc(limit_bytes=None if limit is None else int(limit * 1e9))
+    freed = Store().gc(limit_bytes=None if limit is None else int(limit * 1e9), in_use_seconds=0.0)
     out.print(f"freed {freed / 1e9:.2f} GB")
 
 

@@ -231,6 +231,14 @@ def test_a_task_of_ones_own_is_run_indexed_and_verified(
     assert entry["quality"]["mine"]["score"] == 100 and entry["board_score"] is None
 
 
+@pytest.mark.parametrize("option", [("--tasks", "mood"), ("--seeds", "1"), ("--data", "generated")])
+def test_a_plan_of_measurements_refuses_what_it_would_ignore(
+    option: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = call(capsys, "plan", "--measure", "-t", "demo", "--results", str(tmp_path), *option)
+    assert code == 2 and option[0] in err and len(err.splitlines()) == 1
+
+
 @pytest.mark.parametrize("kind", ["recipes", "methods", "profiles", "tasks", "runtimes", "tracks"])
 def test_list(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "list", kind, "--json")

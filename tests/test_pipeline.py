@@ -141,20 +141,72 @@ def test_a_full_disk_is_one_sentence(store: Store) -> None:
     assert caught.value.code == 1
 
 
+def test_only_the_store_is_blamed_for_what_is_the_stores(store: Store) -> None:
+    def refused(file: Path) -> Stage:
+        def write(context: Context) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+
+        return replace(stage("a"), function=write)
+
+    with pytest.raises(UserError, match="set LIGHTBOARD_STORE"):
+        execute([refused(store.root / "partial" / "x")], store)
+    with pytest.raises(UserError, match="set LIGHTBOARD_STORE"):
+        execute([refused(store.root.parent)], store)
+    with pytest.raises(PermissionError):
+        execute([refused(Path("/data/corpus.txt"))], store)
+
+
 def test_gc_removes_the_longest_unused_first_and_keeps_what_it_is_told(store: Store) -> None:
     stages = [stage(str(i) * 1000) for i in range(4)]
     for age, one in enumerate(stages):
         execute([one], store)
         os.utime(store.folder(one.key) / RECORD, (1000 + age, 1000 + age))
-    freed = store.gc(keep=[stages[0].key], limit_bytes=2000)
+    used = stage("used" * 250)
+    execute([used], store)  # a moment ago: another process may be reading it
+    freed = store.gc(keep=[stages[0].key], limit_bytes=3000)
     assert freed == 2000
     assert [store.get(one.key) is not None for one in stages] == [True, False, False, True]
+    assert store.gc(limit_bytes=0) == 0 < store.gc(limit_bytes=0, in_use_seconds=0)
+    assert store.artifacts() == []
+
+
+def test_what_another_process_collects_meanwhile_is_no_error(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = stage("a"), stage("b")
+    execute([first, second], store)
+    read = Path.read_text
+
+    def gone(path: Path, **more: str) -> str:
+        if path.parent == store.folder(first.key):
+            shutil.rmtree(path.parent)
+        return read(path, **more)
+
+    monkeypatch.setattr(Path, "read_text", gone)
+    assert [found.record["key"] for found in store.artifacts()] == [second.key]
+
+
+def test_what_a_killed_stage_left_goes_after_a_week(store: Store) -> None:
+    old, running, new = (stage(text).key for text in "abc")
+    for key in (old, running, new):
+        for folder in (store.scratch(key), store.folder(key).with_name(store.folder(key).name + ".part")):
+            folder.mkdir(parents=True)
+            (folder / "checkpoint.pt").write_bytes(b"0" * 1000)
+            if key != new:
+                for path in (folder / "checkpoint.pt", folder):
+                    os.utime(path, (1000, 1000))
+    assert len(store.leftovers()) == 6
+    with Store(store.root).lock(running):
+        assert store.gc() == 2000
+    assert {path.name.removesuffix(".part") for path in store.leftovers()} == {running[7:], new[7:]}
 
 
 def test_the_executor_keeps_the_store_within_its_limit(tmp_path: Path) -> None:
     store = Store(tmp_path, limit_bytes=2500)
     for i in range(5):
-        execute([stage(str(i) * 1000)], store)
+        one = stage(str(i) * 1000)
+        execute([one], store)
+        os.utime(store.folder(one.key) / RECORD, (1000 + i, 1000 + i))
     assert sum(a.record["bytes"] for a in store.artifacts()) <= 2500
 
 
@@ -289,6 +341,114 @@ def test_a_new_method_is_one_new_file_and_its_recipe(
     assert any("Most common class" in p.read_text() for p in page.parent.rglob("*.html"))
 
 
+def test_what_was_collected_is_made_again_for_a_run_that_is_not_there(
+    tiny_track: Track, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """The store kept the student and its answers, not its teacher, whose cost a run tells too."""
+    from suite.pipeline.run import jobs, remaining, request
+
+    asked = {"track": "demo", "data": f"folder:{tiny_folder}/glue"}
+    store = Store(tmp_path / "store")
+    run("distillation", results=tmp_path / "first", store=store, **asked)
+    wanted = request("distillation", results=tmp_path / "second", store=store, **asked)
+    (job,) = jobs(wanted)
+    teacher = job.model.inputs["logits"].inputs["model"]
+    shutil.rmtree(store.folder(teacher.key))
+    assert [one.name for one in remaining([job], wanted)] == ["finetune"]
+    run("distillation", results=tmp_path / "second", store=store, **asked)
+    assert predictions(tmp_path / "first") == predictions(tmp_path / "second") != {}
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "{}", '{"stages": [1]}', "{"])
+def test_a_file_that_is_no_run_is_made_anew(
+    content: str, tiny_track: Track, tiny_folder: Path, tmp_path: Path
+) -> None:
+    data = f"folder:{tiny_folder}/glue"
+    (folder,) = run("majority", track="demo", data=data, results=tmp_path)
+    (folder / "run.json").write_text(content)
+    run("majority", track="demo", data=data, results=tmp_path)
+    assert json.loads((folder / "run.json").read_text())["recipe"] == "majority"
+
+
+def plugin(folder: Path, name: str, body: str) -> None:
+    """A copy of the method and recipe ``majority`` whose stage begins with ``body``."""
+    root = Path(__file__).parent.parent
+    for kind in ("methods", "recipes"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    method = (root / "suite" / "methods" / "majority.py").read_text()
+    start = "def count_labels(context: Context) -> None:\n"
+    assert start in method
+    (folder / "methods" / f"{name}.py").write_text(method.replace(start, start + body))
+    recipe = (root / "recipes" / "majority.yaml").read_text()
+    (folder / "recipes" / f"{name}.yaml").write_text(
+        recipe.replace("name: majority", f"name: {name}").replace("method: majority", f"method: {name}")
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_recipe_that_fails_stops_no_other(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its failures are told at the end, in a line each."""
+    plugin(
+        tmp_path, "aaa", "    from suite.errors import UserError\n    raise UserError('not finite', code=1)\n"
+    )
+    monkeypatch.setenv("LIGHTBOARD_PATH", str(tmp_path))
+    with pytest.raises(UserError, match="not finite") as caught:
+        run(
+            ["aaa", "majority"],
+            track="demo",
+            results=tmp_path / "r",
+            workers=workers,
+            store=Store(tmp_path / "s"),
+        )
+    assert caught.value.code == 1
+    lines = sorted(str(caught.value).splitlines())
+    assert lines == [
+        f"majority of {task}, seed 11: not finite; not made: aaa/default {task}-11"
+        for task in ("mood", "same")
+    ]
+    assert len(list((tmp_path / "r").rglob("run.json"))) == 2
+
+
+def test_jobs_behind_a_stage_that_failed_are_not_begun(
+    tiny_track: Track, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from suite.pipeline.execute import Failed
+    from suite.pipeline.phase import Phase
+
+    begun: list[str] = []
+
+    def diverge(phase: Phase, context: Context) -> None:
+        begun.append(phase.name)
+        raise UserError("not finite", code=1)
+
+    monkeypatch.setattr("suite.pipeline.phase.run_phase", diverge)
+    with pytest.raises(UserError) as caught:
+        run(
+            ["reference", "distillation", "theseus", "majority"],
+            track="demo",
+            data=f"folder:{tiny_folder}/glue",
+            results=tmp_path / "r",
+            store=Store(tmp_path / "s"),
+        )
+    assert begun == ["finetune"] and not isinstance(caught.value, Failed)
+    (line,) = str(caught.value).splitlines()
+    assert line == (
+        "finetune of sst2, seed 11: not finite; not made: "
+        "reference/default sst2-11, distillation/default sst2-11, theseus/default sst2-11"
+    )
+    assert [path.parent.parent.parent.name for path in (tmp_path / "r").rglob("run.json")] == ["majority"]
+
+
+def test_a_worker_that_is_killed_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin(tmp_path, "hungry", "    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n")
+    monkeypatch.setenv("LIGHTBOARD_PATH", str(tmp_path))
+    with pytest.raises(UserError, match="--workers 1") as caught:
+        run("hungry", track="demo", results=tmp_path / "r", workers=2, store=Store(tmp_path / "s"))
+    assert caught.value.code == 1 and "\n" not in str(caught.value)
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments_a_run_ends_in_the_same_bytes(tiny_folder: Path, tmp_path: Path) -> None:
     """SIGKILL again and again, at least five times inside a training loop."""
@@ -378,9 +538,9 @@ def test_a_cell_puts_off_what_another_cell_is_making(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(running, "jobs", lambda part: ["shared", "a", "b"])
     monkeypatch.setattr(running, "land", land)
-    running._make_cell(None, None)  # type: ignore[arg-type]
+    running._make_cell(None, None, {})  # type: ignore[arg-type]
     assert landed == [("a", False), ("b", False), ("shared", False)]
     landed.clear()
     monkeypatch.setattr(running, "jobs", lambda part: ["shared"])
-    running._make_cell(None, None)  # type: ignore[arg-type]
+    running._make_cell(None, None, {})  # type: ignore[arg-type]
     assert landed == [("shared", True)], "with nothing else to do it waits"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from suite.errors import UserError
 from suite.pipeline.stage import Context, Stage, closure
 from suite.pipeline.store import Artifact, Store
 
@@ -35,6 +36,13 @@ class Event:
 
 
 Reporter = Callable[[Event], None]
+MARKED_SECONDS = 600.0  # how often a running stage marks its inputs as used
+
+
+class Failed(UserError):
+    """A stage whose own work failed, and which one it was."""
+
+    stage: StageInfo
 
 
 def info(stage: Stage) -> StageInfo:
@@ -65,6 +73,7 @@ def execute(
 ) -> None:
     """Make every target that is not in the store yet. A kill loses at most the last seconds of one stage.
 
+    :class:`Failed` when a stage says that it cannot be made.
     ``wait=False``: :class:`suite.pipeline.store.Busy` as soon as a stage is being made by another process.
     """
     targets = list(targets)
@@ -79,13 +88,18 @@ def _make(stage: Stage, store: Store, reporter: Reporter) -> Artifact:
     import torch
 
     torch.set_num_threads(stage.threads)
-    who, told = info(stage), 0.0
+    who, told, marked = info(stage), 0.0, time.monotonic()
 
     def progress(done: int, total: int) -> None:
-        nonlocal told
-        if time.monotonic() - told > 0.25:
-            told = time.monotonic()
+        nonlocal told, marked
+        now = time.monotonic()
+        if now - told > 0.25:
+            told = now
             reporter(Event("progress", who, done, total))
+        if now - marked > MARKED_SECONDS:  # so that no other process collects them under this one
+            marked = now
+            for upstream in stage.inputs.values():
+                store.get(upstream.key)
 
     record = {
         "stage": stage.name,
@@ -99,7 +113,12 @@ def _make(stage: Stage, store: Store, reporter: Reporter) -> Artifact:
     reporter(Event("begin", who))
     with store.make(stage.key, record) as (folder, scratch):
         inputs = {name: store.folder(upstream.key) for name, upstream in stage.inputs.items()}
-        stage.function(Context(folder, inputs, scratch, stage.params, stage.seed, progress))
+        try:
+            stage.function(Context(folder, inputs, scratch, stage.params, stage.seed, progress))
+        except UserError as error:
+            failed = Failed(str(error), code=error.code)
+            failed.stage = who
+            raise failed from error
     made = store.get(stage.key)
     assert made is not None
     reporter(Event("end", who, seconds=made.record["seconds"]))

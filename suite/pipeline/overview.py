@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from suite.pipeline.execute import info
-from suite.pipeline.run import Request, at_once, jobs, landed, remaining
+from suite.pipeline.run import Request, at_once, jobs, landed, needed, remaining
 from suite.pipeline.stage import closure
 from suite.pipeline.store import Store
 
@@ -70,9 +70,9 @@ def overview(wanted: Request) -> Overview:
     store, todo = Store(wanted.store), jobs(wanted)
     users: dict[str, list[str]] = {}
     for job in todo:
-        for stage in closure((job.model, job.predictions)):
+        for stage in needed(job):
             users.setdefault(stage.key, []).append(job.resolved.recipe.name)
-    stages = list(closure(stage for job in todo for stage in (job.model, job.predictions)))
+    stages = list(closure(stage for job in todo for stage in needed(job)))
     left = {stage.key for stage in remaining(todo, wanted)}
     gflops, rate_from = _rate(store)
     lines = []

@@ -8,8 +8,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -22,10 +23,10 @@ from suite.folder import write
 from suite.loading import load_recipe, resolve
 from suite.measure.machine import allowed
 from suite.paths import unknown
-from suite.pipeline.execute import Event, Reporter, execute, info, pending
+from suite.pipeline.execute import Event, Failed, Reporter, execute, info, pending
 from suite.pipeline.matrix import Job, cell_of, draw_of, plan, tokenizer_of
 from suite.pipeline.record import run_files, run_folder
-from suite.pipeline.stage import Stage
+from suite.pipeline.stage import Stage, closure
 from suite.pipeline.store import Busy, Store
 from suite.protocol import track as track_of
 from suite.recipe import Resolved
@@ -92,15 +93,21 @@ def landed(job: Job, results: Path) -> bool:
     path = run_folder(results, job) / "run.json"
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        keys = {stage["key"] for stage in document["stages"]}
+    except (OSError, ValueError, TypeError, KeyError):  # nothing, or JSON that is no run
         return False
-    keys = {stage["key"] for stage in document.get("stages", [])}
     return document.get("recipe_hash") == job.resolved.hash and job.model.key in keys
+
+
+def needed(job: Job) -> list[Stage]:
+    """The stages a run is written from: all of them, since it tells what each cost, even where only a later one's
+    result is still in the store."""
+    return list(closure([job.model, job.predictions]))
 
 
 def remaining(todo: Sequence[Job], wanted: Request) -> list[Stage]:
     """Stages still to be made for runs that are not in ``results`` yet."""
-    targets = [s for job in todo if not landed(job, wanted.results) for s in (job.model, job.predictions)]
+    targets = [stage for job in todo if not landed(job, wanted.results) for stage in needed(job)]
     return pending(targets, Store(wanted.store))
 
 
@@ -120,7 +127,8 @@ def run(
 
     ``recipes``: names or files. ``data``: auto, hub, folder:PATH, generated or own:PATH. ``workers``: cells made
     side by side, by default as many as the track's threads fit into this machine's cores. A run that is already
-    in ``results`` is not made again. Raises :class:`suite.errors.UserError`.
+    in ``results`` is not made again. Raises :class:`suite.errors.UserError`; for stages that fail when all else is
+    made, a line for each.
     """
     wanted = request(recipes, track=track, tasks=tasks, seeds=seeds, data=data, results=results, store=store)
     if not wanted.recipes:
@@ -136,11 +144,14 @@ def run(
         reporter(Event("plan", stages=tuple(info(s) for s in remaining(todo, wanted))))
     cells = _cells(todo)
     workers = min(workers or at_once(todo), len(cells))
+    failed: dict[str, str] = {}
     if workers == 1:
         for job in todo:
-            land(job, wanted, reporter)
+            _attempt(job, wanted, reporter, failed)
     else:
-        _side_by_side(cells, wanted, workers, reporter)
+        failed = _side_by_side(cells, wanted, workers, reporter)
+    if failed:
+        raise UserError("\n".join(_told(failed, todo, wanted)), code=1)
     return [run_folder(wanted.results, job) for job in todo]
 
 
@@ -159,8 +170,38 @@ def land(job: Job, wanted: Request, reporter: Reporter | None = None, *, wait: b
     if landed(job, wanted.results):
         return
     store = Store(wanted.store)
-    execute([job.model, job.predictions], store, reporter, wait=wait)
+    execute(needed(job), store, reporter, wait=wait)
     write(run_folder(wanted.results, job), run_files(job, store), replace=True)
+
+
+def _attempt(
+    job: Job,
+    wanted: Request,
+    reporter: Reporter | None,
+    failed: MutableMapping[str, str],
+    *,
+    wait: bool = True,
+) -> None:
+    """:func:`land`, but a stage that fails is put into ``failed`` (key -> why), and no job that needs it is begun."""
+    known = set(failed.keys())
+    if known and any(stage.key in known for stage in pending(needed(job), Store(wanted.store))):
+        return
+    try:
+        land(job, wanted, reporter, wait=wait)
+    except Failed as error:
+        where = f"{error.stage.task or job.cell.task.name}, seed {error.stage.seed}"
+        failed[error.stage.key] = f"{error.stage.name} of {where}: {error}"
+
+
+def _told(failed: Mapping[str, str], todo: Sequence[Job], wanted: Request) -> Iterator[str]:
+    """A line for each stage that failed, with the runs that are missing for it."""
+    missing = [job for job in todo if not landed(job, wanted.results)]
+    for key, why in failed.items():
+        lost = [job for job in missing if key in {stage.key for stage in needed(job)}]
+        runs = [
+            f"{job.resolved.recipe.name}/{job.variant} {job.cell.task.name}-{job.cell.seed}" for job in lost
+        ]
+        yield f"{why}; not made: {', '.join(runs)}"
 
 
 # --- several cells at once ----------------------------------------------------------------------------------
@@ -168,11 +209,14 @@ def land(job: Job, wanted: Request, reporter: Reporter | None = None, *, wait: b
 
 def _side_by_side(
     cells: Sequence[list[Job]], wanted: Request, workers: int, reporter: Reporter | None
-) -> None:
-    """A process per cell, ``workers`` at a time, in the plan's order; the store's locks keep work single."""
+) -> dict[str, str]:
+    """A process per cell, ``workers`` at a time, in the plan's order; the store's locks keep work single.
+
+    Gives the stages that failed, as :func:`_attempt` has them.
+    """
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager:
-        events = manager.Queue()
+        events, failed = manager.Queue(), manager.dict()
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(os.getpid(),))
         stop = _drain(events, reporter) if reporter is not None else lambda: None
         try:
@@ -180,21 +224,29 @@ def _side_by_side(
             for cell in cells:
                 job = cell[0]
                 part = Request(**{**vars(wanted), "tasks": (job.cell.task.name,), "seeds": (job.cell.seed,)})
-                futures.append(pool.submit(_make_cell, part, events if reporter is not None else None))
+                told = events if reporter is not None else None
+                futures.append(pool.submit(_make_cell, part, told, failed))
             for future in as_completed(futures):
                 future.result()
-        except BaseException:
+        except BaseException as error:
             processes = list((pool._processes or {}).values())
             pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:  # what they were at resumes from its checkpoint
                 process.kill()
+            if isinstance(error, BrokenProcessPool):
+                raise UserError(
+                    "a worker process was ended from outside, perhaps for want of memory; run again with --workers 1: "
+                    "it goes on from here",
+                    code=1,
+                ) from error
             raise
         finally:
             stop()
         pool.shutdown()
+        return dict(failed)
 
 
-def _make_cell(part: Request, events: Any) -> None:
+def _make_cell(part: Request, events: Any, failed: MutableMapping[str, str]) -> None:
     """A cell's jobs in order; one whose stage another cell is making is put off until nothing else is left."""
     reporter = events.put if events is not None else None
     todo = jobs(part)
@@ -202,11 +254,11 @@ def _make_cell(part: Request, events: Any) -> None:
         put_off = []
         for job in todo:
             try:
-                land(job, part, reporter, wait=False)
+                _attempt(job, part, reporter, failed, wait=False)
             except Busy:
                 put_off.append(job)
         if len(put_off) == len(todo):
-            land(put_off.pop(0), part, reporter)
+            _attempt(put_off.pop(0), part, reporter, failed)
         todo = put_off
 
 

@@ -103,7 +103,16 @@ def _encoder(parameters: Parameters, cell: Cell) -> Stage:
         "temperature": general.temperature,
         "weights": general.weights.model_dump(),
     }
-    return general_stage(GENERAL, cell, general, config, params)
+    return general_stage(GENERAL, cell, general, config, params, head_flops(config, general.weights))
+
+
+def head_flops(config: models.Config, weights: Weights) -> float:
+    """FLOPs a token of the masked-LM heads, which score every token: the student's three times, the teacher's once
+    where it is learnt from; none where neither loss has a weight."""
+    if not (weights.ce or weights.mlm):
+        return 0.0
+    width, vocab = int(config["hidden"]), int(config["vocab"])
+    return (4 if weights.ce else 3) * 2.0 * width * (width + vocab)
 
 
 def start_student(student: DistilBert, teacher: Bert, teacher_layers: list[int]) -> None:

@@ -35,12 +35,21 @@ class General(Strict):
 
 
 def general_stage(
-    phase: Phase, cell: Cell, settings: General, config: models.Config, params: Mapping[str, Any]
+    phase: Phase,
+    cell: Cell,
+    settings: General,
+    config: models.Config,
+    params: Mapping[str, Any],
+    heads: float = 0.0,
 ) -> Stage:
-    """The stage that distils the encoder of ``config`` by ``phase``; ``params``: what else decides its result."""
+    """The stage that distils the encoder of ``config`` by ``phase``; ``params``: what else decides its result.
+
+    ``heads``: FLOPs a token, of a training step, that heads beside the two bodies take.
+    """
     text = corpus(cell.track, settings.tokens)
     lengths = text.lengths
     once = 3 * forward_tflop(config, lengths) + forward_tflop({**cell.config(), "outputs": 1}, lengths)
+    once += heads * float(lengths.sum()) / 1e12
     epochs = settings.training.epochs
     return phase.stage(
         params={

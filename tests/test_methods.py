@@ -366,6 +366,70 @@ def test_the_full_distilbert_loss_on_a_random_masked_lm() -> None:
     assert set(loss.logs) == {"loss", "ce", "mlm", "cosine", "hidden"}
 
 
+@pytest.mark.parametrize(("ce", "mlm"), [(5, 2), (5, 0), (0, 2), (0, 0)])
+def test_the_heads_of_general_distillation_are_counted(ce: float, mlm: float) -> None:
+    """As torch counts a step with them beyond one without."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    config = {**CONFIG, "architecture": "distilbert", "layers": 1, "vocab": 1200, "dropout": 0.0}
+    teacher = Bert({**CONFIG, "layers": 1, "vocab": 1200, "outputs": 1}, "eager")
+    bare = Taught(teacher, models.build(config, attention="eager"))
+    heads = {name: masking.Head(config["hidden"], 1200) for name in ("head", "teacher_head")}
+    heads["teacher_head"].requires_grad_(False)
+    ids = torch.randint(1000, 1200, (2, 8))
+    one = Batch(ids, torch.ones_like(ids), torch.zeros_like(ids), torch.zeros(2), {})
+    rarity = torch.ones(1200)
+    rarity[: masking.FIRST_WORD] = 0
+
+    def flops(pair: Taught, weights: distilbert.Weights) -> int:
+        with FlopCounterMode(display=False) as counter:
+            distilbert.general_loss(pair, one, weights, 2.0, rarity).value.backward()  # type: ignore[no-untyped-call]
+        return counter.get_total_flops()
+
+    weights = distilbert.Weights(ce=ce, mlm=mlm, cosine=1, hidden=0)
+    pair = Taught(teacher, bare.student, **heads) if ce or mlm else bare
+    without = flops(bare, distilbert.Weights(ce=0, mlm=0, cosine=1, hidden=0))
+    assert flops(pair, weights) - without == distilbert.head_flops(config, weights) * ids.numel()
+
+
+def test_a_plan_counts_the_heads(tiny_track: Track, tiny_folder: Path) -> None:
+    from suite.pipeline.corpus import corpus
+
+    track = replace(tiny_track, general=replace(tiny_track.general, masked_lm_head=True))
+    cell = cell_of(track, draw_of(track, "sst2", f"folder:{tiny_folder}/glue"), 11, Store())
+    resolved = resolve("distilbert", "demo")
+
+    def general(**weights: float) -> Any:
+        changed = {**resolved.parameters["general"], "weights": weights}
+        parameters = distilbert.Parameters.model_validate({**resolved.parameters, "general": changed})
+        return distilbert.plan(parameters, cell)["default"].inputs["encoder"]
+
+    with_heads, without = general(ce=5, mlm=2, cosine=1, hidden=0), general(ce=0, mlm=0, cosine=1, hidden=0)
+    h, v = cell.config()["hidden"], cell.config()["vocab"]
+    tokens = corpus(track, resolved.parameters["general"]["tokens"]).lengths.sum()
+    epochs = resolved.parameters["general"]["training"]["epochs"]
+    assert with_heads.tflop - without.tflop == pytest.approx(epochs * 4 * 2 * h * (h + v) * tokens / 1e12)
+
+
+def test_general_distillation_beyond_the_tracks_bound_is_for_the_open_division(
+    tiny_track: Track, tiny_folder: Path
+) -> None:
+    from suite.errors import UserError
+    from suite.pipeline.matrix import jobs_of
+
+    track = replace(tiny_track, general=replace(tiny_track.general, max_tflop=1e-6))
+    cell = cell_of(track, draw_of(track, "sst2", f"folder:{tiny_folder}/glue"), 11, Store())
+    resolved = resolve("distilbert", "demo")
+    with pytest.raises(UserError, match=r"track demo allows 1e-06; .* division: open") as caught:
+        list(jobs_of([resolved], cell, Store()))
+    assert "\n" not in str(caught.value)
+    free = replace(resolved, recipe=resolved.recipe.model_copy(update={"division": "open"}))
+    (job,) = jobs_of([free], cell, Store())
+    assert job.variant == "default"
+    # What is learnt from the teacher is not general, however dear its training was.
+    assert [one.variant for one in jobs_of([resolve("distillation", "demo")], cell, Store())]
+
+
 def test_the_teacher_stays_in_evaluation_mode_while_distilling() -> None:
     pair = Taught(bert(), models.build({**CONFIG, "architecture": "distilbert"}))  # type: ignore[arg-type]
     pair.train()

@@ -138,7 +138,24 @@ def jobs_of(
             # The teacher reads other tokens, so it cannot be learnt from here.
             read = given = cell_of(cell.track, cell.draw, cell.seed, store, reporter, tokenizer)
         for variant, model in model_stages(resolved, given).items():
+            _check_general(resolved, cell.track, variant, model, outside)
             yield Job(read, resolved, variant, model, _predictions(read, model), outside)
+
+
+def _check_general(
+    resolved: Resolved, track: Track, variant: str, model: Stage, outside: frozenset[str]
+) -> None:
+    """UserError where a standard recipe learns more before any task than the track allows; ``outside``: the teacher's
+    stages, which are not its own."""
+    limit = track.general.max_tflop
+    if limit is None or resolved.recipe.division != "standard":
+        return
+    tflop = sum(one.tflop for one in closure([model]) if one.shared and one.key not in outside)
+    if tflop > limit:
+        raise UserError(
+            f"recipe {resolved.recipe.name}/{variant}: general distillation of {tflop:.0f} TFLOP, track {track.name} "
+            f"allows {limit:g}; take fewer tokens or epochs, or set division: open"
+        )
 
 
 def _predictions(cell: Cell, model: Stage) -> Stage:

@@ -310,6 +310,39 @@ def test_a_teacher_with_another_hash_is_refused(
         run("reference", track="demo", data=f"folder:{tiny_folder}/glue", results=tmp_path / "r")
 
 
+def test_a_teacher_with_another_tokenizer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Genuine weights beside a tokenizer that keeps capitals; one that says the same in another way is taken."""
+    from suite.models import pretrained
+    from suite.protocol import track
+
+    monkeypatch.delenv("LIGHTBOARD_TEACHER", raising=False)
+    teacher = track("demo").teacher
+    genuine = pretrained.local(teacher)
+    if genuine is None:
+        pytest.skip("the package that carries the teacher is not installed")
+
+    def folder(name: str, *files: str) -> Path:
+        made = tmp_path / name
+        made.mkdir()
+        (made / pretrained.WEIGHTS).symlink_to(genuine / pretrained.WEIGHTS)
+        for file in ("config.json", *files):
+            shutil.copy(genuine / file, made)
+        monkeypatch.setenv("LIGHTBOARD_TEACHER", str(made))
+        return made
+
+    whole = folder("whole", "vocab.txt")
+    assert pretrained.folder(teacher) == whole
+    cased = folder("cased", "tokenizer.json", "tokenizer_config.json")
+    for file, change in (("tokenizer.json", '"lowercase"'), ("tokenizer_config.json", '"do_lower_case"')):
+        text = (cased / file).read_text()
+        assert f"{change}: true" in text or f"{change}:true" in text
+        (cased / file).write_text(
+            text.replace(f"{change}: true", f"{change}: false").replace(f"{change}:true", f"{change}:false")
+        )
+    with pytest.raises(UserError, match="its tokenizer makes other word pieces"):
+        pretrained.folder(teacher)
+
+
 def test_a_new_method_is_one_new_file_and_its_recipe(
     tiny_track: Track, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from suite.canonical import digest_file
+from suite.canonical import digest, digest_file
 from suite.errors import UserError
 from suite.protocol import Teacher
 
 WEIGHTS = "model.safetensors"
+PROBE = (
+    (
+        "The QUICK brown fox's caf\u00e9 -- na\u00efve; 1,234.50 \u20ac, unaffable!",
+        "\u6771\u4eac #1\tR\u00c9SUM\u00c9 \u00df",
+    ),
+    ("A" * 101 + " don't", "x"),
+)
+# sha256 of a teacher's weights -> what its tokenizer makes of PROBE, and its vocabulary. By what it does, since a file
+# says the same in more than one way. Of weights that are not here the tokenizer beside them is taken as it is.
+_MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_TOKENIZERS = {_MINILM: "sha256:cdbcfd989b0d7d5c1eb2b80bec95a4d4938f164234b667946ede9fc95149a4b6"}
 
 
 def folder(teacher: Teacher) -> Path:
@@ -64,7 +76,24 @@ def _checked(path: Path, teacher: Teacher) -> Path:
             f"teacher {weights}: sha256 is {_known[mark][:16]}..., expected {teacher.sha256[:16]}...; "
             f"this is not {teacher.hub} as the protocol pins it: download it again"
         )
+    pinned = _TOKENIZERS.get(_known[mark])
+    if pinned is not None and tokenizes(path.resolve()) != pinned:
+        raise UserError(
+            f"teacher {path}: its tokenizer makes other word pieces than {teacher.hub} does; "
+            "download tokenizer.json, tokenizer_config.json and vocab.txt again"
+        )
     return path
+
+
+@lru_cache
+def tokenizes(folder: Path) -> str:
+    """``sha256:...`` of what a folder's tokenizer does: its vocabulary, and its ids and types of :data:`PROBE`."""
+    from suite.data.encode import load_tokenizer, unpadded
+
+    tokenizer = load_tokenizer(folder)
+    backend = unpadded(tokenizer, 512)
+    made = [backend.encode(*texts) for texts in PROBE]
+    return digest({"vocabulary": tokenizer.get_vocab(), "probe": [[one.ids, one.type_ids] for one in made]})
 
 
 def fingerprint(teacher: Teacher) -> str:

@@ -239,6 +239,16 @@ def test_a_plan_of_measurements_refuses_what_it_would_ignore(
     assert code == 2 and option[0] in err and len(err.splitlines()) == 1
 
 
+def test_the_store_tells_what_was_begun_and_not_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIGHTBOARD_STORE", str(tmp_path))
+    assert "not finished" not in call(capsys, "store", "ls")[1]
+    (tmp_path / "partial" / "0123").mkdir(parents=True)
+    (tmp_path / "partial" / "0123" / "checkpoint.pt").write_bytes(b"0" * 20_000_000)
+    assert "1 begun and not finished, 0.02 GB" in " ".join(call(capsys, "store", "ls")[1].split())
+
+
 @pytest.mark.parametrize("kind", ["recipes", "methods", "profiles", "tasks", "runtimes", "tracks"])
 def test_list(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "list", kind, "--json")

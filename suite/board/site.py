@@ -13,7 +13,7 @@ from suite.board import colours
 from suite.board.evidence import Evidence, is_place
 from suite.board.local import Local
 from suite.board.svg import Mark
-from suite.board.text import Missing, listed, lower_first
+from suite.board.text import Missing, listed, lower_first, shorten
 from suite.documents import EmptyCell, Entry, Level, Measurement, Ratio, Speed
 from suite.errors import UserError
 from suite.profile import Profile
@@ -357,13 +357,15 @@ class Site:
         measured = self._ways(entry, view.profile)
         found = {way: one for way, one in measured.items() if view.runtime in (None, way[0])}
         if not found:
-            tried = {
-                cell.runtime
+            tried = [
+                cell
                 for cell in entry.empty
                 if cell.profile == view.profile and _ranked(cell) and view.runtime in (None, cell.runtime)
-            }
+            ]
             if tried:
-                return Missing(f"tried with {listed(sorted(tried))}, without a time that holds")
+                runtimes = listed(sorted({cell.runtime for cell in tried}))
+                why = tried[0].reason.removeprefix(f"runtime {tried[0].runtime}: ")
+                return Missing(f"tried with {runtimes}: {shorten(why, 60)}")  # the entry's page has it all
             if measured:
                 return Missing(f"not measured with {view.runtime} yet")
             return Missing("not measured on this profile yet")

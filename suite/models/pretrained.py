@@ -10,7 +10,7 @@ from typing import Any
 
 from suite.canonical import digest, digest_file
 from suite.errors import UserError
-from suite.protocol import Teacher
+from suite.protocol import TRACKS, Teacher
 
 WEIGHTS = "model.safetensors"
 PROBE = (
@@ -22,8 +22,9 @@ PROBE = (
 )
 # sha256 of a teacher's weights -> what its tokenizer makes of PROBE, and its vocabulary. By what it does, since a file
 # says the same in more than one way. Of weights that are not here the tokenizer beside them is taken as it is.
-_MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_TOKENIZERS = {_MINILM: "sha256:cdbcfd989b0d7d5c1eb2b80bec95a4d4938f164234b667946ede9fc95149a4b6"}
+_TOKENIZERS = {
+    TRACKS["mini"].teacher.sha256: "sha256:cdbcfd989b0d7d5c1eb2b80bec95a4d4938f164234b667946ede9fc95149a4b6"
+}
 
 
 def folder(teacher: Teacher) -> Path:

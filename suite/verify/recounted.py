@@ -269,9 +269,6 @@ def training_cost_follows(loaded: LoadedRun) -> Problems:
         "tokens": sum(stage.tokens for stage in own),
         "device_hours": math.fsum(stage.seconds for stage in own) / 3600,
     }
-    for place, stage in enumerate(run.stages):
-        if stage.tflop < 0 or stage.seconds < 0:
-            yield Problem(loaded.file, f"stages.{place}", "a cost below zero", "zero or more", "correct it")
     if not run.stages or run.stages[-1].shared:
         found = "a shared stage" if run.stages else "nothing"
         expected = "last the stage that made the model, which is the recipe's own"

@@ -185,17 +185,20 @@ def forest(
     values = [v for bar in bars for v in (bar.value, *(bar.interval or ()), *bar.dots)]
     domain = padded(values if guide is None else [*values, guide], 0.05)
     across = Scale(*domain, left, right)
+    middles = [top + row * (nth + 1) - 13 if above else top + row * (nth + 0.5) for nth in range(len(bars))]
+    # Labels that stand above are as wide as the drawing: lines keep to the bars, so that none runs through words.
+    runs = [(y - 9, y + 10) for y in middles] if above else [(top, bottom)]
     grid = []
     for value in linear_ticks(*domain, 4 if narrow else 7):
         at = across(value)
-        grid.append(svg.line("grid", at, top, at, bottom))
+        grid += [svg.line("grid", at, high, at, low) for high, low in runs]
         grid.append(svg.text(round_number(value), "tick", at, bottom + 16, "middle"))
     if guide is not None:
-        grid.append(svg.line("baseline", across(guide), top, across(guide), bottom))
+        at = across(guide)
+        grid += [svg.line("baseline", at, high, at, low) for high, low in runs]
     grid.append(svg.text(axis, "axis-title", right, size.height - 4, "end"))
     parts = [el("g", *grid, aria_hidden="true")]
-    for index, bar in enumerate(bars):
-        y = top + row * (index + 1) - 13 if above else top + row * (index + 0.5)
+    for index, (bar, y) in enumerate(zip(bars, middles, strict=True)):
         said = f"{shorten(bar.label, 80)}: {bar.text}"
         value_words, seeds = bar.text.split(" ")[0], [across(dot) for dot in bar.dots]
         line = [
@@ -221,7 +224,7 @@ def _beside(lines: Sequence[str], x: float, y: float) -> list[Markup]:
 
 
 def _above(lines: Sequence[str], y: float) -> list[Markup]:
-    """A label over its bar; the grid does not run through it."""
+    """A label over its bar."""
     first = y - 11 - LINE * (len(lines) - 1)
     return [svg.text(line, "label", 10, first + LINE * nth) for nth, line in enumerate(lines)]
 

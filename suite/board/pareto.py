@@ -88,7 +88,7 @@ def _chosen(site: Site, timed: Timed, view: View, kind: Kind, beside: Sequence[S
     placed = [
         Placed(x, score[0], score[1], entry)
         for entry, shown in timed
-        if (x := _cost(entry, shown, kind)) > 0
+        if (x := cost(entry, shown, kind)) > 0
         and (score := score_of(entry, shown if kind == "speed" else UNTIMED)) is not None
         and not site.is_baseline(entry)
     ]
@@ -166,7 +166,7 @@ def figure_of(site: Site, links: Links, drawn: Drawn, ident: str = "") -> Figure
     return Figure(wide, narrow, caption, title)
 
 
-def _cost(entry: Entry, shown: Shown | Missing, kind: Kind) -> float:
+def cost(entry: Entry, shown: Shown | Missing, kind: Kind) -> float:
     """Where the entry stands across; 0 where it was not measured."""
     if kind == "parameters":
         return entry.cost.parameters.total / 1e6
@@ -211,7 +211,7 @@ def _point(site: Site, links: Links, one: Placed, view: View, kind: Kind) -> Poi
 
 def _reported(site: Site, links: Links, one: Standing, view: View, kind: Kind) -> Point | None:
     """A paper's figure, at the cost of our entry; None where that was not measured."""
-    x = _cost(one.entry, site.speed(one.entry, view), kind)
+    x = cost(one.entry, site.speed(one.entry, view), kind)
     if x <= 0:
         return None
     title = site.title(one.entry.recipe)

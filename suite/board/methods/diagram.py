@@ -166,7 +166,9 @@ def diagram(teacher: Stack, student: Stack, joins: Sequence[Arrow], ident: str, 
     left, width = (0.0, _WIDTH) if taught else (_STUDENT - _TEACHER - 50, 300.0)
     parts = [el("g", *shapes, aria_hidden="true")]
     label = Label(ident, title, words)
-    drawing = svg.chart(label, parts, "diagram", width, height, _FONT, left=left)
+    drawing = svg.chart(
+        label, parts, "diagram" if taught else "diagram lone", width, height, _FONT, left=left
+    )
     legend = tuple((arrow.number, arrow.what) for arrow in joins)
     return Diagram(drawing, legend, _twin(joins, teacher, student, ident, title), words)
 

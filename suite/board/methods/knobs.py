@@ -23,15 +23,14 @@ SMALL = charts.Size(300, 200, 34, 14, 26, 42, 11)
 def family_figure(
     site: Site, links: Links, track: str, entries: Sequence[Entry], view: View
 ) -> Figure | None:
-    """A family's curve beside the reference; nothing to draw for a single operating point with a score."""
-    if sum(entry.board_score is not None for entry in entries) < 2:
+    """A family's curve beside the reference, over the first cost in which its scored points differ; None without."""
+    scored = [(entry, site.speed(entry, view)) for entry in entries if entry.board_score is not None]
+    kinds = (kind for kind in pareto.KINDS if len({pareto.cost(*one, kind) for one in scored} - {0.0}) > 1)
+    if (kind := next(kinds, None)) is None:
         return None
     reference = site.reference(track)
     wanted = [*entries, *([reference] if reference and reference not in entries else [])]
-    ident = f"family-{track}-"
-    return pareto.figure(site, links, wanted, view, "speed", ident=ident) or pareto.figure(
-        site, links, wanted, view, "parameters", ident=ident
-    )
+    return pareto.figure(site, links, wanted, view, kind, ident=f"family-{track}-")
 
 
 class Knob(NamedTuple):

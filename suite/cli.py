@@ -304,6 +304,9 @@ def run(
     data: DataOption = "auto",
     results: ResultsOption = Path("results"),
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="cells made side by side")] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="cpu or cuda; default: LIGHTBOARD_DEVICE, else cpu")
+    ] = None,
 ) -> None:
     """Train and score recipes; lands runs in RESULTS as they finish, and resumes what was begun."""
     from suite.pipeline.run import run as make
@@ -319,6 +322,7 @@ def run(
             data=data,
             results=results,
             workers=workers,
+            device=device,
             reporter=reporter,
         )
     made = sum((folder / "run.json").stat().st_mtime >= started for folder in folders)

@@ -40,6 +40,7 @@ def findings(peaks: bool = True, tell: Tell = lambda text: None) -> list[Finding
 
 def _machine() -> Iterator[Finding]:
     import psutil
+    import torch
 
     from suite.measure.machine import allowed, cpu
     from suite.paths import store_root
@@ -47,6 +48,8 @@ def _machine() -> Iterator[Finding]:
 
     cores = len(allowed())
     yield Finding("processor", f"{cpu()[0]}, {cores} cores for this process", True)
+    if torch.cuda.is_available():
+        yield Finding("GPU", torch.cuda.get_device_name(), True, "lightboard run --device cuda trains on it")
     free = psutil.virtual_memory().available
     hint = "" if free > 3e9 else "a mini stage takes about 1.5 GB"
     yield Finding("memory", f"{free / 1e9:.1f} GB available", free > 3e9, hint)

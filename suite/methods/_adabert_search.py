@@ -9,9 +9,10 @@ from typing import Annotated
 import numpy as np
 import torch
 from pydantic import Field
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from suite import models
 from suite.data.encode import Encoded
 from suite.documents import DECLARED, Number, Strict
 from suite.methods._adabert import mixed_loss, search_loss
@@ -136,8 +137,7 @@ def search_updates(context: Context, model: nn.Module) -> list[Update]:
 
 def export_search(context: Context, model: nn.Module) -> None:
     """Everything, under its own names: which part of it is kept is derived next."""
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(tensors, context.folder / "search.safetensors")
+    models.save_tensors(model.state_dict(), context.folder / "search.safetensors")
 
 
 SEARCH = Phase(

@@ -14,6 +14,7 @@ from suite import models
 from suite.data.encode import Encoded
 from suite.documents import DECLARED, Strict
 from suite.pipeline.stage import Context
+from suite.training.device import tensor
 from suite.training.feeds import make_batch
 from suite.training.loop import fold
 from suite.training.losses import task_loss
@@ -39,10 +40,10 @@ def write_probes(context: Context) -> None:
     if outputs == 1:
         bias += float(data.labels.mean())
     optimiser = torch.optim.AdamW([weight, bias.requires_grad_()], lr=settings.lr)
-    labels = torch.from_numpy(data.labels)
+    labels = tensor(data.labels)
 
     def logits(index: Tensor) -> Tensor:
-        x = torch.from_numpy(features[index.numpy()]).float()
+        x = tensor(features[index.cpu().numpy()]).float()
         return torch.einsum("blh,lhc->blc", x, weight) + bias
 
     for _ in range(settings.epochs):
@@ -53,7 +54,9 @@ def write_probes(context: Context) -> None:
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     with torch.no_grad():
-        parts = [logits(index).numpy() for index in torch.split(torch.arange(len(data)), settings.batch)]
+        parts = [
+            logits(index).cpu().numpy() for index in torch.split(torch.arange(len(data)), settings.batch)
+        ]
     np.save(context.folder / "probes.npy", np.concatenate(parts))
 
 
@@ -68,7 +71,7 @@ def probe_features(teacher: nn.Module, data: Encoded, told: Callable[[int], None
             embedded, *layers = states(*batch.inputs)
             mask = batch.mask[:, :, None].to(embedded.dtype)
             mean = (embedded * mask).sum(1) / mask.sum(1)
-            part = torch.stack([mean, *(layer[:, 0] for layer in layers)], 1).half().numpy()
+            part = torch.stack([mean, *(layer[:, 0] for layer in layers)], 1).half().cpu().numpy()
             if found is None:
                 found = np.empty((len(data), *part.shape[1:]), np.float16)
             found[index] = part

@@ -21,7 +21,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import BertForMaskedLM
 
 from suite import models
 from suite.data.encode import Encoded
@@ -37,6 +36,7 @@ from suite.pipeline.released import OrReleased, Released, released_stage
 from suite.pipeline.stage import Context, Stage
 from suite.pipeline.supervised import epochs, one_update, task_feeds, training
 from suite.protocol import Track, track
+from suite.training.device import tensor
 from suite.training.feeds import Batch
 from suite.training.loop import Loss, Update
 from suite.training.losses import cosine_loss, hidden_loss, soft_loss
@@ -145,8 +145,7 @@ def build(context: Context) -> Taught:
     start_student(student, teacher, params["teacher_layers"])
     if not (params["weights"]["ce"] or params["weights"]["mlm"]):
         return Taught(teacher, student)
-    folder = pretrained.folder(track(params["track"]).teacher)
-    head = teacher_head(BertForMaskedLM.from_pretrained(folder)).requires_grad_(False)
+    head = teacher_head(pretrained.masked_lm(track(params["track"]).teacher)).requires_grad_(False)
     # The published distiller copies the projection's bias and leaves the transform fresh.
     student_head = Head(config["hidden"], config["vocab"])
     student_head.bias.data.copy_(head.bias)
@@ -168,7 +167,7 @@ def updates(context: Context, model: nn.Module) -> list[Update]:
     counts = np.bincount(
         Encoded.load(context.inputs["data"] / "train").ids, minlength=context.params["config"]["vocab"]
     )
-    rarity = torch.from_numpy(np.maximum(counts, 1.0) ** -SMOOTHING).float()
+    rarity = tensor(np.maximum(counts, 1.0) ** -SMOOTHING).float()
     rarity[:FIRST_WORD] = 0.0
 
     def losses(model: nn.Module, batch: Batch, progress: Progress) -> Iterator[Loss]:

@@ -161,7 +161,7 @@ def draw(parts: Sequence[Net], sampled: int | Literal["all"]) -> list[Net]:
     """The whole model, the smallest part, and ``sampled`` - 2 others by torch's generator; or all there are."""
     if sampled == "all" or sampled >= len(parts):
         return list(parts)
-    others = torch.randperm(len(parts) - 2)[: sampled - 2] + 1
+    others = torch.randperm(len(parts) - 2, device="cpu")[: sampled - 2] + 1
     return [parts[0], parts[-1], *(parts[i] for i in others.tolist())]
 
 

@@ -59,7 +59,7 @@ def features(model: Ngram, data: Encoded) -> Any:
     order = np.argsort(data.lengths, kind="stable")
     for start in range(0, len(order), 256):
         index = order[start : start + 256]
-        buckets, valid = model.features(*make_batch(data, index).inputs)
+        buckets, valid = (part.cpu() for part in model.features(*make_batch(data, index).inputs))
         share = valid / valid.sum(1, keepdim=True).clamp(min=1.0)
         kept = (valid > 0).numpy()
         rows.append(np.broadcast_to(index[:, None], kept.shape)[kept])

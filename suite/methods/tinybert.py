@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from suite import models
@@ -199,7 +199,7 @@ def export(context: Context, model: nn.Module) -> None:
     """The encoder, and the projection beside it for the next phase under the layer loss."""
     export_encoder(context, model)
     assert isinstance(model, Taught)
-    save_file(model.parts["projection"].state_dict(), context.folder / PROJECTION)
+    models.save_tensors(model.parts["projection"].state_dict(), context.folder / PROJECTION)
 
 
 GENERAL = Phase(

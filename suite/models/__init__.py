@@ -22,6 +22,7 @@ FLOPs as they would publish them, which ``lightboard cost --published`` prints b
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,28 +30,34 @@ from suite.canonical import pretty_json
 from suite.paths import load_module
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 Config = dict[str, Any]
 
 
-def build(config: Config, *, device: str = "cpu", attention: str = "sdpa") -> nn.Module:
-    """A freshly initialised model in evaluation mode; ``device="meta"`` builds it without memory."""
+def build(config: Config, *, device: str | None = None, attention: str = "sdpa") -> nn.Module:
+    """A freshly initialised model in evaluation mode, on torch's default device; ``device="meta"`` builds it without
+    memory."""
     import torch
 
-    with torch.device(device):
+    with torch.device(device or torch.get_default_device()):
         module: nn.Module = load_module("models", config["architecture"]).build(config, attention)
     return module.eval()
 
 
 def save(model: nn.Module, config: Config, folder: Path) -> None:
     """Write a model folder (without tokenizer)."""
-    from safetensors.torch import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(pretty_json(config), encoding="utf-8")
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    save_tensors(model.state_dict(), folder / "model.safetensors")
+
+
+def save_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Write tensors by name, wherever they lie."""
+    from safetensors.torch import save_file
+
+    here = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(here, file, metadata={"format": "pt"})
 
 
 def read_config(folder: Path) -> Config:

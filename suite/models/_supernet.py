@@ -119,10 +119,10 @@ def operation_costs(channels: int) -> list[float]:
 
 def expected_cells(depth: Tensor) -> Tensor:
     """Mean number of cells under the probabilities of ``depth`` [Kmax]."""
-    return (depth.softmax(0) * torch.arange(1, len(depth) + 1)).sum()
+    return (depth.softmax(0) * torch.arange(1, len(depth) + 1, device=depth.device)).sum()
 
 
 def expected_parameters(edges: Tensor, depth: Tensor, channels: int) -> float:
     """Parameters of the operations of all cells, nine edges each, in expectation; tables and head left out."""
-    sizes = torch.tensor([float(parameters_of(op, channels)) for op in OPERATIONS])
+    sizes = torch.tensor([float(parameters_of(op, channels)) for op in OPERATIONS], device=edges.device)
     return float(expected_cells(depth.detach()) * (edges.detach().softmax(1) @ sizes).sum())

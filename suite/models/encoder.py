@@ -115,10 +115,11 @@ def encoder_weights(folder: Any, config: Config) -> dict[str, Tensor]:
     logging.disable_progress_bar()  # a bar of its own would tear ours
     with torch.device("meta"):
         target = Encoder(config, "eager")
-    model, told = AutoModel.from_pretrained(
-        str(folder), use_safetensors=True, local_files_only=True, trust_remote_code=False,
-        dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True,
-    )  # fmt: skip
+    with torch.device("cpu"):
+        model, told = AutoModel.from_pretrained(
+            str(folder), use_safetensors=True, local_files_only=True, trust_remote_code=False,
+            dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True,
+        )  # fmt: skip
     fresh = set(told["missing_keys"])
     misfits = sorted(str(name[0] if isinstance(name, tuple) else name) for name in told["mismatched_keys"])
     absent = sorted(name for name in fresh if "pooler" not in name.split("."))

@@ -105,10 +105,8 @@ def fingerprint(teacher: Teacher) -> str:
 def encoder_weights(teacher: Teacher, layers: int | None = None) -> dict[str, Any]:
     """The encoder's tensors under the names of ``suite.models.bert.Bert``, the first ``layers`` layers only."""
     from transformers import BertModel
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # a bar of its own would tear ours
-    model = BertModel.from_pretrained(folder(teacher))
+    model = _read(BertModel, teacher)
     kept = {}
     for name, tensor in model.state_dict().items():
         part = name.split(".")
@@ -116,3 +114,20 @@ def encoder_weights(teacher: Teacher, layers: int | None = None) -> dict[str, An
             continue
         kept[f"bert.{name}"] = tensor.clone()
     return kept
+
+
+def masked_lm(teacher: Teacher) -> Any:
+    """The encoder with its masked-LM head as transformers has it, on torch's default device, in evaluation mode."""
+    import torch
+    from transformers import BertForMaskedLM
+
+    return _read(BertForMaskedLM, teacher).to(torch.get_default_device()).eval()
+
+
+def _read(kind: Any, teacher: Teacher) -> Any:
+    import torch
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # a bar of its own would tear ours
+    with torch.device("cpu"):  # its own placing on another device asks for a package that we have no use for
+        return kind.from_pretrained(folder(teacher))

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from transformers import BertForMaskedLM
 
 from suite.canonical import digest_file
 from suite.data.augment import Places, augment
@@ -30,6 +29,7 @@ from suite.models import pretrained
 from suite.pipeline.cell import Cell, forward_tflop
 from suite.pipeline.stage import Context, Stage
 from suite.protocol import track
+from suite.training.device import tensor
 from suite.training.loop import fold
 from suite.training.settings import Share
 
@@ -119,7 +119,7 @@ def write(context: Context) -> None:
     words = Vocabulary.of([backend.id_to_token(i) or "" for i in range(teacher.config["vocab"])])
     data = Encoded.load(context.inputs["data"] / "train")
     if settings.by == "masked-lm":
-        predict = predictor(BertForMaskedLM.from_pretrained(folder), settings.candidates)
+        predict = predictor(pretrained.masked_lm(teacher), settings.candidates)
         choices = masked_choices(data, words, predict, context.progress)
     else:
         table = pretrained.encoder_weights(teacher, 0)[EMBEDDINGS].numpy()
@@ -148,13 +148,13 @@ def predictor(masked: Any, count: int) -> Predict:
     masked.eval()
 
     def predict(ids: Places, mask: Places, types: Places, place: Places) -> Places:
-        inputs = [torch.from_numpy(part) for part in (ids, mask, types)]
+        inputs = [tensor(part) for part in (ids, mask, types)]
         with torch.inference_mode():
             hidden = masked.bert(
                 input_ids=inputs[0], attention_mask=inputs[1], token_type_ids=inputs[2]
             ).last_hidden_state
-            scores = masked.cls(hidden[torch.arange(len(ids)), torch.from_numpy(place)])
-            top: Places = scores.topk(min(count, scores.shape[-1])).indices.numpy()
+            scores = masked.cls(hidden[torch.arange(len(ids)), tensor(place)])
+            top: Places = scores.topk(min(count, scores.shape[-1])).indices.cpu().numpy()
         return top
 
     return predict

@@ -69,25 +69,34 @@ def pending(targets: Iterable[Stage], store: Store) -> list[Stage]:
 
 
 def execute(
-    targets: Iterable[Stage], store: Store, reporter: Reporter | None = None, *, wait: bool = True
+    targets: Iterable[Stage],
+    store: Store,
+    reporter: Reporter | None = None,
+    *,
+    wait: bool = True,
+    device: str | None = None,
 ) -> None:
     """Make every target that is not in the store yet. A kill loses at most the last seconds of one stage.
 
-    :class:`Failed` when a stage says that it cannot be made.
+    ``device``: as torch has them; by default LIGHTBOARD_DEVICE, else the processor. :class:`Failed` when a stage says
+    that it cannot be made.
     ``wait=False``: :class:`suite.pipeline.store.Busy` as soon as a stage is being made by another process.
     """
     targets = list(targets)
     for stage in pending(targets, store):
         with store.lock(stage.key, wait=wait):
             if store.get(stage.key) is None:  # else another process made it while this one waited
-                _make(stage, store, reporter or (lambda event: None))
+                _make(stage, store, reporter or (lambda event: None), device)
     store.gc(keep=[stage.key for stage in closure(targets)])
 
 
-def _make(stage: Stage, store: Store, reporter: Reporter) -> Artifact:
+def _make(stage: Stage, store: Store, reporter: Reporter, device: str | None) -> Artifact:
     import torch
 
+    from suite.training.device import asked, computing_on, name_of
+
     torch.set_num_threads(stage.threads)
+    where = asked(device)
     who, told, marked = info(stage), 0.0, time.monotonic()
 
     def progress(done: int, total: int) -> None:
@@ -109,12 +118,14 @@ def _make(stage: Stage, store: Store, reporter: Reporter) -> Artifact:
         "shared": stage.shared,
         "seed": stage.seed,
         "threads": stage.threads,
+        "accelerator": name_of(where),
     }
     reporter(Event("begin", who))
     with store.make(stage.key, record) as (folder, scratch):
         inputs = {name: store.folder(upstream.key) for name, upstream in stage.inputs.items()}
         try:
-            stage.function(Context(folder, inputs, scratch, stage.params, stage.seed, progress))
+            with computing_on(where):
+                stage.function(Context(folder, inputs, scratch, stage.params, stage.seed, progress))
         except UserError as error:
             failed = Failed(str(error), code=error.code)
             failed.stage = who

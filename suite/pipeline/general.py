@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
-from safetensors.torch import save_file
 from torch import nn
 
 from suite import models
@@ -98,5 +97,5 @@ def export_encoder(context: Context, model: nn.Module) -> None:
     """The student of a :class:`Taught` without its heads; fine-tuning takes the folder as its ``encoder`` input."""
     assert isinstance(model, Taught)
     state = model.student.state_dict()
-    tensors = {k: v.contiguous() for k, v in state.items() if not k.startswith(HEADS)}
-    save_file(tensors, context.folder / "model.safetensors", metadata={"format": "pt"})
+    body = {k: v for k, v in state.items() if not k.startswith(HEADS)}
+    models.save_tensors(body, context.folder / "model.safetensors")

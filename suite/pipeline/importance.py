@@ -63,7 +63,7 @@ def write_importance(context: Context) -> None:
     index = chosen(len(data), context.params["examples"], fold(context.seed, "importance"))
     found = importance(model, sorted_batches(data, index))
     arrays = {
-        f"{kind}-{place}": values.numpy()
+        f"{kind}-{place}": values.cpu().numpy()
         for kind, layers in found._asdict().items()
         for place, values in enumerate(layers)
     }

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import torch
 
 from suite.pipeline.execute import info
 from suite.pipeline.run import Request, at_once, jobs, landed, needed, remaining
 from suite.pipeline.stage import closure
 from suite.pipeline.store import Store
+from suite.training.device import asked, name_of
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def overview(wanted: Request) -> Overview:
             users.setdefault(stage.key, []).append(job.resolved.recipe.name)
     stages = list(closure(stage for job in todo for stage in needed(job)))
     left = {stage.key for stage in remaining(todo, wanted)}
-    gflops, rate_from = _rate(store)
+    gflops, rate_from = _rate(store, asked(wanted.device))
     lines = []
     for stage in stages:
         found, who = store.get(stage.key), info(stage)
@@ -96,20 +100,20 @@ def overview(wanted: Request) -> Overview:
     return Overview(tuple(lines), len(todo), already, at_once(todo), gflops, rate_from)
 
 
-def _rate(store: Store) -> tuple[float, str]:
+def _rate(store: Store, device: torch.device) -> tuple[float, str]:
     """GFLOP/s of training on this machine: from the store's own stages, else from a moment's matrix products."""
-    records = [a.record for a in store.artifacts() if a.record["tflop"] >= 1]
+    records = [
+        a.record
+        for a in store.artifacts()
+        if a.record["tflop"] >= 1 and a.record.get("accelerator") == name_of(device)
+    ]
     if records:
         total = sum(r["tflop"] for r in records) * 1000
         return total / sum(r["seconds"] for r in records), "as stages in the store ran"
-    import time
-
-    import torch
-
-    a, b = torch.rand(512, 384), torch.rand(384, 1536)
+    a, b = torch.rand(512, 384, device=device), torch.rand(384, 1536, device=device)
     rounds, started = 0, time.perf_counter()
     while time.perf_counter() - started < 0.3:
-        a @ b
+        float((a @ b)[0, 0])  # waits for it, where it is elsewhere
         rounds += 1
     peak = rounds * 2 * 512 * 384 * 1536 / (time.perf_counter() - started) / 1e9
     return peak / 2, "half of this machine's matrix product rate"

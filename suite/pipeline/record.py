@@ -78,7 +78,7 @@ def run_files(job: Job, store: Store) -> dict[str, bytes]:
         training_cost=training_cost(stages, budget_tflop(cell.track, task.outputs, train_lengths)),
         curves=_curves(job, store),
         departures=job.resolved.recipe.tracks[cell.track.name].departures,
-        environment=_environment(cell.threads),
+        environment=_environment(cell.threads, _accelerator(job, store)),
         weights=weights(store.folder(job.model.key)),
     )
     return {
@@ -186,7 +186,14 @@ def _curves(job: Job, store: Store) -> tuple[Curve, ...]:
     return tuple(found)
 
 
-def _environment(threads: int) -> Environment:
+def _accelerator(job: Job, store: Store) -> str | None:
+    """On what else than the processor the stages inside the recipe's own work were made."""
+    found = (store.get(s.key) for s in closure([job.model]) if not s.shared and s.key not in job.shared)
+    names = {one.record.get("accelerator") for one in found if one is not None} - {None}
+    return ", ".join(sorted(map(str, names))) or None
+
+
+def _environment(threads: int, accelerator: str | None) -> Environment:
     name, flags = cpu()
     return Environment(
         versions={package: version(package) for package in PACKAGES},
@@ -196,4 +203,5 @@ def _environment(threads: int) -> Environment:
         ),
         cores=os.cpu_count() or 1,
         threads=threads,
+        accelerator=accelerator,
     )

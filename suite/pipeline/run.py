@@ -32,6 +32,7 @@ from suite.protocol import track as track_of
 from suite.recipe import Resolved
 from suite.tasks import names as task_names
 from suite.tasks import task as task_named
+from suite.training.device import asked
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Request:
     data: str
     results: Path
     store: Path
+    device: str | None = None  # as torch has them; none: LIGHTBOARD_DEVICE, else the processor
 
 
 def request(
@@ -56,6 +58,7 @@ def request(
     data: str = "auto",
     results: str | Path = "results",
     store: Store | None = None,
+    device: str | None = None,
 ) -> Request:
     """Check names and fill defaults: the track's core tasks and all its seeds (an int takes the first of them).
 
@@ -71,7 +74,7 @@ def request(
         raise UserError(f"seeds: track {track} has {', '.join(map(str, found.seeds))}; asked for {seeds}")
     names = (recipes,) if isinstance(recipes, str) else tuple(recipes)
     root = (store or Store()).root
-    return Request(names, track, tuple(tasks or found.core), chosen, data, Path(results), root)
+    return Request(names, track, tuple(tasks or found.core), chosen, data, Path(results), root, device)
 
 
 def jobs(wanted: Request, reporter: Reporter | None = None) -> list[Job]:
@@ -121,16 +124,21 @@ def run(
     results: str | Path = "results",
     store: Store | None = None,
     workers: int | None = None,
+    device: str | None = None,
     reporter: Reporter | None = None,
 ) -> list[Path]:
     """Train and score recipes on a track; gives the folders of their runs. Resumes whatever was begun.
 
     ``recipes``: names or files. ``data``: auto, hub, folder:PATH, generated or own:PATH. ``workers``: cells made
-    side by side, by default as many as the track's threads fit into this machine's cores. A run that is already
+    side by side, by default as many as the track's threads fit into this machine's cores. ``device``: where stages
+    compute, as torch has them: by default LIGHTBOARD_DEVICE, else the processor. A run that is already
     in ``results`` is not made again. Raises :class:`suite.errors.UserError`; for stages that fail when all else is
     made, a line for each.
     """
-    wanted = request(recipes, track=track, tasks=tasks, seeds=seeds, data=data, results=results, store=store)
+    wanted = request(
+        recipes, track=track, tasks=tasks, seeds=seeds, data=data, results=results, store=store, device=device
+    )
+    asked(wanted.device)  # says so now where there is none such
     if not wanted.recipes:
         raise UserError(
             f"nothing to run: no such recipe has settings for track {track}; lightboard list recipes"
@@ -170,7 +178,7 @@ def land(job: Job, wanted: Request, reporter: Reporter | None = None, *, wait: b
     if landed(job, wanted.results):
         return
     store = Store(wanted.store)
-    execute(needed(job), store, reporter, wait=wait)
+    execute(needed(job), store, reporter, wait=wait, device=wanted.device)
     write(run_folder(wanted.results, job), run_files(job, store), replace=True)
 
 

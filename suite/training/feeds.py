@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from suite.data.batching import batches, pad
 from suite.data.encode import Encoded
+from suite.training.device import tensor
 
 
 class Batch(NamedTuple):
@@ -38,9 +39,10 @@ class Feed(Protocol):
 
 def make_batch(data: Encoded, index: np.ndarray, extra: Mapping[str, np.ndarray] | None = None) -> Batch:
     """The examples of ``index`` padded to the longest of them."""
-    ids, mask, types = (torch.from_numpy(part) for part in pad(data, index))
-    labels = torch.from_numpy(data.labels[index])
-    return Batch(ids, mask, types, labels, {k: torch.from_numpy(v[index]) for k, v in (extra or {}).items()})
+    ids, mask, types = map(tensor, pad(data, index))
+    return Batch(
+        ids, mask, types, tensor(data.labels[index]), {k: tensor(v[index]) for k, v in (extra or {}).items()}
+    )
 
 
 def chosen(count: int, examples: int, seed: int) -> np.ndarray:
@@ -101,7 +103,7 @@ def outputs_of(function: Callable[..., Tensor], data: Encoded, size: int = 64) -
     with torch.inference_mode():
         for start in range(0, len(order), size):
             index = order[start : start + size]
-            rows = function(*make_batch(data, index).inputs).float().numpy()
+            rows = function(*make_batch(data, index).inputs).float().cpu().numpy()
             if result is None:
                 result = np.empty((len(data), rows.shape[1]), np.float32)
             result[index] = rows

@@ -214,7 +214,7 @@ def _save(
 def _restore(
     path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer], outcome: Outcome
 ) -> tuple[int, dict[str, Tensor] | None, dict[str, tuple[float, int]]]:
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, map_location=torch.get_default_device(), weights_only=True)
     model.load_state_dict(state["model"])
     for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
         optimiser.load_state_dict(saved)

@@ -489,7 +489,8 @@ class Measurement(Strict):
     ] = ()  # shortest first; empty unless inputs are lengths
     answers: Annotated[Answers, EVIDENCE]
     accuracy: Annotated[tuple[Accuracy, ...], EVIDENCE] = Field((), exclude_if=_is_empty)
-    """Of a precision below fp32, timed query by query against the reference; fp32 inherits its runs' scores."""
+    """Where its answers are not its runs' (a precision below fp32, a model that rounds inside), timed query by query
+    against the reference."""
     repeat_check: Annotated[RepeatCheck, EVIDENCE]
     memory: Annotated[Memory, EVIDENCE]
     once: Annotated[Once, EVIDENCE]
@@ -682,7 +683,7 @@ class Speed(Many):
     """Where it was measured: ratios of one kind of processor need not be another's."""
     measurement: Annotated[str, DERIVED]
     scores: Annotated[dict[Name, OwnScore], DERIVED] = Field(default_factory=dict, exclude_if=_is_empty)
-    """Task -> score by this runtime's own answers, where its precision is below fp32."""
+    """Task -> score by this runtime's own answers, where they are not those of its runs."""
 
 
 class Front(Many):

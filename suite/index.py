@@ -630,7 +630,7 @@ class _Speeds:
         for facts in (facts for graph in graphs for facts in self._by_graph.get(graph, ())):
             m = facts.measurement
             own = _is_own(m, group)
-            if not own and (m.task is not None or m.precision != FULL):
+            if not own and (m.task is not None or m.precision != FULL or m.accuracy):
                 continue  # it hangs on the weights: its time, or the answers that its time is worth
             if m.task is None and m.inputs == "trace" and not alike:
                 continue  # one task's network: the entry's time is a mean over all of them

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,8 +138,17 @@ def named(
 
 def same_shape(configs: Iterable[Mapping[str, object]]) -> bool:
     """Whether models differ in their number of outputs at most, so that the time of one speaks for all."""
-    bodies = [{**config, "outputs": 0} for config in configs]
+    bodies = [_without_outputs(config) for config in configs]
     return all(body == bodies[0] for body in bodies)
+
+
+def _without_outputs(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration but for its number of outputs, which may be that of a model inside it."""
+    return {
+        key: _without_outputs(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key != "outputs"
+    }
 
 
 def known_task(name: str) -> Task | None:

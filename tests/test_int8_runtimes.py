@@ -37,6 +37,7 @@ from suite.models import int8
 from suite.modifiers.int8_static import activation_ranges
 from suite.runtimes import _int8, exported, runtime
 from suite.scoring import score
+from suite.stored import same_shape
 from suite.tasks import task
 from suite.training.feeds import Batch
 from suite.verify import verify
@@ -250,15 +251,25 @@ def test_what_breaks_beyond_the_first_models_answers_is_one_line(bert, tmp_path,
     dev = trained.labelled.dev["dev"]
     asked = queries([Examples("sst2", dev.ids, dev.types, dev.offsets, [("",)] * 40)], 16)
     with pytest.raises(UserError, match="onnx_int8_dynamic: cannot answer in batches of 8: "):
-        in_batches(Ready(tmp_path / "absent.onnx", np.zeros((16, 3)), 1e-4), RUNTIME, asked, 8, 1)
+        in_batches(trained, Ready(tmp_path / "absent.onnx", np.zeros((16, 3)), 1e-4), RUNTIME, asked, 8, 1)
 
 
-def test_a_measurement_in_8_bits_scores_every_task_with_its_own_weights(tmp_path):
-    """From models to a folder whose every part holds together; the trace is of both tasks."""
+@pytest.mark.parametrize(
+    ("runtime_name", "precision"), [("onnx_int8_dynamic", "int8"), ("onnx", "fp32")], ids=["runtime", "model"]
+)
+def test_answers_of_its_own_are_scored_on_every_task_with_that_tasks_weights(
+    runtime_name, precision, tmp_path
+):
+    """From models to a folder whose every part holds together; the trace is of both tasks. 8 bits are the runtime's, or
+    the model's own: it rounds inside, and otherwise in every runtime."""
     trained, parts = {}, []
     for place_, name in enumerate(("sst2", "mrpc")):
         config = {**CONFIGS["bert"], "outputs": 2, "positions": 128}
         saved(tmp_path / name, config, place_)
+        if precision == "fp32":
+            models.save(
+                *int8.quantise(models.load(tmp_path / name), config, embeddings=True), tmp_path / name
+            )
         dev = encoded(40, 5 + place_)
         run = runtime("torch").prepare(tmp_path / name / "model.safetensors", 1)
         logits = np.concatenate([run(*query) for query in split(dev.ids, dev.types, dev.offsets)])
@@ -271,18 +282,20 @@ def test_a_measurement_in_8_bits_scores_every_task_with_its_own_weights(tmp_path
         entry=trained["sst2"], reference=trained["sst2"], examples=tuple(parts),
         tokenizer=word_tokenizer(tmp_path / "tokenizer"), others=(trained["mrpc"],),
     )  # fmt: skip
-    made = measuring.compare(subject, RUNTIME, profile(pairs=2), tmp_path / "results", count=16)
-    assert len(made) == 2  # against the reference, and against it in 8 bits
+    made = measuring.compare(subject, runtime_name, profile(pairs=2), tmp_path / "results", count=16)
+    assert len(made) == (
+        2 if precision == "int8" else 1
+    )  # against the reference; in 8 bits also against it so
     documents = [Measurement.model_validate(example.read(folder, "measurement.json")) for folder in made]
-    first, alone = sorted(documents, key=lambda m: m.against == "alone")
-    assert first.precision == "int8" and first.machine.flags
-    assert [one.task for one in first.accuracy] == ["sst2", "mrpc"] and not alone.accuracy
+    first, *alone = sorted(documents, key=lambda m: m.against == "alone")
+    assert first.precision == precision and first.machine.flags
+    assert [one.task for one in first.accuracy] == ["sst2", "mrpc"] and not any(one.accuracy for one in alone)
     assert first.accuracy[0].model_file == first.model_file != first.accuracy[1].model_file
-    assert first.answers.equal and alone.answers.equal
+    assert all(one.answers.equal for one in (first, *alone))
     for one in first.accuracy:
         dev = trained[one.task].labelled.dev["dev"]
-        file = exported(RUNTIME, tmp_path / one.task)
-        run = runtime(RUNTIME).prepare(file, 1)
+        file = exported(runtime_name, tmp_path / one.task)
+        run = runtime(runtime_name).prepare(file, 1)
         answers_ = np.concatenate([run(*query) for query in split(dev.ids, dev.types, dev.offsets)])
         assert one.metrics["accuracy"] == pytest.approx((answers_.argmax(1) == dev.labels).mean())
     found = [p for folder in made for p in verify(folder).problems]
@@ -479,3 +492,12 @@ def test_the_board_says_what_a_lower_precision_scores(results):
     shown = site.speed(entry_of(results), view)
     assert shown.own is None
     assert any("int8 not scored" in str(cell) for cell in view_cells(entry, shown, Links("index.html")))
+
+
+def test_models_that_differ_in_their_last_layer_alone_have_one_shape_also_inside_an_int8_model():
+    def inside(outputs, hidden=32):
+        base = {"architecture": "bert", "hidden": hidden, "outputs": outputs}
+        return {"architecture": "int8", "base": base, "activations": "dynamic"}
+
+    assert same_shape([inside(2), inside(1)])
+    assert not same_shape([inside(2), inside(2, hidden=64)])

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from suite import models
 from suite.canonical import digest_file
 from suite.errors import UserError
-from suite.measure import accuracy, offline
+from suite.measure import accuracy, cost, offline, recount
 from suite.measure.subject import ModelFolder, Subject
 from suite.measure.trace import Queries
 from suite.measure.worker import split
@@ -60,15 +62,28 @@ class Ready:
     tolerance: float
 
 
-def prepared(model: ModelFolder, name: str, asked: Queries, threads: int) -> Ready:
-    """Export a model and compare its answers with the accuracy run; UserError when an fp32 runtime differs.
+@lru_cache
+def rounds(folder: Path) -> bool:
+    """Whether a model's weights are whole numbers: then it rounds inside, and a value on a rounding's edge goes the
+    other way where sums are in another order."""
+    counted = cost.count_module(models.load(folder, attention="eager"))
+    return recount.precision(counted.weights) != "fp32"
 
-    Another precision has answers of its own, scored apart: its timed answers are held against its own.
+
+def own_answers(model: ModelFolder, name: str) -> bool:
+    """Whether a model answers otherwise in a runtime than in its accuracy run, so that it is scored there as well."""
+    return runtime(name).PRECISION != "fp32" or rounds(model.folder)
+
+
+def prepared(model: ModelFolder, name: str, asked: Queries, threads: int) -> Ready:
+    """Export a model and compare its answers with the accuracy run; UserError where they differ.
+
+    Where it has answers of its own, scored apart, its timed answers are held against those.
     """
     module = runtime(name)
     file = exported(name, model.folder, model.training)
     mine = answers_of(module.prepare(file, threads), asked)
-    if module.PRECISION != "fp32":
+    if own_answers(model, name):
         return Ready(file, mine, tolerance(mine))
     logits = expected(model, asked)
     allowed, largest = tolerance(logits), float(np.abs(mine - logits).max())
@@ -102,9 +117,9 @@ def in_one_line(name: str, what: str) -> Iterator[None]:
 
 
 def scores(subject: Subject, name: str, threads: int, tell: Tell) -> list[accuracy.Scored]:
-    """A lower precision's scores on each task of a subject, with that task's own weights; none of float32."""
+    """Scores by answers of its own on each task of a subject, with that task's own weights; none where it has none."""
     module = runtime(name)
-    if module.PRECISION == "fp32":
+    if not own_answers(subject.entry, name):
         return []
     found = []
     for model in (subject.entry, *subject.others):
@@ -137,11 +152,12 @@ def as_scored(entry: Ready, name: str, asked: Queries, found: Sequence[accuracy.
     return Ready(entry.file, logits, entry.tolerance)
 
 
-def in_batches(entry: Ready, name: str, asked: Queries, batch: int, threads: int) -> Ready:
-    """What must come back in batches: of float32 the same answers, of others those that this batch gives."""
-    module = runtime(name)
-    if module.PRECISION == "fp32":
+def in_batches(
+    model: ModelFolder, entry: Ready, name: str, asked: Queries, batch: int, threads: int
+) -> Ready:
+    """What must come back in batches: the same answers, or those that this batch gives where they are its own."""
+    if not own_answers(model, name):
         return entry
     with in_one_line(name, f"answer in batches of {batch}"):
-        mine = offline.answers(module.prepare(entry.file, threads), asked.trace, batch)
+        mine = offline.answers(runtime(name).prepare(entry.file, threads), asked.trace, batch)
     return Ready(entry.file, mine, tolerance(mine))

@@ -240,7 +240,9 @@ def compare(
                 offline.pilot(s, q.trace, plan, tell) for s, q in zip(sides, (theirs, asked), strict=True)
             )
             batches = (estimate.best_batch(ladders[REFERENCE]), estimate.best_batch(ladders[ENTRY]))
-        told = entry if batches is None else in_batches(entry, name, asked, batches[ENTRY], plan.threads)
+        told = entry
+        if batches is not None:
+            told = in_batches(subject.entry, entry, name, asked, batches[ENTRY], plan.threads)
         before, ticks = machine.state(device=device), machine.Ticks.now()
         outcome = latency.race(*sides, asked.trace, plan, _rounds(what, tell), theirs.trace, batches)
         after = machine.state(ticks, device)

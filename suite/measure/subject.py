@@ -52,7 +52,7 @@ class ModelFolder:
     task: str
     folder: Path
     logits: NDArray[np.float32] | None
-    labelled: accuracy.Labelled | None = None  # for runtimes of lower precision
+    labelled: accuracy.Labelled | None = None  # to score answers that are not the accuracy run's
 
     @property
     def training(self) -> Sequence[Example]:

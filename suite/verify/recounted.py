@@ -29,7 +29,7 @@ from suite.tables import Split
 from suite.verify import physics
 from suite.verify.compare import problems
 from suite.verify.loaded import LoadedEntry, LoadedMeasurement, LoadedRun, Problems
-from suite.verify.valid import threads_of
+from suite.verify.valid import is_plain_query, threads_of
 
 # Times the protocol's share of the largest score: examples of other tasks are asked as well, and answered larger.
 TOLERATED = 10
@@ -330,6 +330,7 @@ class Graph:
     bytes: int = 0  # of its tensors
     exits: bool = False  # whether examples leave early
     largest: float = math.inf  # of its runs' scores, whatever the sign
+    rounds: bool = False  # its weights are whole numbers, so its answers are each runtime's own
 
     def __or__(self, other: Graph) -> Graph:
         """The same graph, of the runs of both."""
@@ -349,6 +350,7 @@ def graph_of(run: Run, predictions: Mapping[str, Split] | None = None) -> Graph:
         size,
         bool(run.model.exits),
         max((float(abs(one).max()) for one in scores), default=math.inf),
+        recount.precision(run.model.weights) != "fp32",
     )
 
 
@@ -493,6 +495,19 @@ def checks_follow(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Pro
     yield from problems(loaded.file, m.repeat_check.passed, passed, "repeat_check.passed")
 
 
+def scored_where_answers_are_its_own(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
+    """In float32 a model is scored again if it rounds inside, and only then."""
+    m = loaded.measurement
+    if m.precision != "fp32" or m.graph not in graphs or not is_plain_query(m):
+        return
+    if graphs[m.graph].rounds and not m.accuracy:
+        expected = "scores by its answers here: its weights are whole numbers"
+        yield Problem(loaded.file, "accuracy", "nothing", expected, "measure again with this version")
+    if m.accuracy and not graphs[m.graph].rounds:
+        expected = "nothing: in float32 its runs' scores are its own"
+        yield Problem(loaded.file, "accuracy", f"scores of {len(m.accuracy)} tasks", expected, "remove them")
+
+
 def graph_is_a_runs(loaded: LoadedMeasurement, graphs: Mapping[str, Graph]) -> Problems:
     """The timed model is one of the recipe variant that the measurement names, where its runs are here."""
     m = loaded.measurement
@@ -611,6 +626,7 @@ MEASUREMENT: tuple[Callable[[LoadedMeasurement, Mapping[str, Graph]], Problems],
     pilot_went_up_the_ladder,
     energy_is_of_the_samples,
     checks_follow,
+    scored_where_answers_are_its_own,
     graph_is_a_runs,
     reference_is_the_protocols,
     file_holds_the_weights,

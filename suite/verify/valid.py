@@ -677,18 +677,21 @@ def measured_in_the_past(loaded: LoadedMeasurement) -> Problems:
     yield from dated(loaded.file, loaded.measurement.date)
 
 
+def is_plain_query(m: Measurement) -> bool:
+    """Whether queries of the trace were asked one by one, beside the reference: where answers are scored."""
+    return (m.against, m.arrival, m.inputs) == ("reference", "single-stream", "trace")
+
+
 def lower_precision_is_scored(loaded: LoadedMeasurement) -> Problems:
-    """Answers of a lower precision are scored, each task once; those of float32 are the runs' own."""
+    """Answers of a lower precision are scored, each task once; of float32 those that are not the runs' own."""
     m = loaded.measurement
-    asked = (m.against, m.arrival, m.inputs) == ("reference", "single-stream", "trace")
+    asked = is_plain_query(m)
     tasks = [one.task for one in m.accuracy]
     if m.precision != "fp32" and asked and not tasks:
         expected = f"scores by the {m.precision} answers"
         yield Problem(loaded.file, "accuracy", "nothing", expected, "measure again with this version")
-    if tasks and (m.precision == "fp32" or not asked):
-        expected = (
-            "nothing: only a lower precision against the reference, on the trace, has scores of its own"
-        )
+    if tasks and not asked:
+        expected = "nothing: only against the reference, query by query, on the trace, are answers scored"
         yield Problem(loaded.file, "accuracy", f"scores of {len(tasks)} tasks", expected, "remove them")
     if len(set(tasks)) != len(tasks):
         yield Problem(loaded.file, "accuracy", "a task twice", "each task once", "measure again")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from suite.board.measurements.distribution import distribution, timed
-from suite.board.site import Links, Site, View
+from suite.board.site import FP32, Links, Site, View
 from suite.board.tables import Cell, Column, Row, Table, table, value
 from suite.board.text import (
     Missing,
@@ -127,9 +127,12 @@ def _speed_notes(site: Site, lines: Sequence[Speed]) -> list[str]:
                 f"{span(own.change.interval, 1) if own.change.interval else 'no interval'})"
                 for task, own in line.scores.items()
             ]
+            than = "the same weights in full precision"
+            if line.precision == FP32:
+                than = "its runs’ (it rounds inside, so each runtime answers a little otherwise)"
             notes.append(
                 f"{line.runtime}, {line.precision}, {site.profile_title(line.profile)}, scores by its own answers to "
-                f"whole dev sets, and how far that is from the same weights in full precision: {listed(said)}."
+                f"whole dev sets, and how far that is from {than}: {listed(said)}."
             )
     if any(line.precision != "fp32" and not line.scores for line in lines):
         notes.append(

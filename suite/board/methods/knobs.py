@@ -23,10 +23,15 @@ SMALL = charts.Size(300, 200, 34, 14, 26, 42, 11)
 def family_figure(
     site: Site, links: Links, track: str, entries: Sequence[Entry], view: View
 ) -> Figure | None:
-    """A family's curve beside the reference, over the first cost in which its scored points differ; None without."""
+    """A family's curve beside the reference, over the first cost in which most of its scored points differ; None
+    without one: points of early exits are all of one size, and none may be timed."""
     scored = [(entry, site.speed(entry, view)) for entry in entries if entry.board_score is not None]
-    kinds = (kind for kind in pareto.KINDS if len({pareto.cost(*one, kind) for one in scored} - {0.0}) > 1)
-    if (kind := next(kinds, None)) is None:
+
+    def tells_apart(kind: pareto.Kind) -> bool:
+        costs = {pareto.cost(*one, kind) for one in scored} - {0.0}
+        return len(costs) > max(1, len(scored) // 2)
+
+    if (kind := next(filter(tells_apart, pareto.KINDS), None)) is None:
         return None
     reference = site.reference(track)
     wanted = [*entries, *([reference] if reference and reference not in entries else [])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import example_results as example
@@ -41,6 +42,7 @@ from suite.stored import same_shape
 from suite.tasks import task
 from suite.training.feeds import Batch
 from suite.verify import verify
+from suite.verify.recounted import Graph, scored_where_answers_are_its_own
 
 BERT = {"vocab": 1200, "hidden": 32, "layers": 2, "heads": 2, "ffn": 64, "positions": 40, "types": 2,
         "layer_norm_eps": 1e-12, "outputs": 3}  # fmt: skip
@@ -501,3 +503,14 @@ def test_models_that_differ_in_their_last_layer_alone_have_one_shape_also_inside
 
     assert same_shape([inside(2), inside(1)])
     assert not same_shape([inside(2), inside(2, hidden=64)])
+
+
+@pytest.mark.parametrize(("rounds", "scored"), [(True, True), (True, False), (False, True), (False, False)])
+def test_in_float32_models_that_round_are_scored_and_no_others(pristine, rounds, scored):
+    document = {**example.read(place(pristine), "measurement.json"), "precision": "fp32"}
+    if not scored:
+        del document["accuracy"]
+    m = Measurement.model_validate(document)
+    graphs = {m.graph: Graph((0, 0, 0), frozenset(), rounds=rounds)}
+    found = list(scored_where_answers_are_its_own(SimpleNamespace(file="m", measurement=m), graphs))
+    assert [p.field for p in found] == ([] if rounds == scored else ["accuracy"])

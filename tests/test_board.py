@@ -1052,7 +1052,7 @@ def test_a_lower_precision_is_picked_and_drawn_by_what_its_own_answers_score(tmp
     drawn = pareto.figures(site, links, "mini", lower)[0]
     assert "score 61.5, 3.28 times" in drawn.wide and "Reference: score" not in drawn.wide
     (said,) = (one for one in front.answer(site, "mini", lower) if "int8" in one)
-    assert "its own answers score 61.5; the scores above are of full precision" in said
+    assert "its own answers score 61.5; the scores above are of the runs" in said
 
 
 def test_the_entry_of_an_older_protocol_says_so(tmp_path: Path) -> None:

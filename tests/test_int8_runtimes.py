@@ -514,3 +514,17 @@ def test_in_float32_models_that_round_are_scored_and_no_others(pristine, rounds,
     graphs = {m.graph: Graph((0, 0, 0), frozenset(), rounds=rounds)}
     found = list(scored_where_answers_are_its_own(SimpleNamespace(file="m", measurement=m), graphs))
     assert [p.field for p in found] == ([] if rounds == scored else ["accuracy"])
+
+
+def test_a_model_that_rounds_inside_shows_its_fastest_runtime_of_any_precision(results):
+    """Its scores are its own in float32 too, so there is no full precision that a time would have to be of."""
+    site = load_site(compute(results / example.TRACK).entries, results)
+    entry = entry_of(results)
+    view = next(view for view in site.views(example.TRACK) if view.runtime is None)
+    plain = site.speed(entry, view)
+    assert plain.precision == "fp32" and plain.own is None
+    (lower,) = [line for line in entry.speed if line.precision == "int8"]
+    faster = lower.model_copy(update={"ratio": lower.ratio.model_copy(update={"value": 99.0})})
+    rounding = lower.model_copy(update={"precision": "fp32", "runtime": "onnx"})
+    shown = load_site([entry], results).speed(entry.model_copy(update={"speed": (rounding, faster)}), view)
+    assert (shown.precision, shown.ratio.value) == ("int8", 99.0) and shown.own is not None

@@ -114,9 +114,7 @@ def answer(site: Site, track: str, view: View) -> list[str]:
                 if shown.own
                 else "its own answers were not scored"
             )
-            said.append(
-                f"That time is of {shown.precision}, where {own}; the scores above are of full precision."
-            )
+            said.append(f"That time is of {shown.precision}, where {own}; the scores above are of the runs.")
     elif view.profile is None:
         said.append("Nothing has been timed yet.")
     return said

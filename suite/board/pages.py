@@ -211,7 +211,8 @@ def _flags(site: Site, track: str, view: View) -> list[str]:
         said.append("This profile is emulated: its times say nothing of the device and are not ranked.")
     if view.runtime is None and shown:
         said.append(
-            "Best runtime: the fastest at full precision, row by row; scores are of full precision too."
+            "Best runtime: the fastest at full precision, row by row, since scores are of full precision; of a model "
+            "that rounds inside the fastest of all."
         )
     if any(one.precision != "fp32" for one in shown):
         said.append(

@@ -369,9 +369,12 @@ class Site:
             if measured:
                 return Missing(f"not measured with {view.runtime} yet")
             return Missing("not measured on this profile yet")
-        # The scores are of full precision unless the row is itself a lower one; so must its time be.
-        if view.runtime is None and any(precision == FP32 for _, precision in found):
-            found = {way: one for way, one in found.items() if way[1] == FP32}
+        # The scores are of full precision unless the row is itself a lower one; so must its time be. A model that
+        # rounds inside has scores of its own in float32 too: it is one everywhere.
+        full = {way: one for way, one in found.items() if way[1] == FP32}
+        rounds = any(isinstance(one, Shown) and one.own for one in full.values())
+        if view.runtime is None and full and not rounds:
+            found = full
         whole = [one for one in found.values() if isinstance(one, Shown)]
         if not whole:
             return next(iter(found.values()))

@@ -7,9 +7,11 @@ torch they lie on another device. As on a GPU, an operation refuses tensors of b
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
+from torch import library
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
@@ -79,16 +81,13 @@ def compute(op: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     return return_and_correct_aliasing(op, args, kwargs, result)
 
 
-def _register(name: str) -> None:
-    """For calls that are given none of the device's tensors, and for those that torch makes past its dispatcher."""
-    packet, _, overload = name.partition(".")
-    op = getattr(getattr(torch.ops.aten, packet), overload or "default")
-    _LIBRARY.impl(name, lambda *args, **kwargs: compute(op, args, kwargs), "PrivateUse1")
-
-
-_LIBRARY = torch.library.Library("aten", "IMPL")
+# For calls that are given none of the device's tensors, and for those that torch makes past its dispatcher.
 for _name in (
-    "empty.memory_format", "empty_strided", "copy_", "eye", "eye.m", "arange", "arange.start", "arange.start_step",
-    "randperm",
+    "empty.memory_format", "empty_strided.default", "copy_.default", "eye.default", "eye.m", "arange.default",
+    "arange.start", "arange.start_step", "randperm.default",
 ):  # fmt: skip
-    _register(_name)
+    _packet, _, _overload = _name.partition(".")
+    _op = getattr(getattr(torch.ops.aten, _packet), _overload)
+    library.impl(
+        f"aten::{_name.removesuffix('.default')}", NAME, partial(lambda op, *a, **k: compute(op, a, k), _op)
+    )

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import StringConstraints, model_validator
-from safetensors.torch import save_file
 
 from suite import models
 from suite.canonical import digest, digest_file
@@ -178,4 +177,4 @@ def fetch(parameters: Parameters, track: Track, context: Context) -> None:
         weights = encoder.encoder_weights(folder, context.params["config"])
     except UserError as error:
         raise UserError(f"model {parameters.model}: {error}", code=error.code) from error
-    save_file(weights, context.folder / hub.WEIGHTS, metadata={"format": "pt"})
+    models.save_tensors(weights, context.folder / hub.WEIGHTS)

@@ -71,8 +71,6 @@ def released_stage(cell: Cell, released: Released, config: models.Config) -> Sta
 
 def fetch(teacher: Teacher, context: Context) -> None:
     """Write ``model.safetensors``; UserError where the released model is not the student that was planned."""
-    from safetensors.torch import save_file
-
     released = Released.model_validate({k: context.params[k] for k in ("hub", "revision", "sha256")})
     folder = hub.snapshot(released.hub, released.revision, (hub.CONFIG, hub.WEIGHTS, *hub.TOKENIZER))
     weights = folder / hub.WEIGHTS
@@ -94,7 +92,7 @@ def fetch(teacher: Teacher, context: Context) -> None:
     config = context.params["config"]
     check_heads(folder, config, what)
     check_vocabulary(folder, pretrained.folder(teacher), what)
-    save_file(fitting(read(weights), config, what), context.folder / hub.WEIGHTS, metadata={"format": "pt"})
+    models.save_tensors(fitting(read(weights), config, what), context.folder / hub.WEIGHTS)
 
 
 def read(weights: Path) -> dict[str, Tensor]:
